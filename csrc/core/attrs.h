@@ -1,0 +1,61 @@
+// Attribute values of an operator call, ordered by name, and their text form.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "core/dtype.h"
+
+namespace fusible {
+
+using AttrValue = std::variant<int64_t, double, bool, std::string, DType, std::vector<int64_t>>;
+
+// 1e-05, 3, true, "neox", bf16, [0, -1, 64]: what the graph parser reads back as the same value.
+// A float always shows a point, an exponent, or inf/nan, and reads back to the same bits.
+std::string ToText(const AttrValue& value);
+
+class Attrs {
+ public:
+  using Entry = std::pair<std::string, AttrValue>;
+
+  const AttrValue* Find(std::string_view name) const;
+  void Set(std::string_view name, AttrValue value);
+  void Erase(std::string_view name);
+
+  // Throw std::logic_error when absent or of another kind: the signature has been checked before.
+  int64_t Int(std::string_view name) const { return As<int64_t>(name); }
+  double Float(std::string_view name) const { return As<double>(name); }
+  bool Bool(std::string_view name) const { return As<bool>(name); }
+  DType Type(std::string_view name) const { return As<DType>(name); }
+  const std::string& Str(std::string_view name) const { return As<std::string>(name); }
+  const std::vector<int64_t>& Ints(std::string_view name) const {
+    return As<std::vector<int64_t>>(name);
+  }
+
+  bool empty() const { return entries_.empty(); }
+  size_t size() const { return entries_.size(); }
+  auto begin() const { return entries_.begin(); }
+  auto end() const { return entries_.end(); }
+  friend bool operator==(const Attrs& a, const Attrs& b);  // NaN equals the same NaN
+
+ private:
+  template <class T>
+  const T& As(std::string_view name) const;
+  [[noreturn]] static void Missing(std::string_view name);
+
+  std::vector<Entry> entries_;
+};
+
+template <class T>
+const T& Attrs::As(std::string_view name) const {
+  const AttrValue* value = Find(name);
+  const T* held = value ? std::get_if<T>(value) : nullptr;
+  if (!held) Missing(name);
+  return *held;
+}
+
+}  // namespace fusible

@@ -1,0 +1,97 @@
+#include "core/shape.h"
+
+#include <mutex>
+#include <set>
+
+namespace fusible {
+
+Symbol::Symbol(std::string_view name) {
+  static std::mutex mutex;
+  static std::set<std::string, std::less<>>& names = *new std::set<std::string, std::less<>>();
+  const std::lock_guard lock(mutex);
+  auto found = names.find(name);
+  if (found == names.end()) found = names.emplace(name).first;
+  name_ = &*found;
+}
+
+Dim::Dim(int64_t factor, Symbol symbol, int64_t offset)
+    : factor(factor), symbol(factor == 0 ? Symbol() : symbol), offset(offset) {}
+
+std::optional<Dim> Add(const Dim& a, const Dim& b) {
+  if (a.symbol && b.symbol && !(a.symbol == b.symbol)) return std::nullopt;
+  return Dim(a.factor + b.factor, a.symbol ? a.symbol : b.symbol, a.offset + b.offset);
+}
+
+std::optional<Dim> Multiply(const Dim& a, const Dim& b) {
+  if (a.symbol && b.symbol) return std::nullopt;
+  const Dim& symbolic = a.symbol ? a : b;
+  const int64_t by = a.symbol ? b.offset : a.offset;
+  return Dim(symbolic.factor * by, symbolic.symbol, symbolic.offset * by);
+}
+
+std::optional<Dim> Divide(const Dim& a, int64_t divisor) {
+  if (divisor <= 0 || a.factor % divisor != 0 || a.offset % divisor != 0) return std::nullopt;
+  return Dim(a.factor / divisor, a.symbol, a.offset / divisor);
+}
+
+std::optional<Dim> CeilDivide(const Dim& a, int64_t divisor) {
+  if (divisor <= 0) return std::nullopt;
+  if (a.IsConstant()) return Dim((a.offset + divisor - 1) / divisor);
+  return Divide(a, divisor);
+}
+
+int64_t Product(const Sizes& sizes) {
+  int64_t product = 1;
+  for (int64_t size : sizes) product *= size;
+  return product;
+}
+
+Sizes ContiguousStrides(const Sizes& sizes) {
+  Sizes strides = sizes;
+  int64_t stride = 1;
+  for (int i = sizes.size() - 1; i >= 0; --i) {
+    strides[i] = stride;
+    stride *= sizes[i];
+  }
+  return strides;
+}
+
+Shape ToShape(const Sizes& sizes) {
+  Shape shape;
+  for (int64_t size : sizes) shape.push_back(Dim(size));
+  return shape;
+}
+
+std::optional<Sizes> ToSizes(const Shape& shape) {
+  Sizes sizes;
+  for (const Dim& dim : shape) {
+    if (!dim.IsConstant()) return std::nullopt;
+    sizes.push_back(dim.offset);
+  }
+  return sizes;
+}
+
+namespace {
+
+template <class List>
+std::ostream& PrintList(std::ostream& out, const List& list) {
+  out << '[';
+  for (int i = 0; i < list.size(); ++i) out << (i ? ", " : "") << list[i];
+  return out << ']';
+}
+
+}  // namespace
+
+std::ostream& operator<<(std::ostream& out, const Dim& dim) {
+  if (dim.IsConstant()) return out << dim.offset;
+  if (dim.factor != 1) out << dim.factor << '*';
+  out << dim.symbol.name();
+  if (dim.offset > 0) out << '+' << dim.offset;
+  if (dim.offset < 0) out << dim.offset;
+  return out;
+}
+
+std::ostream& operator<<(std::ostream& out, const Shape& shape) { return PrintList(out, shape); }
+std::ostream& operator<<(std::ostream& out, const Sizes& sizes) { return PrintList(out, sizes); }
+
+}  // namespace fusible

@@ -1,0 +1,44 @@
+// The one thread pool, and the floating-point environment every kernel runs in.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+namespace fusible {
+
+int ThreadCount();           // FUSIBLE_THREADS, else the CPUs this process may use
+void SetThreadCount(int n);  // ArgumentError unless n >= 1; not while work runs
+
+// A borrowed callable: no allocation, valid during the call only.
+class RangeFn {
+ public:
+  template <class F>
+  RangeFn(const F& f)  // NOLINT: made from a lambda at the call
+      : object_(std::addressof(f)), call_([](const void* object, int64_t begin, int64_t end) {
+          (*static_cast<const F*>(object))(begin, end);
+        }) {}
+  void operator()(int64_t begin, int64_t end) const { call_(object_, begin, end); }
+
+ private:
+  const void* object_;
+  void (*call_)(const void*, int64_t, int64_t);
+};
+
+// Calls fn on ranges that cover [0, n), each a multiple of `grain` long except the last, on up to
+// ThreadCount() threads, the caller's among them. Returns when all are done; rethrows the first
+// exception. Inside a range, another ParallelFor runs on its own thread alone.
+void ParallelFor(int64_t n, int64_t grain, RangeFn fn);
+
+// Default rounding and no flush-to-zero while it lives; restores the caller's environment.
+class FloatEnvironment {
+ public:
+  FloatEnvironment();
+  ~FloatEnvironment();
+  FloatEnvironment(const FloatEnvironment&) = delete;
+  FloatEnvironment& operator=(const FloatEnvironment&) = delete;
+
+ private:
+  uint32_t saved_;
+};
+
+}  // namespace fusible

@@ -1,0 +1,21 @@
+// What a fused operator equals, as a graph of smaller operators.
+#pragma once
+
+#include "ir/graph.h"
+
+namespace fusible {
+
+// The Equals body of `op` for operands of these types (nullopt = absent) and complete attributes: a
+// graph whose inputs are op's operands (absent ones left out of inputs) and whose outputs are its
+// results. Nested fused operators in the body are left as they are. GraphError if op has no Equals.
+Graph ExpandEquals(const Op& op, std::span<const std::optional<Type>> operands, const Attrs& attrs);
+
+// Replaces every call of an operator for which `choose` says so by its Equals body, repeatedly until
+// none is left; returns how many were replaced.
+int ExpandCalls(Graph& graph, bool (*choose)(const Op&));
+
+// A body's nodes, appended to `graph` with body inputs bound to `inputs`; returns the values that
+// stand for the body's outputs. Names are made fresh.
+std::vector<ValueId> Inline(Graph& graph, const Graph& body, std::span<const ValueId> inputs);
+
+}  // namespace fusible

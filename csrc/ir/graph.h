@@ -1,0 +1,86 @@
+// A graph of operator calls in SSA form: functional, typed, multi-output, views are operators.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ops/check.h"
+
+namespace fusible {
+
+using ValueId = int32_t;
+inline constexpr ValueId kAbsent = -1;  // an optional operand that is not given
+
+struct Value {
+  std::string name;  // unique within its graph; a region's names are unique against its outer graph's
+  Type type;
+};
+
+enum class InputKind { kPlain, kConstant, kUpdated };
+
+// `constant`: a weight, bound at compile time. `updated`: a cache; its new value is an ordinary result,
+// found by following `y@x` results from the input.
+struct Input {
+  ValueId value = kAbsent;
+  InputKind kind = InputKind::kPlain;
+};
+
+struct Region;
+
+// A call of an operator (op), of something that is not ours (opaque), or a region of row operators
+// that runs block by block (region). Exactly one of the three is set.
+struct Node {
+  const Op* op = nullptr;
+  std::string opaque;                    // its name; never moved across another opaque that mutates
+  bool mutates = false;                  // opaque only
+  std::shared_ptr<const Region> region;  // immutable once made, so graphs copy cheaply
+  std::vector<ValueId> inputs;           // as long as op's params; kAbsent for absent ones
+  std::vector<ValueId> outputs;
+  Attrs attrs;                           // complete: defaults filled in
+};
+
+struct Graph {
+  std::vector<Value> values;  // indexed by ValueId; those that nothing mentions are dead
+  std::vector<Input> inputs;
+  std::vector<Node> nodes;  // in topological order
+  std::vector<ValueId> outputs;
+
+  // A name that is not taken yet: the hint itself, else hint_1, hint_2, …
+  std::string FreshName(std::string_view hint) const;
+  ValueId AddValue(std::string_view hint, const Type& type);
+  ValueId AddInput(std::string_view name, const Type& type, InputKind kind = InputKind::kPlain);
+  // Appends a call with inferred result types (BindCall's errors pass through); returns the node,
+  // whose reference is good until the next append. names: hints for the results, may be empty.
+  const Node& AddCall(const Op& op, std::vector<ValueId> inputs, const Attrs& attrs,
+                      std::span<const std::string> names = {});
+
+  const Type& TypeOf(ValueId id) const { return values[id].type; }
+};
+
+// `rows name { … }`: the body's inputs stand, in order, for the node's inputs, and carry their names.
+struct Region {
+  std::string name;  // of the operator it equals, else its parts joined by '+' in dataflow order
+  Graph body;
+};
+
+std::string NodeName(const Node& node);  // "rms_norm", "opaque(name)", or the region's name
+
+// Structure, types, attributes and names; order of nodes counts.
+bool operator==(const Graph& a, const Graph& b);
+
+// For each value the nodes that read it (indices, ascending, each once); outputs are not users.
+std::vector<std::vector<int32_t>> Users(const Graph& graph);
+// For each value the index of the node that makes it, -1 for inputs and dead values.
+std::vector<int32_t> Producers(const Graph& graph);
+// Puts nodes into a topological order that keeps the present order where it can.
+// GraphError (rule "acyclic") when there is none.
+void SortTopologically(Graph& graph);
+// Drops dead values and renumbers the rest in order of first mention.
+void Compact(Graph& graph);
+
+}  // namespace fusible

@@ -1,0 +1,29 @@
+// What a row kernel sees of an operand: a block of rows, and nothing of tensors or graphs.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/dtype.h"
+
+namespace fusible::kernels {
+
+// Rows of one operand. Row r, element c is at data + (r * row_stride + c * stride) * Bytes(dtype).
+// An operand without `...` in its signature (weights, tables, caches) is one whole contiguous tensor:
+// row_stride is 0 and every row sees the same memory. An absent optional operand has data == nullptr.
+struct Block {
+  std::byte* data = nullptr;
+  DType dtype = DType::kF32;
+  int64_t row_stride = 0;  // elements from one row to the next
+  int64_t stride = 1;      // elements between neighbours in a row; not 1 only for `layout(col)` results
+  bool stream = false;     // results: large and not read soon, may be stored past the caches
+
+  explicit operator bool() const { return data != nullptr; }
+
+  template <class T>
+  T* Row(int64_t r) const {
+    return reinterpret_cast<T*>(data) + r * row_stride;
+  }
+};
+
+}  // namespace fusible::kernels

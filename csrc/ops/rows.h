@@ -1,0 +1,34 @@
+// How operands of a row operator become blocks of rows: written once for every row operator.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "ops/check.h"
+
+namespace fusible {
+
+// An operand seen as rows: element (r, c) of its flattened rows is at row(r) + c * col_stride. Rows are
+// numbered over the leading dimensions; where their strides do not fold into one, `outer` walks them.
+struct RowsView {
+  kernels::Block block;       // of row 0
+  Sizes leading, strides;     // leading dimensions, and their strides in elements
+  bool whole = false;         // no `...`: every row sees the same memory
+
+  // Rows from `row` on that lie one row_stride apart, at most `limit` of them; *out is their block.
+  int64_t Run(int64_t row, int64_t limit, kernels::Block* out) const;
+};
+
+// The view of `tensor` as operand or result `spec`. Throws ShapeError that names the call which makes
+// the layout right, if the dimensions behind the leading ones are not contiguous.
+RowsView ViewAsRows(const Op& op, const std::string& argument, const TypeSpec& spec,
+                    const TensorView& tensor, bool column_layout);
+
+// Calls op's row kernel on rows [begin, end), split where some operand's rows do not lie evenly.
+void RunRows(const Op& op, const CallInfo& info, std::span<const RowsView> in,
+             std::span<const RowsView> out, int64_t begin, int64_t end);
+
+// Index operands against their bounds, before a write. Throws RangeError naming the first bad value.
+void CheckIndices(const Op& op, const Binding& binding, std::span<const TensorView> operands);
+
+}  // namespace fusible

@@ -1,0 +1,44 @@
+// A pass rewrites a graph for a target, and says what it did and what it nearly did.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ir/graph.h"
+#include "ir/target.h"
+
+namespace fusible {
+
+// Why something did not fuse. `rule` is the fused operator's (or rule's) name, or "rows".
+struct Miss {
+  std::string rule;
+  std::string node;    // the first result of the node where it failed
+  std::string reason;  // extra_user, view_splits_last_dim, dtype, attr, op_variant, no_kernel,
+                       // claimed_by, order; between regions not_rows, leading_dims, cycle, scratch,
+                       // whole_operand
+  std::string hint;    // the smallest change that would make it match
+};
+
+// What passes add up over a run.
+struct Report {
+  std::map<std::string, int> fusions;  // name -> count
+  std::vector<Miss> misses;
+};
+
+class Pass {
+ public:
+  virtual ~Pass() = default;
+  virtual std::string_view name() const = 0;  // kebab-case, as in a pipeline
+  virtual std::string_view doc() const = 0;   // one sentence
+  // What it depends on beside graph and target (its rules), framed for keys.
+  virtual std::string contract() const { return ""; }
+  virtual int Run(Graph& graph, const Target& target, Report& report) const = 0;  // rewrites made
+};
+
+const std::vector<std::unique_ptr<Pass>>& AllPasses();
+const Pass& RequirePass(std::string_view name);  // ArgumentError that lists the names
+
+}  // namespace fusible
