@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "ops/check.h"
@@ -44,13 +45,28 @@ struct Node {
   Attrs attrs;                           // complete: defaults filled in
 };
 
+// [A-Za-z_][A-Za-z0-9_.]*, and not `none`, which stands for an absent operand.
+bool IsValueName(std::string_view name);
+
+// Which names a graph has given out, so that a fresh one costs no search. Values appended by hand are
+// seen; a value renamed by hand is not, so give such a name through FreshName.
+class NameIndex {
+ public:
+  std::string Fresh(const std::vector<Value>& values, std::string_view hint);
+
+ private:
+  size_t seen_ = 0;                                // values below it are in next_
+  std::unordered_map<std::string, int64_t> next_;  // a taken name -> the number to try behind it
+};
+
 struct Graph {
   std::vector<Value> values;  // indexed by ValueId; those that nothing mentions are dead
   std::vector<Input> inputs;
   std::vector<Node> nodes;  // in topological order
   std::vector<ValueId> outputs;
 
-  // A name that is not taken yet: the hint itself, else hint_1, hint_2, …
+  // A name that is not taken yet, also by a dead value: the hint itself (made a legal name), else
+  // hint_1, hint_2, …
   std::string FreshName(std::string_view hint) const;
   ValueId AddValue(std::string_view hint, const Type& type);
   ValueId AddInput(std::string_view name, const Type& type, InputKind kind = InputKind::kPlain);
@@ -60,6 +76,8 @@ struct Graph {
                       std::span<const std::string> names = {});
 
   const Type& TypeOf(ValueId id) const { return values[id].type; }
+
+  mutable NameIndex names;  // no part of what the graph is
 };
 
 // `rows name { … }`: the body's inputs stand, in order, for the node's inputs, and carry their names.
@@ -80,7 +98,8 @@ std::vector<int32_t> Producers(const Graph& graph);
 // Puts nodes into a topological order that keeps the present order where it can.
 // GraphError (rule "acyclic") when there is none.
 void SortTopologically(Graph& graph);
-// Drops dead values and renumbers the rest in order of first mention.
+// Drops dead values and renumbers the rest in order of first mention. A region's inputs are brought into
+// that order too, without unused and doubled ones, and take the names of the node's inputs.
 void Compact(Graph& graph);
 
 }  // namespace fusible
