@@ -53,6 +53,7 @@ struct WholeCall {
 struct ViewResult {
   Shape shape;
   std::optional<Sizes> strides;
+  int64_t offset = 0;  // elements from the operand's first to the result's first
 };
 
 class Op {
