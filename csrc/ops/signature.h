@@ -84,5 +84,10 @@ struct Signature {
 
 // Throws GraphError with the column of what is wrong.
 Signature ParseSignature(std::string_view text);
+DimExpr ParseDimExpr(std::string_view text);  // "2*K*N"
+
+// Whether `word` is a class of dtypes ("F", "Q8", "F2"), and whether `dtype` belongs to it.
+bool IsDTypeClass(std::string_view word);
+bool InDTypeClass(std::string_view word, DType dtype);
 
 }  // namespace fusible

@@ -1,0 +1,12 @@
+// The environment settings; nobody else reads the environment.
+#pragma once
+
+#include <optional>
+#include <string>
+
+namespace fusible {
+
+std::optional<std::string> IsaSetting();  // FUSIBLE_ISA: the instruction set to force
+std::optional<int> ThreadsSetting();      // FUSIBLE_THREADS: ArgumentError unless a whole number 1..1024
+
+}  // namespace fusible

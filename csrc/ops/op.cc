@@ -1,0 +1,56 @@
+#include "ops/op.h"
+
+#include <stdexcept>
+
+#include "core/cat.h"
+
+namespace fusible {
+
+int64_t CallInfo::Dim(std::string_view letter) const {
+  for (const auto& [name, size] : dims) {
+    if (name == letter) return size;
+  }
+  throw std::logic_error(Cat("no dimension ", letter));
+}
+
+Op&& Op::Doc(std::string_view text) && {
+  doc_ = text;
+  return std::move(*this);
+}
+
+Op&& Op::Source(std::string_view text) && {
+  source_ = text;
+  return std::move(*this);
+}
+
+Op&& Op::Rows(RowsFn fn) && {
+  rows_ = fn;
+  return std::move(*this);
+}
+
+Op&& Op::Kernel(WholeFn fn) && {
+  kernel_ = fn;
+  return std::move(*this);
+}
+
+Op&& Op::View(ViewFn fn) && {
+  view_ = fn;
+  return std::move(*this);
+}
+
+Op&& Op::Equals(std::string_view body) && {
+  equals_ = body;
+  return std::move(*this);
+}
+
+Op&& Op::Commutes() && {
+  commutes_ = true;
+  return std::move(*this);
+}
+
+Op&& Op::Flops(std::string_view expr) && {
+  flops_ = ParseDimExpr(expr);
+  return std::move(*this);
+}
+
+}  // namespace fusible
