@@ -1,0 +1,236 @@
+// Graphs: their text, their parts, and the builder that tracing uses.
+#include <pybind11/stl.h>
+
+#include "bindings/attributes.h"
+#include "bindings/bind.h"
+#include "core/cat.h"
+#include "core/error.h"
+#include "ir/key.h"
+#include "ir/syntax.h"
+#include "ir/text.h"
+#include "ir/verify.h"
+#include "ops/registry.h"
+
+namespace fusible {
+namespace {
+
+py::object ToPython(const Dim& dim) {
+  if (dim.IsConstant()) return py::int_(dim.offset);
+  return py::str(Cat(dim));
+}
+
+py::tuple ToPython(const Shape& shape) {
+  py::tuple tuple(shape.size());
+  for (int i = 0; i < shape.size(); ++i) tuple[i] = ToPython(shape[i]);
+  return tuple;
+}
+
+std::string_view KindName(InputKind kind) {
+  static constexpr std::string_view kNames[] = {"plain", "constant", "updated"};
+  return kNames[static_cast<size_t>(kind)];
+}
+
+InputKind ParseKind(std::string_view name) {
+  for (const InputKind kind : {InputKind::kPlain, InputKind::kConstant, InputKind::kUpdated}) {
+    if (KindName(kind) == name) return kind;
+  }
+  throw ArgumentError(Cat("kind: expected plain, constant or updated, got ", name));
+}
+
+Type ParseType(const std::string& text) {
+  const std::string graph = Cat("input x: ", text, "\nreturn x\n");
+  const syntax::Body body = syntax::ParseGraphSyntax(graph);
+  if (body.inputs.size() != 1 || !body.statements.empty()) {
+    throw GraphError(Cat("expected a type such as bf16[T, 4096], got ", text));
+  }
+  return body.inputs[0].type;
+}
+
+// An input or another value, as plain data.
+struct ValueInfo {
+  std::string name, dtype, kind;
+  py::tuple shape;
+};
+
+ValueInfo InfoOf(const Graph& g, ValueId id, std::string_view kind) {
+  const Value& value = g.values[id];
+  return {value.name, std::string(Name(value.type.dtype)), std::string(kind),
+          ToPython(value.type.shape)};
+}
+
+std::vector<ValueInfo> InputsOf(const Graph& g) {
+  std::vector<ValueInfo> inputs;
+  for (const Input& input : g.inputs) inputs.push_back(InfoOf(g, input.value, KindName(input.kind)));
+  return inputs;
+}
+
+std::vector<ValueInfo> OutputsOf(const Graph& g) {
+  std::vector<ValueInfo> outputs;
+  for (ValueId id : g.outputs) outputs.push_back(InfoOf(g, id, "output"));
+  return outputs;
+}
+
+// A node as plain data; `body` is the graph inside a region.
+struct NodeInfo {
+  std::string name;
+  bool is_region = false, is_opaque = false;
+  std::vector<std::optional<std::string>> inputs;
+  std::vector<std::string> outputs;
+  py::dict attrs;
+  std::optional<Graph> body;
+};
+
+NodeInfo InfoOf(const Graph& g, const Node& node) {
+  NodeInfo info{.name = NodeName(node),
+                .is_region = node.region != nullptr,
+                .is_opaque = !node.opaque.empty(),
+                .inputs = {},
+                .outputs = {},
+                .attrs = {},
+                .body = std::nullopt};
+  for (ValueId id : node.inputs) {
+    info.inputs.push_back(id == kAbsent ? std::nullopt : std::optional(g.values[id].name));
+  }
+  for (ValueId id : node.outputs) info.outputs.push_back(g.values[id].name);
+  for (const auto& [name, value] : node.attrs) info.attrs[py::str(name)] = ToPython(value);
+  if (node.region) info.body = node.region->body;
+  return info;
+}
+
+std::vector<NodeInfo> NodesOf(const Graph& g) {
+  std::vector<NodeInfo> nodes;
+  for (const Node& node : g.nodes) nodes.push_back(InfoOf(g, node));
+  return nodes;
+}
+
+// Grows a graph call by call; values are numbers.
+class GraphBuilder {
+ public:
+  ValueId AddInput(const std::string& name, const std::string& type, std::string_view kind) {
+    return graph_.AddInput(name, ParseType(type), ParseKind(kind));
+  }
+
+  std::vector<ValueId> AddCall(const std::string& op, const std::vector<std::optional<ValueId>>& ids,
+                               const py::dict& attrs) {
+    const Op& called = RequireOp(op);
+    std::vector<ValueId> inputs(called.signature().params.size(), kAbsent);
+    if (ids.size() > inputs.size()) {
+      throw ArgumentError(
+          Cat(op, ": expected at most ", inputs.size(), " operands, got ", ids.size()));
+    }
+    for (size_t i = 0; i < ids.size(); ++i) {
+      if (ids[i]) inputs[i] = *ids[i];
+    }
+    return graph_.AddCall(called, inputs, ReadAttrs(called, attrs)).outputs;
+  }
+
+  std::vector<ValueId> AddOpaque(const std::string& name, const std::vector<ValueId>& inputs,
+                                 const std::vector<std::string>& types, bool mutates) {
+    Node node;
+    node.opaque = name;
+    node.mutates = mutates;
+    node.inputs = inputs;
+    for (const std::string& type : types) node.outputs.push_back(graph_.AddValue(name, ParseType(type)));
+    graph_.nodes.push_back(node);
+    return node.outputs;
+  }
+
+  std::pair<std::string, py::tuple> TypeOf(ValueId id) const {
+    const Type& type = graph_.TypeOf(id);
+    return {std::string(Name(type.dtype)), ToPython(type.shape)};
+  }
+
+  Graph Finish(const std::vector<ValueId>& outputs) const {
+    Graph graph = graph_;
+    graph.outputs = outputs;
+    Compact(graph);
+    Verify(graph, "trace");
+    return graph;
+  }
+
+ private:
+  Graph graph_;
+};
+
+void BindBuilder(py::module_& m) {
+  py::class_<GraphBuilder>(m, "GraphBuilder", "Grows a graph call by call, for fusible.trace.")
+      .def(py::init<>())
+      .def("add_input", &GraphBuilder::AddInput, py::arg("name"), py::arg("type"), py::arg("kind"))
+      .def("add_call", &GraphBuilder::AddCall, py::arg("op"), py::arg("operands"), py::arg("attrs"))
+      .def("add_opaque", &GraphBuilder::AddOpaque, py::arg("name"), py::arg("operands"),
+           py::arg("types"), py::arg("mutates"))
+      .def("type_of", &GraphBuilder::TypeOf, py::arg("value"))
+      .def("finish", &GraphBuilder::Finish, py::arg("outputs"));
+}
+
+void BindKey(py::module_& m) {
+  py::class_<Key>(m, "Key", "A cache key: a UUID, and the named parts it is made from.")
+      .def_property_readonly("uuid", &Key::uuid)
+      .def_readonly("parts", &Key::parts)
+      .def("__str__", &Key::uuid)
+      .def("__repr__", [](const Key& key) { return Cat("<fusible key ", key.uuid(), ">"); })
+      .def("__hash__", [](const Key& key) { return py::hash(py::str(key.uuid())); })
+      .def("__eq__", [](const Key& a, const Key& b) { return a.parts == b.parts; })
+      .def(
+          "explain",
+          [](const Key& key) {
+            std::string text = key.uuid() + "\n";
+            for (const auto& [name, content] : key.parts) text += Cat("  ", name, ": ", content, "\n");
+            return text;
+          },
+          "The UUID and its parts, a line each.")
+      .def(
+          "diff",
+          [](const Key& a, const Key& b) {
+            std::vector<std::string> names;
+            const std::map<std::string, std::string> other(b.parts.begin(), b.parts.end());
+            const std::map<std::string, std::string> own(a.parts.begin(), a.parts.end());
+            for (const auto& [name, content] : own) {
+              if (!other.contains(name) || other.at(name) != content) names.push_back(name);
+            }
+            for (const auto& [name, content] : other) {
+              if (!own.contains(name)) names.push_back(name);
+            }
+            return names;
+          },
+          py::arg("other"), "Names of the parts that differ.");
+}
+
+void BindInfos(py::module_& m) {
+  py::class_<ValueInfo>(m, "ValueInfo", "Name, dtype, shape (sizes or symbols) and kind of a value.")
+      .def_readonly("name", &ValueInfo::name)
+      .def_readonly("dtype", &ValueInfo::dtype)
+      .def_readonly("shape", &ValueInfo::shape)
+      .def_readonly("kind", &ValueInfo::kind);
+  py::class_<NodeInfo>(m, "NodeInfo", "One node of a graph, as plain data.")
+      .def_readonly("name", &NodeInfo::name)
+      .def_readonly("is_region", &NodeInfo::is_region)
+      .def_readonly("is_opaque", &NodeInfo::is_opaque)
+      .def_readonly("inputs", &NodeInfo::inputs)
+      .def_readonly("outputs", &NodeInfo::outputs)
+      .def_readonly("attrs", &NodeInfo::attrs)
+      .def_readonly("body", &NodeInfo::body);
+}
+
+}  // namespace
+
+void BindGraphs(py::module_& m) {
+  BindKey(m);
+  auto graph = py::class_<Graph>(m, "Graph", "A graph of operator calls; immutable from Python.");
+  BindInfos(m);
+  graph
+      .def_static("parse", &ParseGraph, py::arg("text"),
+                  "The graph of a text; GraphError with line and column. parse(str(g)) == g.")
+      .def("__str__", [](const Graph& g) { return ToText(g); })
+      .def("__repr__", [](const Graph& g) { return Cat("<fusible graph of ", g.nodes.size(), " nodes>"); })
+      .def("__eq__", [](const Graph& a, const Graph& b) { return a == b; })
+      .def("key", &GraphKey, "Its structural key: names and node order do not count.")
+      .def("verify", [](const Graph& g) { Verify(g); }, "GraphError naming the first broken rule.")
+      .def_property_readonly("inputs", &InputsOf)
+      .def_property_readonly("outputs", &OutputsOf)
+      .def_property_readonly("nodes", &NodesOf);
+  m.def("verifier_rules", &VerifierRules, "Name and sentence of each rule of a legal graph.");
+  BindBuilder(m);
+}
+
+}  // namespace fusible

@@ -1,0 +1,130 @@
+// Targets, pass managers and their results.
+#include <pybind11/stl.h>
+
+#include "bindings/attributes.h"
+#include "bindings/bind.h"
+#include "core/cat.h"
+#include "core/error.h"
+#include "passes/manager.h"
+
+namespace fusible {
+namespace {
+
+std::map<std::string, AttrValue> ReadMap(const py::dict& values, const std::string& what) {
+  std::map<std::string, AttrValue> map;
+  for (const auto& [key, value] : values) {
+    const auto name = key.cast<std::string>();
+    map.emplace(name, ReadValue(value, Cat("target: ", what, ": ", name)));
+  }
+  return map;
+}
+
+// Variants hold names of dtypes as strings in TOML: a name that is a dtype becomes one.
+AttrValue ReadVariant(const py::handle& value) {
+  AttrValue read = ReadValue(value, "target: variants");
+  if (const auto* text = std::get_if<std::string>(&read)) {
+    if (const auto dtype = FindDType(*text)) return *dtype;
+  }
+  return read;
+}
+
+decltype(Target::variants) ReadVariants(const py::dict& operators) {
+  decltype(Target::variants) variants;
+  for (const auto& [op, attrs] : operators) {
+    for (const auto& [attr, values] : attrs.cast<py::dict>()) {
+      auto& list = variants[op.cast<std::string>()][attr.cast<std::string>()];
+      for (const py::handle& value : values) list.push_back(ReadVariant(value));
+    }
+  }
+  return variants;
+}
+
+Target MakeTarget(const std::string& name, const std::string& pipeline, const std::string& fp8,
+                  int64_t scratch_bytes, bool all_operators, const std::set<std::string>& operators,
+                  const py::dict& variants, const py::dict& capabilities, const py::dict& costs) {
+  const auto format = FindDType(fp8);
+  if (!format || !InDTypeClass("Q8", *format)) {
+    throw ArgumentError(Cat("target: fp8: expected e4m3fn or e4m3fnuz, got ", fp8));
+  }
+  if (scratch_bytes < 1) {
+    throw ArgumentError(Cat("target: scratch_bytes: expected 1 or more, got ", scratch_bytes));
+  }
+  return {.name = name,
+          .pipeline = pipeline,
+          .fp8 = *format,
+          .scratch_bytes = scratch_bytes,
+          .all_operators = all_operators,
+          .operators = {operators.begin(), operators.end()},
+          .variants = ReadVariants(variants),
+          .capabilities = ReadMap(capabilities, "capabilities"),
+          .costs = ReadMap(costs, "costs")};
+}
+
+py::object Capability(const Target& target, std::string_view name) {
+  const AttrValue* value = target.Capability(name);
+  return value ? ToPython(*value) : py::none();
+}
+
+void BindTarget(py::module_& m) {
+  py::class_<Target>(m, "Target", "What a graph is fused for; plain data.")
+      .def(py::init(&MakeTarget), py::kw_only(), py::arg("name"), py::arg("pipeline"),
+           py::arg("fp8") = "e4m3fn", py::arg("scratch_bytes") = 256 << 10,
+           py::arg("all_operators") = false, py::arg("operators") = std::set<std::string>(),
+           py::arg("variants") = py::dict(), py::arg("capabilities") = py::dict(),
+           py::arg("costs") = py::dict())
+      .def_readonly("name", &Target::name)
+      .def_readonly("pipeline", &Target::pipeline)
+      .def_property_readonly("fp8", [](const Target& t) { return Name(t.fp8); })
+      .def_readonly("scratch_bytes", &Target::scratch_bytes)
+      .def("has", [](const Target& t, std::string_view op) { return t.Has(op); }, py::arg("op"))
+      .def("capability", &Capability, py::arg("name"),
+           "Its value; None for one that the target does not state. Never raises.")
+      .def("__str__", &Target::ToText);
+}
+
+void BindResult(py::module_& m) {
+  py::class_<Miss>(m, "Miss", "Why something did not fuse.")
+      .def_readonly("rule", &Miss::rule)
+      .def_readonly("node", &Miss::node)
+      .def_readonly("reason", &Miss::reason)
+      .def_readonly("hint", &Miss::hint)
+      .def("__repr__", [](const Miss& miss) {
+        return Cat(miss.rule, " at ", miss.node, ": ", miss.reason, " (", miss.hint, ")");
+      });
+  py::class_<PassStats>(m, "PassStats", "What one pass did, and in what time.")
+      .def_readonly("name", &PassStats::pass)
+      .def_readonly("rewrites", &PassStats::rewrites)
+      .def_readonly("ms", &PassStats::ms)
+      .def_readonly("nodes_before", &PassStats::nodes_before)
+      .def_readonly("nodes_after", &PassStats::nodes_after);
+  py::class_<OptimizeResult>(m, "OptimizeResult", "A graph after a pipeline, and what it did.")
+      .def_readonly("graph", &OptimizeResult::graph)
+      .def_readonly("before", &OptimizeResult::operators_before)
+      .def_readonly("after", &OptimizeResult::operators_after)
+      .def_property_readonly("fusions", [](const OptimizeResult& r) { return r.report.fusions; })
+      .def_property_readonly("misses", [](const OptimizeResult& r) { return r.report.misses; })
+      .def_readonly("stats", &OptimizeResult::stats)
+      .def_readonly("key", &OptimizeResult::key);
+}
+
+}  // namespace
+
+void BindPasses(py::module_& m) {
+  BindTarget(m);
+  BindResult(m);
+  py::class_<PassManager>(m, "PassManager", "Runs a pipeline of passes for a target.")
+      .def(py::init<std::string_view, Target>(), py::arg("pipeline"), py::arg("target"))
+      .def("run", &PassManager::Run, py::arg("graph"), py::call_guard<py::gil_scoped_release>())
+      .def("key", &PassManager::key)
+      .def_property_readonly("pipeline", &PassManager::pipeline);
+  m.def(
+      "pass_names",
+      [] {
+        std::vector<std::pair<std::string, std::string>> names;
+        for (const auto& pass : AllPasses()) names.emplace_back(pass->name(), pass->doc());
+        return names;
+      },
+      "Name and sentence of each pass.");
+}
+
+}  // namespace fusible
