@@ -10,24 +10,12 @@ namespace fusible {
 
 // Has a row kernel, and gives every row its own part of each result (a cache update does not).
 bool IsRowOp(const Node& node);
-bool IsView(const Node& node);
 
 // How many dimensions of an operand or result of this type stand for `...`.
 int LeadingRank(const TypeSpec& spec, const Type& type);
 
 // The dimensions that `...` stands for in a call of a row operator.
 Shape LeadingDims(const Graph& graph, const Node& node);
-
-// How many first dimensions two shapes have in common. Symbols are compared by name.
-int CommonDims(const Shape& a, const Shape& b);
-
-// How many first dimensions a view leaves as they are. Each index in them selects the same elements
-// before and after, so rows over these dimensions can be viewed one by one.
-int KeptDims(const Graph& graph, const Node& view);
-
-// Whether the view of a value that is contiguous behind its first `prefix` dimensions needs no copy and
-// leaves the last dimension's elements side by side. Sizes behind the prefix must be constants.
-bool IsRowView(const Graph& graph, const Node& view, int prefix);
 
 // How many leading dimensions all row operators and views of the body share: a row program runs over
 // these. 0 where some operator has no leading dimension (the whole call is one row). nullopt where the
