@@ -1,0 +1,103 @@
+"""fusible: operators, fusion and a native executor for LLM inference.
+
+Names load on first use, so that ``import fusible`` costs little more than ``import numpy``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fusible import ops
+    from fusible._core import (
+        ArgumentError,
+        DTypeError,
+        Error,
+        Graph,
+        GraphError,
+        Key,
+        RangeError,
+        ShapeError,
+        UnsupportedError,
+    )
+    from fusible.compile import Executable, Profile, compile
+    from fusible.graph import Spec, Value, opaque, spec, trace
+    from fusible.information import info
+    from fusible.passes import Miss, PassManager, Result, optimize
+    from fusible.targets import Target, load_target
+    from fusible.targets import names as targets
+
+_HOMES = {
+    "ArgumentError": "_core",
+    "DTypeError": "_core",
+    "Error": "_core",
+    "Executable": "compile",
+    "Graph": "_core",
+    "GraphError": "_core",
+    "Key": "_core",
+    "Miss": "passes",
+    "PassManager": "passes",
+    "Profile": "compile",
+    "RangeError": "_core",
+    "Result": "passes",
+    "ShapeError": "_core",
+    "Spec": "graph",
+    "Target": "targets",
+    "UnsupportedError": "_core",
+    "Value": "graph",
+    "compile": "compile",
+    "info": "information",
+    "load_target": "targets",
+    "opaque": "graph",
+    "optimize": "passes",
+    "spec": "graph",
+    "targets": "targets",
+    "trace": "graph",
+}
+
+__all__ = [
+    "ArgumentError",
+    "DTypeError",
+    "Error",
+    "Executable",
+    "Graph",
+    "GraphError",
+    "Key",
+    "Miss",
+    "PassManager",
+    "Profile",
+    "RangeError",
+    "Result",
+    "ShapeError",
+    "Spec",
+    "Target",
+    "UnsupportedError",
+    "Value",
+    "compile",
+    "info",
+    "load_target",
+    "opaque",
+    "ops",
+    "optimize",
+    "spec",
+    "targets",
+    "trace",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ops":
+        return import_module("fusible.ops")
+    if name == "__version__":
+        return import_module("fusible._core").version
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fusible' has no attribute '{name}'")
+    module = import_module(f"fusible.{_HOMES[name]}")
+    value = getattr(module, "names" if name == "targets" else name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,190 @@
+"""Executable graphs, and where their time goes."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fusible import _core
+from fusible.passes import Result, optimize
+from fusible.targets import Target
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operator or region of a profiled call."""
+
+    name: str
+    result: str
+    start_us: float
+    us: float
+    bytes: int
+    flops: int
+    floor_us: float
+
+    @property
+    def share_of_floor(self) -> float:
+        """Floor time over measured time: 1.0 is as fast as memory allows."""
+        return self.floor_us / self.us if self.us > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Time, bytes and share of the floor of each step of one call.
+
+    The floor of a step is its bytes at this machine's copy bandwidth, measured in the same run.
+    """
+
+    steps: tuple[Step, ...]
+    bytes_per_second: float
+
+    @property
+    def us(self) -> float:
+        """Time of all steps, in microseconds."""
+        return sum(step.us for step in self.steps)
+
+    def table(self, limit: int = 30) -> str:
+        """The steps by name with their summed times, slowest first, as text."""
+        rows: dict[str, list[float]] = {}
+        for step in self.steps:
+            row = rows.setdefault(step.name, [0, 0.0, 0, 0.0])
+            for i, amount in enumerate((1, step.us, step.bytes, step.floor_us)):
+                row[i] += amount
+        lines = [f"{'step':44} {'calls':>5} {'us':>10} {'share':>6} {'MB':>9} {'of floor':>8}"]
+        for name, (calls, us, moved, floor) in sorted(rows.items(), key=lambda r: -r[1][1])[:limit]:
+            share, of_floor = us / max(self.us, 1e-9), floor / max(us, 1e-9)
+            lines.append(
+                f"{name[:44]:44} {calls:5.0f} {us:10.1f} {share:6.1%} {moved / 1e6:9.2f} "
+                f"{of_floor:8.0%}"
+            )
+        return "\n".join(lines)
+
+    def json(self) -> str:
+        """All steps as one JSON object."""
+        steps = [asdict(step) | {"share_of_floor": step.share_of_floor} for step in self.steps]
+        return json.dumps({"bytes_per_second": self.bytes_per_second, "steps": steps})
+
+    def chrome_trace(self, path: str | Path) -> None:
+        """Writes the steps for chrome://tracing or Perfetto; the file appears whole or not at all."""
+        events = [
+            {
+                "name": step.name,
+                "ph": "X",
+                "pid": 0,
+                "tid": 0,
+                "ts": step.start_us,
+                "dur": step.us,
+                "args": {"result": step.result, "bytes": step.bytes, "flops": step.flops},
+            }
+            for step in self.steps
+        ]
+        write_whole(Path(path), json.dumps({"traceEvents": events}))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a text file under a temporary name and renames it."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+class Executable:
+    """A graph with planned memory: call it with arrays by name. Calls from several threads are safe."""
+
+    def __init__(self, graph: _core.Graph, weights: Mapping[str, Any]) -> None:
+        self._native = _core.Executable(graph, dict(weights))
+
+    @property
+    def graph(self) -> _core.Graph:
+        """The graph that runs."""
+        return self._native.graph
+
+    @property
+    def plans_made(self) -> int:
+        """How many plans were made for the sizes seen so far."""
+        return self._native.plans_made
+
+    @property
+    def arena_bytes(self) -> int:
+        """Bytes of the arena of the last plan."""
+        return self._native.arena_bytes
+
+    def __call__(self, **inputs: Any) -> Any:
+        """Runs the graph.
+
+        Args:
+            inputs: an array for each input that is not a constant. One declared as updated may be
+                written, where nothing reads its old value later.
+
+        Returns:
+            The graph's result, or a tuple of its results in order. The new value of an updated
+            input is the very array given, or a fresh one where the old value was still needed.
+
+        Raises:
+            ArgumentError: an input is missing or unknown.
+            ShapeError, DTypeError: an input does not fit its spec.
+            RangeError: an index is out of range; results and updated inputs are then unspecified.
+        """
+        results = self._native.call(inputs)
+        return results[0] if len(results) == 1 else results
+
+    def profile(self, **inputs: Any) -> Profile:
+        """Runs the graph once as a call does, and times each step."""
+        _, steps = self._native.profile(inputs)
+        rate = copy_bytes_per_second()
+        return Profile(
+            tuple(
+                Step(s.name, s.result, s.start_us, s.us, s.bytes, s.flops, s.bytes / rate * 1e6)
+                for s in steps
+            ),
+            rate,
+        )
+
+
+def copy_bytes_per_second(megabytes: int = 64, rounds: int = 5) -> float:
+    """Bytes read plus written per second by the best of a few copies of fresh-to-cache memory."""
+    from time import perf_counter
+
+    source = np.ones(megabytes << 18, np.float32)
+    target = np.empty_like(source)
+    best = float("inf")
+    for _ in range(rounds):
+        start = perf_counter()
+        np.copyto(target, source)
+        best = min(best, perf_counter() - start)
+    return 2 * source.nbytes / best
+
+
+def compile(
+    graph: _core.Graph | Result,
+    target: str | Target = "cpu",
+    weights: Mapping[str, Any] | None = None,
+) -> Executable:
+    """Makes a graph ready to run on this machine.
+
+    Args:
+        graph: a graph, which is optimized with the target's pipeline first, or the result of
+            ``optimize``, which runs as it is.
+        target: a target whose graphs this CPU runs; ignored for a result.
+        weights: an array for each ``constant`` input, by name. They are borrowed, not copied.
+
+    Raises:
+        ArgumentError: a weight is missing or unknown.
+        UnsupportedError: the graph holds an opaque node.
+    """
+    result = graph if isinstance(graph, Result) else optimize(graph, target)
+    return Executable(result.graph, weights or {})

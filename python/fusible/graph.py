@@ -1,0 +1,137 @@
+"""Graphs of operator calls: specs of inputs, traced values, and trace() itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fusible import _core
+
+Graph = _core.Graph
+
+_KINDS = {(False, False): "plain", (True, False): "constant", (False, True): "updated"}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """An input of a graph: its type as text, and what becomes of it."""
+
+    type: str
+    constant: bool = False
+    updated: bool = False
+
+    @property
+    def kind(self) -> str:
+        """``plain``, ``constant`` or ``updated``."""
+        return _KINDS[self.constant, self.updated]
+
+
+def spec(type: str, *, constant: bool = False, updated: bool = False) -> Spec:
+    """Describes an input of a graph.
+
+    Args:
+        type: dtype and shape, such as ``bf16[T, 4096]``; a letter is a size that is bound at call.
+        constant: a weight, bound when the graph is compiled.
+        updated: a cache that the caller lets the graph write into; its new value is a result.
+
+    Raises:
+        GraphError: the text is not a type.
+        ArgumentError: both constant and updated.
+    """
+    if constant and updated:
+        raise _core.ArgumentError("spec: expected constant or updated, got both")
+    _core.GraphBuilder().add_input("x", type, "plain")
+    return Spec(type, constant, updated)
+
+
+class Value:
+    """A value of a graph that is being traced; operators record nodes when called with it."""
+
+    __slots__ = ("_builder", "_id")
+
+    def __init__(self, builder: _core.GraphBuilder, id: int) -> None:
+        self._builder = builder
+        self._id = id
+
+    @property
+    def dtype(self) -> str:
+        """Its dtype as in graph text, such as ``bf16``."""
+        return self._builder.type_of(self._id)[0]
+
+    @property
+    def shape(self) -> tuple[int | str, ...]:
+        """Sizes, or symbols such as ``"T"``."""
+        return self._builder.type_of(self._id)[1]
+
+    def __fusible_op__(
+        self, op: str, operands: Sequence[Any], attrs: Mapping[str, Any], out: Any
+    ) -> Any:
+        """Records a call of an operator: what the extension calls instead of computing."""
+        if out is not None:
+            raise _core.ArgumentError(f"{op}: out: expected none while tracing, got {out!r}")
+        ids = [_id_of(op, operand, self._builder) for operand in operands]
+        made = [
+            Value(self._builder, id) for id in self._builder.add_call(op, ids, dict(attrs))
+        ]
+        return made[0] if len(made) == 1 else tuple(made)
+
+    def __repr__(self) -> str:
+        shape = ", ".join(str(size) for size in self.shape)
+        return f"<fusible value {self.dtype}[{shape}]>"
+
+
+def _id_of(what: str, operand: Any, builder: _core.GraphBuilder) -> int | None:
+    if operand is None:
+        return None
+    if not isinstance(operand, Value):
+        raise _core.DTypeError(
+            f"{what}: expected a value of the graph being traced, got {type(operand).__name__}; "
+            "give arrays to trace() as inputs (spec(..., constant=True) for weights)"
+        )
+    if operand._builder is not builder:
+        raise _core.ArgumentError(f"{what}: expected values of one trace, got one of another")
+    return operand._id
+
+
+def opaque(
+    name: str, *operands: Value, types: Sequence[str], mutates: bool = False
+) -> tuple[Value, ...]:
+    """Records a node that is not an operator of fusible: typed, never moved across a mutation.
+
+    Args:
+        name: what it is called in messages and text.
+        operands: values that it reads.
+        types: the type of each result, such as ``["bf16[T, 64]"]``.
+        mutates: it has effects beyond its results.
+    """
+    if not operands:
+        raise _core.ArgumentError(f"opaque {name}: expected at least one operand, got none")
+    builder = operands[0]._builder
+    ids = [_id_of(f"opaque {name}", operand, builder) for operand in operands]
+    made = builder.add_opaque(name, [id for id in ids if id is not None], list(types), mutates)
+    return tuple(Value(builder, id) for id in made)
+
+
+def trace(fn: Callable[..., Any], **specs: Spec) -> Graph:
+    """Records what `fn` computes from inputs of these specs.
+
+    The same function that computes with arrays records nodes when it is given graph values.
+
+    Args:
+        fn: called with one value for each spec, by name; returns a value or a sequence of them.
+        specs: the inputs, in the order of the graph's inputs.
+
+    Raises:
+        DTypeError: fn mixes in an array, or returns something else than values.
+        GraphError: the recorded graph breaks a rule.
+    """
+    builder = _core.GraphBuilder()
+    values = {
+        name: Value(builder, builder.add_input(name, spec.type, spec.kind))
+        for name, spec in specs.items()
+    }
+    returned = fn(**values)
+    results = returned if isinstance(returned, tuple | list) else (returned,)
+    ids = [_id_of("trace: result", result, builder) for result in results]
+    return builder.finish([id for id in ids if id is not None])
