@@ -1,0 +1,171 @@
+"""Arrays in and out: what is taken without a copy, what is refused, and who owns what."""
+
+import gc
+import threading
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import fusible
+from fusible import ops
+
+X = np.arange(12, dtype=np.float32).reshape(3, 4)
+
+
+class OnlyDLPack:
+    """An array that offers nothing but DLPack."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self):
+        return self.array.__dlpack__()
+
+
+class OnlyInterface:
+    """An array that offers nothing but the array interface."""
+
+    def __init__(self, array):
+        self.__array_interface__ = array.__array_interface__
+        self.array = array
+
+
+@pytest.mark.parametrize("wrap", [OnlyDLPack, OnlyInterface])
+def test_reads_other_arrays(wrap):
+    np.testing.assert_array_equal(ops.add(wrap(X), X), X + X)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
+def test_result_has_the_operand_dtype(dtype):
+    x = X.astype(dtype)
+    result = ops.add(x, x)
+    assert result.dtype == x.dtype
+    assert result.flags.c_contiguous
+
+
+@pytest.mark.parametrize("bad", [[1.0, 2.0], 3.0, "x", object()])
+def test_refuses_what_is_no_array(bad):
+    with pytest.raises(fusible.DTypeError, match=r"add: y: expected an array, got"):
+        ops.add(X, bad)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int8, ">f4", np.complex64])
+def test_refuses_dtypes_that_are_not_ours(dtype):
+    with pytest.raises(fusible.DTypeError, match=r"add: x: expected"):
+        ops.add(X.astype(dtype), X)
+
+
+def test_takes_row_strides_and_refuses_column_strides():
+    wide = np.arange(24, dtype=np.float32).reshape(3, 8)
+    np.testing.assert_array_equal(ops.add(wide[:, 2:6], X), wide[:, 2:6] + X)
+    with pytest.raises(fusible.ShapeError, match=r"add: x: .*contiguous.*ascontiguousarray"):
+        ops.add(wide[:, ::2], X)
+
+
+def test_takes_negative_and_broadcast_row_strides():
+    np.testing.assert_array_equal(ops.add(X[::-1], X), X[::-1] + X)
+    row = np.broadcast_to(X[0], X.shape)
+    np.testing.assert_array_equal(ops.add(row, X), row + X)
+
+
+def test_strides_that_are_no_whole_elements_are_refused():
+    raw = np.zeros((3, 18), np.uint8)
+    x = raw[:, :16].view(np.float32)
+    assert x.strides == (18, 4)
+    with pytest.raises(fusible.ShapeError, match="multiples of 4 bytes"):
+        ops.add(x, x)
+
+
+def test_out_is_written_and_returned():
+    out = np.empty_like(X)
+    assert ops.add(X, X, out=out) is out
+    np.testing.assert_array_equal(out, X + X)
+
+
+def test_out_may_be_the_operand_that_the_signature_names():
+    x = X.copy()
+    assert ops.add(x, X, out=x) is x
+    np.testing.assert_array_equal(x, X + X)
+
+
+def test_out_may_not_be_another_operand_nor_overlap():
+    y = X.copy()
+    with pytest.raises(fusible.ArgumentError, match="sum: expected memory apart from y"):
+        ops.add(X, y, out=y)
+    block = np.zeros((4, 4), np.float32)
+    with pytest.raises(fusible.ArgumentError, match="or exactly its memory"):
+        ops.add(block[:3], X, out=block[1:])
+    np.testing.assert_array_equal(block, 0)
+
+
+def test_out_may_be_other_columns_of_the_same_rows():
+    block = np.zeros((3, 8), np.float32)
+    block[:, :4] = X
+    ops.add(block[:, :4], X, out=block[:, 4:])
+    np.testing.assert_array_equal(block[:, 4:], X + X)
+
+
+@pytest.mark.parametrize(
+    ("out", "error", "message"),
+    [
+        (np.empty((3, 5), np.float32), fusible.ShapeError, r"expected shape \[3, 4\]"),
+        (np.empty((3, 4), np.float16), fusible.DTypeError, "expected f32, got f16"),
+        ((X.copy(), X.copy()), fusible.ArgumentError, "expected 1 arrays, got 2"),
+    ],
+)
+def test_out_that_does_not_fit(out, error, message):
+    with pytest.raises(error, match=message):
+        ops.add(X, X, out=out)
+
+
+def test_a_read_only_out_is_refused():
+    out = np.empty_like(X)
+    out.flags.writeable = False
+    with pytest.raises(fusible.ArgumentError, match="read-only"):
+        ops.add(X, X, out=out)
+
+
+def test_large_results_are_not_recycled_while_they_live():
+    x = np.ones((256, 1024), np.float32)
+    first = ops.add(x, x)
+    kept = first[:2]
+    del first
+    gc.collect()
+    second = ops.mul(x, by=7.0)
+    np.testing.assert_array_equal(kept, 2)
+    np.testing.assert_array_equal(second, 7)
+
+
+def test_views_share_memory_and_keep_it_alive():
+    x = np.arange(12, dtype=np.float32)
+    seen = ops.reshape(x, shape=[3, -1])
+    assert seen.shape == (3, 4)
+    seen[0, 0] = 42
+    assert x[0] == 42
+    del x
+    gc.collect()
+    assert ops.slice(seen, start=1, stop=3).tolist()[0] == [1, 2]
+
+
+def test_calls_from_several_threads_give_the_same_bits():
+    x = np.random.default_rng(0).standard_normal((512, 576)).astype(ml_dtypes.bfloat16)
+    w = np.ones(576, ml_dtypes.bfloat16)
+    expected = ops.rms_norm(x, w).tobytes()
+    found = []
+
+    def call():
+        found.extend(ops.rms_norm(x, w).tobytes() == expected for _ in range(20))
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 80
+    assert all(found)
+
+
+def test_an_unknown_operator_names_the_nearest():
+    with pytest.raises(fusible.ArgumentError, match="the nearest is 'rms_norm'"):
+        fusible._core.find_op("rmsnorm")
