@@ -1,0 +1,36 @@
+#include "kernels/add.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/add.cc"
+#include "hwy/foreach_target.h"
+#include "kernels/simd/lanes-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace fusible::kernels::HWY_NAMESPACE {
+
+template <class T>
+void AddRow(const T* x, const T* y, T* out, size_t n) {
+  ForSteps(n, [=](auto at) HWY_ATTR { Store(Sum(Load(x, at), Load(y, at)), out, at); });
+}
+
+void AddRows(const AddArgs& a) {
+  VisitFloat(a.x.dtype, [&](auto type) HWY_ATTR {
+    using T = decltype(type);
+    for (int64_t r = 0; r < a.rows; ++r) {
+      AddRow(a.x.Row<T>(r), a.y.Row<T>(r), a.out.Row<T>(r), a.cols);
+    }
+  });
+}
+
+}  // namespace fusible::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace fusible::kernels {
+
+HWY_EXPORT(AddRows);
+
+void Add(const AddArgs& args) { HWY_DYNAMIC_DISPATCH(AddRows)(args); }
+
+}  // namespace fusible::kernels
+#endif

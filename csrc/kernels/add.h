@@ -1,0 +1,15 @@
+// out = round(x + y).
+#pragma once
+
+#include "kernels/block.h"
+
+namespace fusible::kernels {
+
+struct AddArgs {
+  Block x, y, out;  // one float dtype
+  int64_t rows, cols;
+};
+
+void Add(const AddArgs& args);
+
+}  // namespace fusible::kernels

@@ -1,0 +1,232 @@
+// Rows of stored floats as pairs of f32 vectors, and the canonical sum over a row.
+//
+// A step is 2 * kLanes neighbouring elements, held as those of even and those of odd index: 16-bit
+// storage splits so with a shift and a mask, and a pair of neighbours then shares a lane, which is where
+// the canonical sum begins.
+#include "kernels/simd/storage.h"
+#include "core/dtype.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#if defined(FUSIBLE_KERNELS_SIMD_LANES_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef FUSIBLE_KERNELS_SIMD_LANES_INL_H_
+#undef FUSIBLE_KERNELS_SIMD_LANES_INL_H_
+#else
+#define FUSIBLE_KERNELS_SIMD_LANES_INL_H_
+#endif
+
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace fusible::kernels::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Never more than 16 lanes: a group of the canonical sum has 16 pairs.
+using DF = hn::CappedTag<float, 16>;
+using DU = hn::RebindToUnsigned<DF>;
+using DI = hn::RebindToSigned<DF>;
+using D16 = hn::Rebind<uint16_t, DF>;
+using VF = hn::Vec<DF>;
+using VU = hn::Vec<DU>;
+
+inline constexpr size_t kLanes = hn::MaxLanes(DF());
+inline constexpr size_t kStep = 2 * kLanes;
+
+struct Pair {
+  VF even, odd;
+};
+
+HWY_INLINE VF FromBits(VU bits) { return hn::BitCast(DF(), bits); }
+HWY_INLINE VU ToBits(VF v) { return hn::BitCast(DU(), v); }
+HWY_INLINE VU SetBits(uint32_t bits) { return hn::Set(DU(), bits); }
+
+// Vectors from and to memory of any type and alignment.
+template <class D>
+HWY_INLINE hn::Vec<D> LoadBytes(D d, const void* from) {
+#if HWY_TARGET == HWY_SCALAR
+  hn::TFromD<D> lane;
+  std::memcpy(&lane, from, sizeof(lane));
+  return hn::Set(d, lane);
+#else
+  const hn::Repartition<uint8_t, D> bytes;
+  return hn::BitCast(d, hn::LoadU(bytes, static_cast<const uint8_t*>(from)));
+#endif
+}
+
+template <class D>
+HWY_INLINE void StoreBytes(hn::Vec<D> v, [[maybe_unused]] D d, void* to) {
+#if HWY_TARGET == HWY_SCALAR
+  const hn::TFromD<D> lane = hn::GetLane(v);
+  std::memcpy(to, &lane, sizeof(lane));
+#else
+  const hn::Repartition<uint8_t, D> bytes;
+  hn::StoreU(hn::BitCast(bytes, v), bytes, static_cast<uint8_t*>(to));
+#endif
+}
+
+// Storage<T>: Load reads a step at p; Store writes one, rounded to nearest even, with canonical NaNs;
+// LoadInOrder reads kLanes elements.
+template <class T>
+struct Storage;
+
+template <>
+struct Storage<float> {
+  static HWY_INLINE Pair Load(const float* p) {
+    Pair pair;
+    hn::LoadInterleaved2(DF(), p, pair.even, pair.odd);
+    return pair;
+  }
+  static HWY_INLINE void Store(const Pair& v, float* p) {
+    hn::StoreInterleaved2(Canonical(v.even), Canonical(v.odd), DF(), p);
+  }
+  static HWY_INLINE VF LoadInOrder(const float* p) { return hn::LoadU(DF(), p); }
+  static HWY_INLINE VF Canonical(VF v) {
+    return hn::IfThenElse(hn::IsNaN(v), FromBits(SetBits(0x7FC00000)), v);
+  }
+};
+
+template <>
+struct Storage<BF16> {
+  static HWY_INLINE Pair Load(const BF16* p) {
+    const VU both = LoadBytes(DU(), p);
+    return {FromBits(hn::ShiftLeft<16>(both)), FromBits(hn::And(both, SetBits(0xFFFF0000)))};
+  }
+  static HWY_INLINE void Store(const Pair& v, BF16* p) {
+    const VU odd = hn::And(Rounded(v.odd), SetBits(0xFFFF0000));
+    StoreBytes(hn::Or(hn::ShiftRight<16>(Rounded(v.even)), odd), DU(), p);
+  }
+  static HWY_INLINE VF LoadInOrder(const BF16* p) {
+    return FromBits(hn::ShiftLeft<16>(hn::PromoteTo(DU(), LoadBytes(D16(), p))));
+  }
+  // The code in the upper half of a lane; the lower half is left over.
+  static HWY_INLINE VU Rounded(VF v) {
+    const VU bits = ToBits(v);
+    const VU last = hn::And(hn::ShiftRight<16>(bits), SetBits(1));
+    const VF rounded = FromBits(hn::Add(hn::Add(bits, SetBits(0x7FFF)), last));
+    return ToBits(hn::IfThenElse(hn::IsNaN(v), FromBits(SetBits(0x7FC00000)), rounded));
+  }
+};
+
+// In integers and not in F16C: the deinterleaving that conversions of whole vectors would need costs as
+// much, and this is one code for every instruction set.
+template <>
+struct Storage<F16> {
+  static HWY_INLINE Pair Load(const F16* p) {
+    const VU both = LoadBytes(DU(), p);
+    return {Decode(hn::And(both, SetBits(0xFFFF))), Decode(hn::ShiftRight<16>(both))};
+  }
+  static HWY_INLINE void Store(const Pair& v, F16* p) {
+    StoreBytes(hn::Or(Encode(v.even), hn::ShiftLeft<16>(Encode(v.odd))), DU(), p);
+  }
+  static HWY_INLINE VF LoadInOrder(const F16* p) {
+    return Decode(hn::PromoteTo(DU(), LoadBytes(D16(), p)));
+  }
+  static HWY_INLINE VF Decode(VU code) {
+    const VU magnitude = hn::ShiftLeft<13>(hn::And(code, SetBits(0x7FFF)));
+    const VF normal = FromBits(hn::Add(magnitude, SetBits(112u << 23)));
+    // A subnormal's bits behind an exponent of 2^-14, less that 2^-14: exact.
+    const VF tiny = FromBits(hn::Add(magnitude, SetBits(113u << 23)));
+    const VF subnormal = hn::Sub(tiny, FromBits(SetBits(113u << 23)));
+    const VF special = FromBits(hn::Or(magnitude, SetBits(0x7F800000)));
+    const VF small = FromBits(SetBits(113u << 23));
+    const VF large = FromBits(SetBits(143u << 23));  // 2^16: infinity and NaN came out here
+    VF value = hn::IfThenElse(hn::Lt(normal, small), subnormal, normal);
+    value = hn::IfThenElse(hn::Ge(normal, large), special, value);
+    const VU sign = hn::ShiftLeft<16>(hn::And(code, SetBits(0x8000)));
+    return FromBits(hn::Or(ToBits(value), sign));
+  }
+  static HWY_INLINE VU Encode(VF v) {
+    const VF a = hn::Abs(v);
+    const VU bits = ToBits(a);
+    const VU last = hn::And(hn::ShiftRight<13>(bits), SetBits(1));
+    const VU rounded = hn::Add(hn::Add(bits, SetBits(0xFFF)), last);
+    const VU normal = hn::Sub(hn::ShiftRight<13>(rounded), SetBits(112u << 10));
+    // Adding 1/2, whose last place is 2^-24, rounds to a multiple of the smallest subnormal.
+    const VF half = hn::Set(DF(), 0.5f);
+    const VU subnormal = hn::Sub(ToBits(hn::Add(a, half)), ToBits(half));
+    VF code = hn::IfThenElse(hn::Lt(a, FromBits(SetBits(113u << 23))), FromBits(subnormal),
+                             FromBits(normal));
+    code = hn::IfThenElse(hn::Ge(a, hn::Set(DF(), 65520.0f)), FromBits(SetBits(0x7C00)), code);
+    const VU sign = hn::And(hn::ShiftRight<16>(ToBits(v)), SetBits(0x8000));
+    const VF with_sign = FromBits(hn::Or(ToBits(code), sign));
+    return ToBits(hn::IfThenElse(hn::IsNaN(v), FromBits(SetBits(0x7E00)), with_sign));
+  }
+};
+
+// Where a step of a row begins: whole, or cut short by the row's end.
+struct Full {
+  size_t i;
+};
+struct Tail {
+  size_t i, count;
+};
+
+template <class T>
+HWY_INLINE Pair Load(const T* row, Full at) {
+  return Storage<T>::Load(row + at.i);
+}
+
+// Elements behind the row's end are zero.
+template <class T>
+HWY_INLINE Pair Load(const T* row, Tail at) {
+  alignas(64) T buffer[kStep] = {};
+  std::memcpy(buffer, row + at.i, at.count * sizeof(T));
+  return Storage<T>::Load(buffer);
+}
+
+// `how` goes to Storage<T>::Store: the bound that 8-bit formats clamp to.
+template <class T, class... How>
+HWY_INLINE void Store(const Pair& v, T* row, Full at, How... how) {
+  Storage<T>::Store(v, row + at.i, how...);
+}
+
+template <class T, class... How>
+HWY_INLINE void Store(const Pair& v, T* row, Tail at, How... how) {
+  alignas(64) T buffer[kStep];
+  Storage<T>::Store(v, buffer, how...);
+  std::memcpy(row + at.i, buffer, at.count * sizeof(T));
+}
+
+// One element for each two of the step, in order: those that its pairs of neighbours share.
+template <class T>
+HWY_INLINE VF LoadHalf(const T* row, Full at) {
+  return Storage<T>::LoadInOrder(row + at.i / 2);
+}
+template <class T>
+HWY_INLINE VF LoadHalf(const T* row, Tail at) {
+  alignas(64) T buffer[kLanes] = {};
+  std::memcpy(buffer, row + at.i / 2, at.count / 2 * sizeof(T));
+  return Storage<T>::LoadInOrder(buffer);
+}
+
+// Calls step(Full) over a row of n elements, and step(Tail) for what is left.
+template <class Step>
+HWY_INLINE void ForSteps(size_t n, const Step& step) {
+  size_t i = 0;
+  for (; i + kStep <= n; i += kStep) step(Full{i});
+  if (i < n) step(Tail{i, n - i});
+}
+
+HWY_INLINE Pair Sum(const Pair& a, const Pair& b) {
+  return {hn::Add(a.even, b.even), hn::Add(a.odd, b.odd)};
+}
+HWY_INLINE Pair Mul(const Pair& a, const Pair& b) {
+  return {hn::Mul(a.even, b.even), hn::Mul(a.odd, b.odd)};
+}
+HWY_INLINE Pair Mul(const Pair& a, VF b) { return {hn::Mul(a.even, b), hn::Mul(a.odd, b)}; }
+HWY_INLINE Pair Div(const Pair& a, VF b) { return {hn::Div(a.even, b), hn::Div(a.odd, b)}; }
+
+// Calls f(T{}) with the storage type of a float dtype.
+template <class F>
+HWY_INLINE void VisitFloat(DType dtype, const F& f) {
+  if (dtype == DType::kF32) return f(float{});
+  if (dtype == DType::kBF16) return f(BF16{});
+  return f(F16{});
+}
+
+}  // namespace fusible::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target guard
