@@ -13,8 +13,8 @@ void CacheUpdate(const CacheUpdateArgs& args) {
   for (int64_t r = 0; r < args.rows; ++r) {
     const int64_t slot = ReadIndex(args.slots, r);
     if (slot < 0) continue;
-    std::memcpy(args.cache.data + slot * row, args.rows_in.data + r * args.rows_in.row_stride * bytes,
-                row);
+    std::memcpy(args.cache.data + slot * row,
+                args.rows_in.data + r * args.rows_in.row_stride * bytes, row);
   }
 }
 

@@ -41,7 +41,9 @@ namespace fusible::kernels {
 
 HWY_EXPORT(GatedActivationRows);
 
-void GatedActivation(const GatedActivationArgs& args) { HWY_DYNAMIC_DISPATCH(GatedActivationRows)(args); }
+void GatedActivation(const GatedActivationArgs& args) {
+  HWY_DYNAMIC_DISPATCH(GatedActivationRows)(args);
+}
 
 }  // namespace fusible::kernels
 #endif

@@ -8,7 +8,7 @@ namespace fusible::kernels {
 enum class Activation { kSilu, kGeluTanh };
 
 struct GatedActivationArgs {
-  Block x, out;        // one float dtype; rows of 2 * cols and of cols elements
+  Block x, out;  // one float dtype; rows of 2 * cols and of cols elements
   int64_t rows, cols;
   Activation activation;
 };

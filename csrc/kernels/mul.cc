@@ -17,9 +17,8 @@ void ScaleRow(const T* x, T* out, size_t n, float by) {
 template <class T>
 void MulRow(const T* x, const T* y, T* out, size_t n, float by) {
   const VF factor = hn::Set(DF(), by);
-  ForSteps(n, [=](auto at) HWY_ATTR {
-    Store(Mul(Mul(Load(x, at), Load(y, at)), factor), out, at);
-  });
+  ForSteps(n,
+           [=](auto at) HWY_ATTR { Store(Mul(Mul(Load(x, at), Load(y, at)), factor), out, at); });
 }
 
 void MulRows(const MulArgs& a) {

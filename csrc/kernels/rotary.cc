@@ -26,7 +26,8 @@ void RotateHalves(const T* x, T* out, const A* cos, const A* sin, size_t half) {
   ForSteps(half, [=](auto at) HWY_ATTR {
     const Pair a = Load(x, at), b = Load(x + half, at), c = Load(cos, at), s = Load(sin, at);
     const Pair first = {First(a.even, b.even, c.even, s.even), First(a.odd, b.odd, c.odd, s.odd)};
-    const Pair second = {Second(a.even, b.even, c.even, s.even), Second(a.odd, b.odd, c.odd, s.odd)};
+    const Pair second = {Second(a.even, b.even, c.even, s.even),
+                         Second(a.odd, b.odd, c.odd, s.odd)};
     Store(first, out, at);
     Store(second, out + half, at);
   });
@@ -51,7 +52,8 @@ void RotateRow(const RotaryArgs& a, int64_t r, int64_t position) {
     const T* x = a.x.Row<T>(r) + h * a.head_size;
     T* out = a.out.Row<T>(r) + h * a.head_size;
     rotate(x, out, cos, cos + half, half);
-    if (x != out) std::memcpy(out + a.rotated, x + a.rotated, (a.head_size - a.rotated) * sizeof(T));
+    if (x != out)
+      std::memcpy(out + a.rotated, x + a.rotated, (a.head_size - a.rotated) * sizeof(T));
   }
 }
 

@@ -1,6 +1,6 @@
-// The two 8-bit float formats: 4 bits of exponent, 3 of mantissa, no infinity. Stores round to nearest
-// even and saturate. e4m3fn: OCP 8-bit floating point specification, revision 1.0. e4m3fnuz: bias 8, one
-// NaN (0x80), no negative zero; as in ONNX and on AMD's CDNA3.
+// The two 8-bit float formats: 4 bits of exponent, 3 of mantissa, no infinity. Stores round to
+// nearest even and saturate. e4m3fn: OCP 8-bit floating point specification, revision 1.0.
+// e4m3fnuz: bias 8, one NaN (0x80), no negative zero; as in ONNX and on AMD's CDNA3.
 #include "kernels/simd/lanes-inl.h"
 
 #if defined(FUSIBLE_KERNELS_SIMD_FP8_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -30,7 +30,8 @@ HWY_INLINE VU EncodeMagnitude(VF a, float max) {
   const VU last = hn::And(hn::ShiftRight<20>(bits), SetBits(1));
   const VU rounded = hn::Add(hn::Add(bits, SetBits(0x7FFFF)), last);
   const VU normal = hn::Sub(hn::ShiftRight<20>(rounded), SetBits(kRebias << 3));
-  // The sum's last place is the smallest subnormal (2^(kRebias - 129)), so the addition rounds to it.
+  // The sum's last place is the smallest subnormal (2^(kRebias - 129)), so the addition rounds to
+  // it.
   const VF magic = FromBits(SetBits((kRebias + 21) << 23));
   const VU subnormal = hn::Sub(ToBits(hn::Add(a, magic)), ToBits(magic));
   const VF smallest = FromBits(SetBits((kRebias + 1) << 23));

@@ -1,14 +1,14 @@
 // Rows of stored floats as pairs of f32 vectors, and the canonical sum over a row.
 //
 // A step is 2 * kLanes neighbouring elements, held as those of even and those of odd index: 16-bit
-// storage splits so with a shift and a mask, and a pair of neighbours then shares a lane, which is where
-// the canonical sum begins.
-#include "kernels/simd/storage.h"
-#include "core/dtype.h"
-
+// storage splits so with a shift and a mask, and a pair of neighbours then shares a lane, which is
+// where the canonical sum begins.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+
+#include "core/dtype.h"
+#include "kernels/simd/storage.h"
 
 #if defined(FUSIBLE_KERNELS_SIMD_LANES_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef FUSIBLE_KERNELS_SIMD_LANES_INL_H_
@@ -66,8 +66,8 @@ HWY_INLINE void StoreBytes(hn::Vec<D> v, [[maybe_unused]] D d, void* to) {
 #endif
 }
 
-// Storage<T>: Load reads a step at p; Store writes one, rounded to nearest even, with canonical NaNs;
-// LoadInOrder reads kLanes elements.
+// Storage<T>: Load reads a step at p; Store writes one, rounded to nearest even, with canonical
+// NaNs; LoadInOrder reads kLanes elements.
 template <class T>
 struct Storage;
 
@@ -109,8 +109,8 @@ struct Storage<BF16> {
   }
 };
 
-// In integers and not in F16C: the deinterleaving that conversions of whole vectors would need costs as
-// much, and this is one code for every instruction set.
+// In integers and not in F16C: the deinterleaving that conversions of whole vectors would need
+// costs as much, and this is one code for every instruction set.
 template <>
 struct Storage<F16> {
   static HWY_INLINE Pair Load(const F16* p) {

@@ -1,4 +1,5 @@
-// exp, tanh and the gates made of them, in f32: polynomials in fma, within 2 units in the last place.
+// exp, tanh and the gates made of them, in f32: polynomials in fma, within 2 units in the last
+// place.
 #include "kernels/simd/lanes-inl.h"
 
 #if defined(FUSIBLE_KERNELS_SIMD_MATH_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -18,8 +19,9 @@ HWY_INLINE VF PowerOfTwo(hn::Vec<DI> n) {
   return hn::BitCast(DF(), hn::ShiftLeft<23>(hn::Add(n, hn::Set(DI(), 127))));
 }
 
-// e^x = 2^n * e^r with |r| <= ln(2)/2. The polynomial was fitted for least relative error (3.5e-9 over
-// that range). 2^n is applied in two halves, so that results down to the smallest subnormal are right.
+// e^x = 2^n * e^r with |r| <= ln(2)/2. The polynomial was fitted for least relative error (3.5e-9
+// over that range). 2^n is applied in two halves, so that results down to the smallest subnormal
+// are right.
 HWY_INLINE VF Exp(VF x) {
   const VF clamped = hn::Max(hn::Min(x, SetF(89.0f)), SetF(-105.0f));
   const VF magic = SetF(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer

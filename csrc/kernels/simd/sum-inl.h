@@ -1,6 +1,7 @@
-// The canonical sum over a row, the same bits on every instruction set: neighbours first; then, for each
-// of the 16 pairs of a group of 32 elements, a binary tree over the groups, low bits of the group's
-// number first; then a binary tree over the 16, low bits first. Missing elements count as zeros.
+// The canonical sum over a row, the same bits on every instruction set: neighbours first; then, for
+// each of the 16 pairs of a group of 32 elements, a binary tree over the groups, low bits of the
+// group's number first; then a binary tree over the 16, low bits first. Missing elements count as
+// zeros.
 #include "kernels/simd/lanes-inl.h"
 
 #if defined(FUSIBLE_KERNELS_SIMD_SUM_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -13,9 +14,9 @@
 HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
-inline constexpr size_t kGroup = 32;                // elements
-inline constexpr size_t kSlots = 16 / kLanes;       // vectors that hold a group's 16 pairs
-inline constexpr int kTreeLevels = 3;               // 8 groups at a time stay in registers
+inline constexpr size_t kGroup = 32;           // elements
+inline constexpr size_t kSlots = 16 / kLanes;  // vectors that hold a group's 16 pairs
+inline constexpr int kTreeLevels = 3;          // 8 groups at a time stay in registers
 inline constexpr size_t kTree = kGroup << kTreeLevels;
 
 struct Partial {
@@ -28,7 +29,8 @@ HWY_INLINE Partial Add(const Partial& a, const Partial& b) {
   return sum;
 }
 
-// Finished subtrees by level, one per set bit of the number of groups so far, as in a binary counter.
+// Finished subtrees by level, one per set bit of the number of groups so far, as in a binary
+// counter.
 class PartialStack {
  public:
   HWY_INLINE void Push(Partial partial, int level) {
@@ -38,7 +40,8 @@ class PartialStack {
     groups_ += groups;
   }
 
-  // The sum of all; groups that are missing from the tree are zeros, and adding them changes nothing.
+  // The sum of all; groups that are missing from the tree are zeros, and adding them changes
+  // nothing.
   HWY_INLINE float Total() const {
     if (groups_ == 0) return 0.0f;
     size_t left = groups_;

@@ -40,7 +40,8 @@ int64_t& ChosenBit() {
   return bit;
 }
 
-// Chosen here and not at the first dispatch, so that calls from several threads never race to choose.
+// Chosen here and not at the first dispatch, so that calls from several threads never race to
+// choose.
 void Choose(int64_t bit) {
   ChosenBit() = bit;
   hwy::SetSupportedTargetsForTest(bit);

@@ -1,4 +1,5 @@
 #include "kernels/embedding.h"
+
 #include "ops/library/library.h"
 
 namespace fusible::library {

@@ -46,7 +46,8 @@ inline QuantText GroupQuantText(std::string_view columns) {
 
 // The quantizer itself as an operator on rows of C elements.
 inline Op QuantOp(const QuantText& text) {
-  return Op(Cat(text.op, "(x: F[..., C]", text.operands, ", *, ", text.attrs, ") -> ", text.results));
+  return Op(
+      Cat(text.op, "(x: F[..., C]", text.operands, ", *, ", text.attrs, ") -> ", text.results));
 }
 
 // The bound that a call clamps to: fp8_max, or the format's usual one.

@@ -1,12 +1,14 @@
 #include "kernels/mul.h"
+
 #include "ops/library/library.h"
 
 namespace fusible::library {
 
 Op mul() {
   return Op("mul(x: F[..., C], y: F[..., C]?, *, by: float = 1.0) -> z@x: F[..., C]")
-      .Doc("Multiplies x by y, if given, and then by a number. Each product is rounded in f32, the "
-           "result once more to its dtype.")
+      .Doc(
+          "Multiplies x by y, if given, and then by a number. Each product is rounded in f32, the "
+          "result once more to its dtype.")
       .Source("IEEE 754-2019, section 5.4.1")
       .Commutes()
       .Rows([](const RowCall& c) {

@@ -9,7 +9,7 @@ Op NormQuant(const QuantText& quant) {
                 ", *, eps: float = 1e-6, ", quant.attrs, ") -> ", quant.results))
       .Doc(Cat("rms_norm, then ", quant.op, " of its result."))
       .Source("Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4")
-      .Equals(Cat("y = rms_norm(x, weight, eps=eps)\n",                                   //
+      .Equals(Cat("y = rms_norm(x, weight, eps=eps)\n",  //
                   quant.values, " = ", quant.op, "(y", quant.arguments, ", ", quant.passed, ")\n",
                   "return ", quant.values, "\n"));
 }
@@ -21,10 +21,9 @@ Op AddNormQuant(const QuantText& quant) {
                 ", sum@residual: F[..., C]"))
       .Doc(Cat("Adds to the residual stream, then rms_norm of the sum, then ", quant.op, "."))
       .Source("Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4")
-      .Equals(Cat("sum = add(x, residual)\n",
-                  "y = rms_norm(sum, weight, eps=eps)\n",
-                  quant.values, " = ", quant.op, "(y", quant.arguments, ", ", quant.passed, ")\n",
-                  "return ", quant.values, ", sum\n"));
+      .Equals(Cat("sum = add(x, residual)\n", "y = rms_norm(sum, weight, eps=eps)\n", quant.values,
+                  " = ", quant.op, "(y", quant.arguments, ", ", quant.passed, ")\n", "return ",
+                  quant.values, ", sum\n"));
 }
 
 }  // namespace

@@ -106,8 +106,10 @@ ViewResult Reshape(const Shape& shape, const Sizes* strides, const Attrs& attrs)
 
 Op reshape() {
   return Op("reshape(x: A, *, shape: ints) -> y: A")
-      .Doc("The same elements in the same order under another shape, in the same memory. One size may "
-           "be -1, which is inferred; 0 keeps the operand's dimension at that place.")
+      .Doc(
+          "The same elements in the same order under another shape, in the same memory. One size "
+          "may "
+          "be -1, which is inferred; 0 keeps the operand's dimension at that place.")
       .View(Reshape);
 }
 

@@ -32,8 +32,9 @@ ViewResult Transpose(const Shape& shape, const Sizes* strides, const Attrs& attr
 
 Op transpose() {
   return Op("transpose(x: A, *, dims: ints) -> y: A")
-      .Doc("The dimensions in another order, in the same memory: result dimension i is operand "
-           "dimension dims[i].")
+      .Doc(
+          "The dimensions in another order, in the same memory: result dimension i is operand "
+          "dimension dims[i].")
       .View(Transpose);
 }
 
