@@ -1,7 +1,6 @@
 #include "ir/views.h"
 
 #include <algorithm>
-#include <numeric>
 
 namespace fusible {
 namespace {
@@ -16,6 +15,13 @@ int FirstMoved(const Ints& dims) {
   const int rank = static_cast<int>(dims.size());
   int i = 0;
   while (i < rank && FromFront(dims[i], rank) == i) ++i;
+  return i;
+}
+
+int CommonLastDims(const Shape& a, const Shape& b) {
+  const int limit = std::min(a.size(), b.size());
+  int i = 0;
+  while (i < limit && a[a.size() - 1 - i] == b[b.size() - 1 - i]) ++i;
   return i;
 }
 
@@ -63,19 +69,14 @@ bool KeepsTrailing(const Graph& graph, const Node& view, int trailing) {
   return std::equal(before.end() - trailing, before.end(), after.end() - trailing);
 }
 
-std::optional<Attrs> ReplayAttrs(const Graph& graph, const Node& view, int view_trailing,
-                                 const Type& type, int trailing) {
+std::optional<Attrs> ReplayAttrs(const Graph& graph, const Node& view, const Type& type) {
+  const Shape& before = graph.TypeOf(view.inputs[0]).shape;
   const Shape& after = graph.TypeOf(view.outputs[0]).shape;
-  if (IsNamed(view, "slice")) {
-    Attrs attrs = view.attrs;
-    attrs.Set("dim", FromFront(attrs.Int("dim"), graph.TypeOf(view.inputs[0]).shape.size()));
-    return attrs;
-  }
+  if (IsNamed(view, "slice")) return CanonicalViewAttrs(*view.op, view.attrs, before, after);
+  const int kept = CommonLastDims(before, after);
   Shape result;
-  for (int i = 0; i < after.size() - view_trailing; ++i) result.push_back(after[i]);
-  for (int i = type.shape.size() - trailing; i < type.shape.size(); ++i) {
-    result.push_back(type.shape[i]);
-  }
+  for (int i = 0; i < after.size() - kept; ++i) result.push_back(after[i]);
+  for (int i = before.size() - kept; i < type.shape.size(); ++i) result.push_back(type.shape[i]);
   return CanonicalViewAttrs(*view.op, view.attrs, type.shape, result);
 }
 

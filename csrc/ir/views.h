@@ -21,11 +21,10 @@ int KeptDims(const Graph& graph, const Node& view);
 // so that an operator which works on these dimensions alone gives the same before and after it.
 bool KeepsTrailing(const Graph& graph, const Node& view, int trailing);
 
-// The attributes with which the same view, which keeps `view_trailing` dimensions, is taken of a value
-// of another type: the same leading dimensions, and `trailing` dimensions of its own behind them.
-// nullopt where a reshape would need two sizes that only the call knows.
-std::optional<Attrs> ReplayAttrs(const Graph& graph, const Node& view, int view_trailing,
-                                 const Type& type, int trailing);
+// The attributes with which the same reshape or slice is taken of a value of another type, which has the
+// same leading dimensions and others behind them than the view keeps. nullopt where a reshape would
+// need two sizes that only the call knows.
+std::optional<Attrs> ReplayAttrs(const Graph& graph, const Node& view, const Type& type);
 
 // The one way to write the attributes of this view: sizes as numbers where they are known, else 0 for
 // a dimension that stays and -1 for the other; a dimension counted from the front. base: the shape it
