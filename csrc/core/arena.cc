@@ -40,13 +40,4 @@ void ArenaPool::Return(Buffer buffer) {
   free_.push_back(std::move(buffer));
 }
 
-std::byte* ThreadScratch(int64_t bytes) {
-  thread_local Buffer scratch;
-  if (scratch.bytes() < bytes) {
-    scratch = Buffer();  // not both at once
-    scratch = Buffer(bytes);
-  }
-  return scratch.data();
-}
-
 }  // namespace fusible

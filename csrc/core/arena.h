@@ -55,8 +55,4 @@ class ArenaPool {
   std::vector<Buffer> free_;
 };
 
-// At least `bytes` of this thread's own memory; what it held before is lost. Not for callers that call
-// others who use it.
-std::byte* ThreadScratch(int64_t bytes);
-
 }  // namespace fusible

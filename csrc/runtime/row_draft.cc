@@ -1,0 +1,217 @@
+#include "runtime/row_draft.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "core/arena.h"
+#include "runtime/plan_memory.h"
+
+namespace fusible {
+namespace {
+
+// Half of a small core's second-level cache (256 KiB): the other half is for operands passing through.
+constexpr int64_t kScratchBytes = 128 << 10;
+
+// A block has rows enough that the calls of its steps (some 10 ns each) are small beside this much
+// traffic; at 4,096 elements a row, one row is as good as more.
+constexpr int64_t kBlockBytes = 16 << 10;
+
+// Less traffic than this is not worth waking a thread (some 5 us).
+constexpr int64_t kBytesPerThread = 64 << 10;
+
+class Finisher {
+ public:
+  Finisher(RowDraft draft, const RowLayouts& layouts)
+      : draft_(std::move(draft)), plan_(draft_.plan), layouts_(layouts) {}
+
+  RowPlan Finish() {
+    AddWalks();
+    FoldRows();
+    ChooseBlocks();
+    const std::vector<int64_t> offsets = PlaceTemporaries();
+    for (size_t i = 0; i < plan_.args.size(); ++i) FinishArg(i, offsets);
+    for (RowStep& step : plan_.steps) FinishStep(step);
+    return std::move(plan_);
+  }
+
+ private:
+  const ArrayLayout& LayoutOf(int array) const {
+    return array < plan_.inputs ? layouts_.inputs[array] : layouts_.results[array - plan_.inputs];
+  }
+
+  int64_t RowBytes(int array) const {
+    const ArrayLayout& layout = LayoutOf(array);
+    return ProductFrom(layout.shape, draft_.prefix()) * static_cast<int64_t>(Bytes(layout.dtype));
+  }
+
+  // One for each input or result of which some step reads or writes rows.
+  void AddWalks() {
+    std::vector<bool> walked(plan_.inputs + plan_.results);
+    for (const RowArgDraft& arg : draft_.args) {
+      const bool rows = arg.place.root >= 0 && !arg.whole && !draft_.IsTemporary(arg.place.root);
+      if (rows) walked[arg.place.root] = true;
+    }
+    for (int array = 0; array < std::ssize(walked); ++array) {
+      if (walked[array]) plan_.walks.push_back({.array = array, .outer = {}});
+    }
+  }
+
+  int64_t RowStrideBytes(int array, int dim) const {
+    const ArrayLayout& layout = LayoutOf(array);
+    return layout.strides[dim] * static_cast<int64_t>(Bytes(layout.dtype));
+  }
+
+  // Whether rows of dimension `dim` continue those of the dimensions inside it, in every walk.
+  bool ContinuesInner(int dim) const {
+    return std::ranges::all_of(plan_.walks, [&](const RowWalk& walk) {
+      return RowStrideBytes(walk.array, dim) == walk.inner * plan_.inner;
+    });
+  }
+
+  void FoldRows() {
+    int dim = draft_.prefix() - 1;
+    bool first = true;
+    for (; dim >= 0; --dim) {
+      if (draft_.rows[dim] == 1) continue;
+      if (first) {
+        for (RowWalk& walk : plan_.walks) walk.inner = RowStrideBytes(walk.array, dim);
+      } else if (!ContinuesInner(dim)) {
+        break;
+      }
+      plan_.inner *= draft_.rows[dim];
+      first = false;
+    }
+    for (int outer = 0; outer <= dim; ++outer) {
+      plan_.outer.push_back(draft_.rows[outer]);
+      for (RowWalk& walk : plan_.walks) walk.outer.push_back(RowStrideBytes(walk.array, outer));
+    }
+  }
+
+  int64_t TrafficPerRow() const {
+    int64_t bytes = 1;
+    for (const RowWalk& walk : plan_.walks) bytes += RowBytes(walk.array);
+    for (const RowTemporary& temporary : draft_.temporaries) bytes += temporary.row_bytes;
+    return bytes;
+  }
+
+  bool WritesWhole() const {
+    for (size_t i = 0; i < draft_.args.size(); ++i) {
+      const RowArgDraft& arg = draft_.args[i];
+      if (arg.whole && arg.place.root >= plan_.inputs) return true;
+    }
+    return false;
+  }
+
+  void ChooseBlocks() {
+    const int64_t traffic = TrafficPerRow();
+    plan_.block_rows = plan_.steps.size() == 1 ? plan_.rows : kBlockBytes / traffic + 1;
+    plan_.block_rows = std::min(plan_.block_rows, plan_.inner);
+    const int64_t row = ScratchFor(1).bytes;
+    if (row > 0) {
+      plan_.block_rows = std::clamp<int64_t>(kScratchBytes / row, 1, plan_.block_rows);
+    }
+    // A row that is written twice must keep the later value, so rows stay in order.
+    if (WritesWhole()) {
+      plan_.grain = plan_.rows;
+      return;
+    }
+    const int64_t worth = kBytesPerThread / traffic + 1;
+    const int64_t unit = plan_.steps.size() == 1 ? 1 : plan_.block_rows;
+    plan_.grain = (worth + unit - 1) / unit * unit;
+  }
+
+  MemoryPlan ScratchFor(int64_t rows) const {
+    std::vector<MemoryNeed> needs;
+    for (const RowTemporary& t : draft_.temporaries) {
+      needs.push_back({.bytes = t.row_bytes * rows, .first = t.first, .last = t.last});
+    }
+    return PlanMemory(needs);
+  }
+
+  std::vector<int64_t> PlaceTemporaries() {
+    MemoryPlan memory = ScratchFor(plan_.block_rows);
+    plan_.scratch_bytes = memory.bytes;
+    return std::move(memory.offsets);
+  }
+
+  // Elements from a row to the next: the stride of the last dimension that counts rows.
+  int64_t RowStride(const RowArgDraft& arg) const {
+    for (int d = draft_.prefix() - 1; d >= 0; --d) {
+      if (draft_.rows[d] != 1) return arg.place.strides[d];
+    }
+    return 0;
+  }
+
+  void FinishArg(size_t i, const std::vector<int64_t>& offsets) {
+    const RowArgDraft& draft = draft_.args[i];
+    RowArg& arg = plan_.args[i];
+    const int root = draft.place.root;
+    if (root < 0) return;
+    arg.offset = draft.place.offset;
+    if (draft.whole) {
+      arg.pointer = root;
+      return;
+    }
+    arg.row_bytes = RowStride(draft) * static_cast<int64_t>(Bytes(arg.block.dtype));
+    arg.pointer = draft_.IsTemporary(root) ? plan_.ScratchPointer() : plan_.WalkPointer(root);
+    if (draft_.IsTemporary(root)) arg.offset += offsets[root - plan_.inputs - plan_.results];
+  }
+
+  // Where the operator's rows within a row continue evenly into the next row, a block is one call.
+  void FinishStep(RowStep& step) {
+    if (!step.fn) return;
+    const int count = step.operands + step.results;
+    for (int i = step.first_arg; i < step.first_arg + count; ++i) {
+      const RowArgDraft& draft = draft_.args[i];
+      if (draft.place.root < 0 || draft.whole) continue;
+      const int64_t fold = FoldedStride(draft.shape, draft.place.strides, draft_.prefix(),
+                                        draft.leading).value();
+      const int64_t row = RowStride(draft);
+      plan_.args[i].block.row_stride = step.fold == 1 ? row : fold;
+      if (step.fold != 1 && plan_.block_rows > 1 && row != fold * step.fold) step.even = false;
+    }
+  }
+
+  RowDraft draft_;
+  RowPlan& plan_;
+  const RowLayouts& layouts_;
+};
+
+}  // namespace
+
+int64_t ProductFrom(const Sizes& sizes, int from) {
+  int64_t product = 1;
+  for (int i = from; i < sizes.size(); ++i) product *= sizes[i];
+  return product;
+}
+
+bool IsPacked(const Sizes& sizes, const Sizes& strides, int from) {
+  int64_t expected = 1;
+  for (int i = sizes.size() - 1; i >= from; --i) {
+    if (sizes[i] == 0) return true;
+    if (sizes[i] != 1 && strides[i] != expected) return false;
+    expected *= sizes[i];
+  }
+  return true;
+}
+
+std::optional<int64_t> FoldedStride(const Sizes& sizes, const Sizes& strides, int from, int to) {
+  int64_t stride = 0, count = 1;
+  for (int i = to - 1; i >= from; --i) {
+    if (sizes[i] == 1) continue;
+    if (count == 1) {
+      stride = strides[i];
+    } else if (strides[i] != stride * count) {
+      return std::nullopt;
+    }
+    count *= sizes[i];
+  }
+  return stride;
+}
+
+RowPlan FinishRowPlan(RowDraft draft, const RowLayouts& layouts) {
+  return Finisher(std::move(draft), layouts).Finish();
+}
+
+}  // namespace fusible

@@ -1,0 +1,120 @@
+// Walks the steps of a row plan.
+#include <algorithm>
+#include <array>
+
+#include "core/arena.h"
+#include "core/threads.h"
+#include "ops/rows.h"
+#include "runtime/row_plan.h"
+
+namespace fusible {
+namespace {
+
+// At least `bytes` of this thread's own memory. Only a RowRunner uses it, and no kernel starts another.
+std::byte* ThreadScratch(int64_t bytes) {
+  thread_local Buffer scratch;
+  if (scratch.bytes() < bytes) {
+    scratch = Buffer();  // not both at once
+    scratch = Buffer(bytes);
+  }
+  return scratch.data();
+}
+
+void CheckIndexOperands(const IndexCheck& check, std::span<std::byte* const> inputs) {
+  std::array<TensorView, kMaxStepArgs> operands;
+  std::ranges::copy(check.operands, operands.begin());
+  for (const IndexCheck::Source& source : check.sources) {
+    operands[source.param].data = inputs[source.input] + source.offset;
+  }
+  CheckIndices(*check.op, check.binding, {operands.data(), check.operands.size()});
+}
+
+// One thread's way through a range of rows.
+class RowRunner {
+ public:
+  RowRunner(const RowPlan& plan, std::span<std::byte* const> inputs,
+            std::span<std::byte* const> results)
+      : plan_(plan) {
+    const int64_t table_bytes = (plan.ScratchPointer() + 1) * int64_t{sizeof(std::byte*)};
+    std::byte* memory = ThreadScratch(plan.scratch_bytes + table_bytes);
+    pointers_ = reinterpret_cast<std::byte**>(memory + plan.scratch_bytes);
+    std::ranges::copy(inputs, pointers_);
+    std::ranges::copy(results, pointers_ + plan.inputs);
+    pointers_[plan.ScratchPointer()] = memory;
+  }
+
+  void Run(int64_t begin, int64_t end) {
+    while (begin < end) {
+      const int64_t inner = begin % plan_.inner;
+      const int64_t n = std::min({plan_.block_rows, end - begin, plan_.inner - inner});
+      Seek(begin / plan_.inner, inner);
+      for (const RowStep& step : plan_.steps) RunStep(step, n);
+      begin += n;
+    }
+  }
+
+ private:
+  // Points every walk at row `inner` of the outer index `outer`.
+  void Seek(int64_t outer, int64_t inner) {
+    Sizes index = plan_.outer;
+    for (int d = plan_.outer.size() - 1; d >= 0; --d) {
+      index[d] = outer % plan_.outer[d];
+      outer /= plan_.outer[d];
+    }
+    for (const RowWalk& walk : plan_.walks) {
+      std::byte* at = pointers_[walk.array] + inner * walk.inner;
+      for (int d = 0; d < index.size(); ++d) at += index[d] * walk.outer[d];
+      pointers_[plan_.WalkPointer(walk.array)] = at;
+    }
+  }
+
+  void RunStep(const RowStep& step, int64_t n) {
+    const std::span<const RowArg> args{&plan_.args[step.first_arg],
+                                       static_cast<size_t>(step.operands + step.results)};
+    if (!step.fn) return Copy(step, args, n);
+    if (step.even) return Call(step, args, 0, n * step.fold);
+    for (int64_t row = 0; row < n; ++row) Call(step, args, row, step.fold);
+  }
+
+  std::byte* At(const RowArg& arg, int64_t row) const {
+    return pointers_[arg.pointer] + arg.offset + row * arg.row_bytes;
+  }
+
+  void Call(const RowStep& step, std::span<const RowArg> args, int64_t row, int64_t rows) const {
+    std::array<kernels::Block, kMaxStepArgs> blocks;
+    for (size_t i = 0; i < args.size(); ++i) {
+      blocks[i] = args[i].block;
+      if (args[i].pointer >= 0) blocks[i].data = At(args[i], row);
+    }
+    const auto operands = static_cast<size_t>(step.operands);
+    step.fn({.in = {blocks.data(), operands},
+             .out = {blocks.data() + operands, static_cast<size_t>(step.results)},
+             .rows = rows,
+             .info = step.info});
+  }
+
+  void Copy(const RowStep& step, std::span<const RowArg> args, int64_t n) const {
+    const RowArg &from = args[0], &to = args[1];
+    CopyPlan block = step.copy;
+    if (block.IsPlain() && from.row_bytes == block.run && to.row_bytes == block.run) {
+      block.run *= n;
+      n = 1;
+    }
+    for (int64_t row = 0; row < n; ++row) RunCopy(block, At(from, row), At(to, row));
+  }
+
+  const RowPlan& plan_;
+  std::byte** pointers_;
+};
+
+}  // namespace
+
+void RunRowPlan(const RowPlan& plan, std::span<std::byte* const> inputs,
+                std::span<std::byte* const> results) {
+  for (const IndexCheck& check : plan.checks) CheckIndexOperands(check, inputs);
+  ParallelFor(plan.rows, plan.grain, [&](int64_t begin, int64_t end) {
+    RowRunner(plan, inputs, results).Run(begin, end);
+  });
+}
+
+}  // namespace fusible
