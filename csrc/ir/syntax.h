@@ -64,7 +64,7 @@ struct Body {
 Body ParseGraphSyntax(std::string_view text);   // with input lines, no attribute names as values
 Body ParseEqualsSyntax(std::string_view text);  // no input lines; attribute names as values
 
-// How the input lines of each kind begin, and how the text is cut: "input", "constant", "updated".
+// How the input lines of each kind begin: "input", "constant", "updated".
 std::string_view Keyword(InputKind kind);
 
 [[noreturn]] void Fail(const Name& at, std::string_view message);
