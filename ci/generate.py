@@ -21,7 +21,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "python" / "fusible"
 
 Described = dict[str, Any]
 
-HEADER = '''"""Every operator, as a typed function. Written by ci/generate.py from their signatures."""
+HEADER = '''"""Every operator as a typed function. Written by ci/generate.py from the signatures."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def parameter_of(attr: Described) -> str:
 
 
 def shape_of(spec: Described, layout: str = "") -> str:
-    """dtype and shape of an operand or result, as in its signature."""
+    """Dtype and shape of an operand or result, as in its signature."""
     if spec["any_shape"]:
         return f"{spec['dtype']}, any shape"
     dims = (["..."] if spec["leading"] else []) + spec["dims"]
@@ -152,12 +152,9 @@ def function(op: Described) -> str:
     comma = "," if len(op["params"]) == 1 else ""
     attrs = ", ".join(f'"{attr["name"]}": {attr["name"]}' for attr in op["attrs"])
     out = "" if op["kind"] == "view" else ", out"
-    call = f"    return _{op['name']}(({operands}{comma}), {{{attrs}}}{out})  # type: ignore[no-any-return]"
+    call = f"    return _{op['name']}(({operands}{comma}), {{{attrs}}}{out})"
     if len(call) > 100:
-        call = (
-            f"    attrs = {{{attrs}}}\n"
-            f"    return _{op['name']}(({operands}{comma}), attrs{out})  # type: ignore[no-any-return]"
-        )
+        call = f"    attrs = {{{attrs}}}\n    return _{op['name']}(({operands}{comma}), attrs{out})"
     return f'{def_line(op)}\n    """{docstring(op)}\n    """\n{call}\n'
 
 

@@ -74,9 +74,11 @@ def class_lines(name: str, cls: type) -> list[str]:
     bases = [base.__name__ for base in cls.__bases__ if base.__name__ != "pybind11_object"]
     lines = [f"class {name}({', '.join(bases)}):" if bases else f"class {name}:"]
     if issubclass(cls, Exception):
-        return [*lines, "    line: int", "    column: int"] if name == "GraphError" else [
-            f"{lines[0]} ..."
-        ]
+        return (
+            [*lines, "    line: int", "    column: int"]
+            if name == "GraphError"
+            else [f"{lines[0]} ..."]
+        )
     for member_name, member in sorted(vars(cls).items()):
         if isinstance(member, property):
             lines += property_line(member_name, member)

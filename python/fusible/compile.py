@@ -74,7 +74,7 @@ class Profile:
         return json.dumps({"bytes_per_second": self.bytes_per_second, "steps": steps})
 
     def chrome_trace(self, path: str | Path) -> None:
-        """Writes the steps for chrome://tracing or Perfetto; the file appears whole or not at all."""
+        """Writes the steps for chrome://tracing or Perfetto, all of them or no file."""
         events = [
             {
                 "name": step.name,
@@ -103,7 +103,10 @@ def write_whole(path: Path, text: str) -> None:
 
 
 class Executable:
-    """A graph with planned memory: call it with arrays by name. Calls from several threads are safe."""
+    """A graph with planned memory: call it with arrays by name.
+
+    Calls from several threads are safe.
+    """
 
     def __init__(self, graph: _core.Graph, weights: Mapping[str, Any]) -> None:
         self._native = _core.Executable(graph, dict(weights))

@@ -14,7 +14,8 @@ LEGAL = [
     "f(x: F[..., K], s: f32[ceil(K/128)]) -> y: F[..., K]",
     "f(s: i32[S], q: i32[S+1]) -> y: i32[S]",
     'f(x: A, *, shape: ints, on: bool = true, mode: "a" | "b" = "a" variant) -> y: A',
-    "f(x: F[C], *, dtype: f32 | bf16 = bf16, g: 32 | 64 = 64) -> y: dtype[C], s: f32[C/g] layout(col)",
+    "f(x: F[C], *, dtype: f32 | bf16 = bf16, g: 32 | 64 = 64)"
+    " -> y: dtype[C], s: f32[C/g] layout(col)",
     "f() -> y: f32[1]",
 ]
 

@@ -1,0 +1,197 @@
+"""Errors that follow from the signatures: each names operator, argument, expected and got."""
+
+import numpy as np
+import pytest
+
+import fusible
+from fusible import _core
+from support.calls import legal_call
+
+NAMES = _core.op_names()
+DESCRIBED = {name: _core.find_op(name).describe() for name in NAMES}
+OPERANDS = [(name, operand["name"]) for name in NAMES for operand in DESCRIBED[name]["params"]]
+SHAPED = [
+    (name, operand["name"])
+    for name in NAMES
+    for operand in DESCRIBED[name]["params"]
+    if not operand["any_shape"]
+]
+ATTRS = [(name, attr["name"]) for name in NAMES for attr in DESCRIBED[name]["attrs"]]
+WRITING = [name for name in NAMES if DESCRIBED[name]["kind"] != "view"]
+
+
+def call(name, operands, attrs, out=None):
+    return _core.find_op(name)(tuple(operands.values()), attrs, out)
+
+
+def operand_of(name, operand):
+    return next(p for p in DESCRIBED[name]["params"] if p["name"] == operand)
+
+
+def attr_of(name, attr):
+    return next(a for a in DESCRIBED[name]["attrs"] if a["name"] == attr)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_legal_call_is_legal(name):
+    operands, attrs = legal_call(name)
+    call(name, operands, attrs)
+
+
+@pytest.mark.parametrize(("name", "operand"), OPERANDS)
+def test_rejects_another_dtype(name, operand):
+    operands, attrs = legal_call(name)
+    operands[operand] = np.zeros(operands[operand].shape, np.float64)
+    with pytest.raises(fusible.DTypeError, match=rf"^{name}: {operand}: expected .*, got "):
+        call(name, operands, attrs)
+
+
+@pytest.mark.parametrize(("name", "operand"), SHAPED)
+def test_rejects_another_dtype_of_ours(name, operand):
+    operands, attrs = legal_call(name)
+    wrong = np.float32 if operands[operand].dtype != np.float32 else np.int32
+    operands[operand] = np.zeros(operands[operand].shape, wrong)
+    with pytest.raises(fusible.DTypeError, match=rf"^{name}: {operand}: expected .*, got "):
+        call(name, operands, attrs)
+
+
+@pytest.mark.parametrize(("name", "operand"), SHAPED)
+def test_rejects_another_rank(name, operand):
+    operands, attrs = legal_call(name)
+    low = operands[operand].ravel()[:1].reshape(())
+    if operand_of(name, operand)["leading"] and not operand_of(name, operand)["dims"]:
+        low = operands[operand][None, None]
+    operands[operand] = low
+    with pytest.raises(fusible.ShapeError, match=rf"^{name}: \w+: expected .*, got \["):
+        call(name, operands, attrs)
+
+
+@pytest.mark.parametrize(("name", "operand"), SHAPED)
+def test_rejects_another_size(name, operand):
+    operands, attrs = legal_call(name)
+    whole = operands[operand]
+    operands[operand] = np.concatenate([whole, whole[..., :1]], axis=-1)
+    described = operand_of(name, operand)
+    free = len(described["dims"]) == 1 and len(operands) == 1 and described["dims"][0].isalpha()
+    if free:
+        assert call(name, operands, attrs) is not None
+        return
+    with pytest.raises(fusible.ShapeError, match=rf"^{name}: \w+: expected .*, got "):
+        call(name, operands, attrs)
+
+
+@pytest.mark.parametrize(("name", "operand"), OPERANDS)
+def test_rejects_an_absent_operand(name, operand):
+    operands, attrs = legal_call(name)
+    operands[operand] = None
+    if operand_of(name, operand)["optional"]:
+        call(name, operands, attrs)
+        return
+    with pytest.raises(
+        fusible.DTypeError, match=rf"^{name}: {operand}: expected an array, got none"
+    ):
+        call(name, operands, attrs)
+
+
+@pytest.mark.parametrize(("name", "operand"), SHAPED)
+def test_rejects_gaps_between_the_elements_of_a_row(name, operand):
+    operands, attrs = legal_call(name)
+    array = operands[operand]
+    if array.shape[-1] < 2 or not operand_of(name, operand)["dims"] or operand == "x_scale":
+        pytest.skip("rows of one element have no gaps, and scales may be stored column by column")
+    operands[operand] = np.repeat(array, 2, axis=-1)[..., ::2]
+    with pytest.raises(fusible.ShapeError, match=rf"^{name}: {operand}: .*ascontiguousarray"):
+        call(name, operands, attrs)
+
+
+@pytest.mark.parametrize(
+    ("name", "operand"), [(n, o) for n, o in SHAPED if operand_of(n, o)["bound"]]
+)
+@pytest.mark.parametrize("value", [-1, 2**31 - 1])
+def test_rejects_an_index_out_of_range(name, operand, value):
+    operands, attrs = legal_call(name)
+    operands[operand].flat[-1] = value
+    if value < 0 and operand_of(name, operand)["skips_negative"]:
+        call(name, operands, attrs)
+        return
+    with pytest.raises(fusible.RangeError, match=rf"^{name}: {operand}: expected .*, got {value}"):
+        call(name, operands, attrs)
+
+
+@pytest.mark.parametrize(("name", "attr"), ATTRS)
+def test_rejects_an_attribute_of_another_kind(name, attr):
+    operands, attrs = legal_call(name)
+    attrs[attr] = {"int": "three", "float": "three"}.get(attr_of(name, attr)["kind"], 1.5)
+    with pytest.raises(fusible.ArgumentError, match=rf"^{name}: {attr}: expected .*, got "):
+        call(name, operands, attrs)
+
+
+@pytest.mark.parametrize(
+    ("name", "attr"), [(n, a) for n, a in ATTRS if attr_of(n, a)["kind"] == "float"]
+)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_rejects_floats_that_are_not_finite(name, attr, value):
+    operands, attrs = legal_call(name)
+    attrs[attr] = value
+    with pytest.raises(fusible.ArgumentError, match=rf"^{name}: {attr}: expected a finite float"):
+        call(name, operands, attrs)
+
+
+@pytest.mark.parametrize(("name", "attr"), [(n, a) for n, a in ATTRS if attr_of(n, a)["choices"]])
+@pytest.mark.parametrize("value", [-64, 0, "sideways", "f32"])
+def test_rejects_what_is_no_choice(name, attr, value):
+    if value in attr_of(name, attr)["choices"]:
+        pytest.skip("is a choice of this attribute")
+    operands, attrs = legal_call(name)
+    attrs[attr] = value
+    with pytest.raises(fusible.ArgumentError, match=rf"^{name}: {attr}: expected .*, got "):
+        call(name, operands, attrs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rejects_an_unknown_attribute(name):
+    operands, attrs = legal_call(name)
+    with pytest.raises(fusible.ArgumentError, match=rf"^{name}: epsilon: expected one of its"):
+        call(name, operands, attrs | {"epsilon": 1e-5})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rejects_too_many_operands(name):
+    operands, attrs = legal_call(name)
+    with pytest.raises(fusible.ArgumentError, match=rf"^{name}: expected at most {len(operands)} "):
+        call(name, operands | {"one_more": np.zeros(1, np.float32)}, attrs)
+
+
+def results_of(name):
+    operands, attrs = legal_call(name)
+    results = call(name, operands, attrs)
+    return operands, attrs, results if isinstance(results, tuple) else (results,)
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_rejects_results_that_do_not_fit(name):
+    operands, attrs, results = results_of(name)
+    for i, result in enumerate(results):
+        bad = list(results)
+        bad[i] = np.empty((*result.shape, 2), result.dtype)
+        with pytest.raises(
+            fusible.ShapeError, match=rf"^{name}: out {DESCRIBED[name]['results'][i]['name']}: "
+        ):
+            call(name, operands, attrs, tuple(bad))
+        bad[i] = np.empty(result.shape, np.float64)
+        with pytest.raises(fusible.DTypeError, match=rf"^{name}: out "):
+            call(name, operands, attrs, tuple(bad))
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_writes_nothing_when_a_check_fails(name):
+    operands, attrs, results = results_of(name)
+    out = [np.zeros(result.shape, result.dtype) for result in results]
+    indices = [p["name"] for p in DESCRIBED[name]["params"] if p["bound"]]
+    if indices:
+        operands[indices[0]].flat[-1] = 2**31 - 1
+    else:
+        operands["unknown"] = np.zeros(1, np.float32)
+    with pytest.raises(fusible.Error):
+        call(name, operands, attrs, tuple(out))
+    assert all(not np.any(array.view(np.uint8)) for array in out)
