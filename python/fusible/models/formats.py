@@ -99,7 +99,7 @@ def from_gguf(
         return default if value is None else value
 
     heads, hidden, layers = get("attention.head_count"), get("embedding_length"), get("block_count")
-    needed = {"heads": heads, "hidden": hidden, "layers": layers}
+    needed: dict[str, Any] = {"heads": heads, "hidden": hidden, "layers": layers}
     needed |= {"intermediate": get("feed_forward_length"), "vocab": get("vocab_size")}
     needed["vocab"] = needed["vocab"] or len(field("tokenizer.ggml.tokens") or []) or None
     _need(path, needed)
@@ -118,7 +118,7 @@ def from_gguf(
         attention_softcap=float(get("attn_logit_softcapping", 0.0)),
         final_softcap=float(get("final_logit_softcapping", 0.0)),
         embedding_scale=_embedding_scale(kind, hidden),
-        **{name: int(value) for name, value in needed.items()},
+        **needed,
         **traits,
     )
     return config, lambda name, data: _undo_gguf(config, kind, name, data)
@@ -131,7 +131,8 @@ def _undo_gguf(config: Config, kind: str, name: str, data: Array) -> Array:
         pairs = data.reshape(-1, config.head_size // 2, 2, *data.shape[1:])
         return np.ascontiguousarray(pairs.swapaxes(1, 2)).reshape(data.shape)
     if kind == "gemma2" and name.endswith("norm.weight"):
-        return data - np.float32(1.0)  # 1 + weight is stored, our operator adds the one itself
+        # 1 + weight is stored, our operator adds the one itself.
+        return np.asarray(data - np.float32(1.0))
     return data
 
 
@@ -141,7 +142,8 @@ def from_hugging_face(path: Path, table: dict[str, Any]) -> Config:
     traits = _traits(path, kind)
     rope = table.get("rope_parameters") or table.get("rope_scaling") or {}
     heads, hidden = table.get("num_attention_heads"), table.get("hidden_size")
-    needed = {"heads": heads, "hidden": hidden, "layers": table.get("num_hidden_layers")}
+    needed: dict[str, Any] = {"heads": heads, "hidden": hidden}
+    needed["layers"] = table.get("num_hidden_layers")
     needed |= {"intermediate": table.get("intermediate_size"), "vocab": table.get("vocab_size")}
     _need(path, needed)
     assert isinstance(hidden, int)

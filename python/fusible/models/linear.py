@@ -24,7 +24,7 @@ class Format:
 
     dtype: str = "bf16"
     quantization: Literal["none", "fp8"] = "none"
-    fp8: Literal["e4m3fn", "e4m3fnuz"] = "e4m3fn"
+    fp8: str = "e4m3fn"  # or e4m3fnuz
 
 
 @dataclasses.dataclass(frozen=True)

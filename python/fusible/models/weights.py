@@ -117,25 +117,24 @@ def _first_past_end(path: Path) -> str:
     """What to say of a file that ends before its tensors do, or nothing."""
     import gguf
 
-    class Headers(gguf.GGUFReader):
-        """Reads the headers alone, and keeps the first tensor whose data lies beyond the file."""
+    size, past = path.stat().st_size, [""]
 
-        past = ""
+    def check(_: object, start: int, fields: list[Any]) -> None:
+        for field in fields:
+            _, name, _, dims, kind, offset = field.parts
+            block, width = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(kind[0])]
+            end = start + int(offset[0]) + math.prod(map(int, dims)) * width // block
+            if end > size and not past[0]:
+                text = bytes(name).decode("utf-8", "replace")
+                past[0] = f"{text}: expected {end} bytes in the file, got {size}"
 
-        def _build_tensors(self, start_offs: int, fields: list[Any]) -> None:
-            size = path.stat().st_size
-            for field in fields:
-                _, name, _, dims, kind, offset = field.parts
-                block, width = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(kind[0])]
-                end = start_offs + int(offset[0]) + math.prod(map(int, dims)) * width // block
-                if end > size and not self.past:
-                    text = bytes(name).decode("utf-8", "replace")
-                    self.past = f"{text}: expected {end} bytes in the file, got {size}"
-
+    # The reader's last part, which fails with no name, is replaced by the check.
+    headers = type("Headers", (gguf.GGUFReader,), {"_build_tensors": check})
     try:
-        return Headers(path).past
+        headers(path)
     except (ValueError, IndexError, KeyError, OverflowError):
         return ""
+    return past[0]
 
 
 def load_safetensors(folder: Path) -> Source:
@@ -155,7 +154,7 @@ def load_safetensors(folder: Path) -> Source:
         raise WeightsError(f"{folder}: expected *.safetensors, got none")
     for file in files:
         try:
-            handle = safetensors.safe_open(file, "np")
+            handle: Any = safetensors.safe_open(file, "np")
         except (safetensors.SafetensorError, OSError) as error:
             raise WeightsError(f"{file}: {error}") from None
         where |= dict.fromkeys(handle.keys(), handle)

@@ -1,0 +1,58 @@
+"""The command line: `fusible demo`, `info`, `explain`, `key`, `ops`, `targets`.
+
+Nothing but click is imported before a command runs, so that `fusible --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from fusible.cli import failure
+from fusible.cli.demo import demo
+from fusible.cli.graphs import explain, key
+from fusible.cli.lists import info, ops, targets
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=CONTEXT)
+def commands() -> None:
+    r"""Operators, fusion and a native executor for LLM inference.
+
+    Exit codes: 0 all is well, 1 a check failed, 2 the input is wrong.
+
+    \b
+    Examples:
+      fusible demo
+      fusible explain --model deepseek-v3.2 --target rocm-gfx950
+    """
+
+
+for _command in (demo, explain, key, ops, targets, info):
+    commands.add_command(_command)
+
+
+def main() -> None:
+    """Runs the command line and exits; whatever is wrong with the input is one line."""
+    try:
+        code = commands(standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Abort:
+        code = 1
+    except BrokenPipeError:  # the reader of a pipe had enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        message = failure.sentence(error)
+        if message is None:
+            raise
+        click.echo(f"fusible: error: {message}", err=True)
+        code = 2
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

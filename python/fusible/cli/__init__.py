@@ -1,0 +1,1 @@
+"""The commands, one module for each family; what they need is imported when they run."""

@@ -1,0 +1,147 @@
+"""`fusible explain` and `fusible key`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fusible.cli import options
+
+if TYPE_CHECKING:
+    import fusible
+
+_FP8 = "Linear layers in fp8 or in bf16 (default: fp8 for deepseek-v3.2, else bf16)."
+_FORMAT = "The fp8 format in the model's graph (default: the target's)."
+_EXPECT = "Fail with exit code 1 unless the fusion NAME was made COUNT times."
+
+
+def read_graph(path: str) -> fusible.Graph:
+    """Parses the text of a graph from a file, `-` for standard input.
+
+    Raises GraphError with file, line and column.
+    """
+    import fusible
+
+    with click.open_file(path, encoding="utf-8") as file:
+        text = file.read()
+    try:
+        return fusible.Graph.parse(text)
+    except fusible.GraphError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def model_graph(
+    name: str, layers: int | None, target: fusible.Target, fp8: bool | None, fp8_format: str | None
+) -> fusible.Graph:
+    """Traces the blocks of a published model; no weights are needed for that."""
+    from fusible.demo.subject import block
+    from fusible.models import Format, LatentConfig, load_config
+
+    config = load_config(name)
+    use_fp8 = isinstance(config, LatentConfig) if fp8 is None else fp8
+    form = Format(quantization="fp8" if use_fp8 else "none", fp8=fp8_format or target.fp8)
+    return block(config, layers or 0, form).trace()
+
+
+@click.command()
+@click.argument("graph", required=False)
+@options.model
+@options.target
+@click.option("--pipeline", default=None, help="Passes joined by commas (default: the target's).")
+@click.option("--fp8/--no-fp8", default=None, help=_FP8)
+@click.option("--fp8-format", type=click.Choice(["e4m3fn", "e4m3fnuz"]), default=None, help=_FORMAT)
+@click.option("--expect", multiple=True, metavar="NAME=COUNT", help=_EXPECT)
+@click.option("--save", type=click.Path(path_type=Path), help="Write the fused graph's text here.")
+@options.as_json
+def explain(
+    *,
+    graph: str | None,
+    model: str | None,
+    layers: int | None,
+    target: str,
+    pipeline: str | None,
+    fp8: bool | None,
+    fp8_format: str | None,
+    expect: tuple[str, ...],
+    save: Path | None,
+    as_json: bool,
+) -> int:
+    r"""Says what fuses in GRAPH (a file, - for standard input) or in a model's block, and what not.
+
+    The target need not be this machine.
+
+    \b
+    Examples:
+      fusible explain graph.ir --target cuda-sm90
+      fusible explain --model deepseek-v3.2 --target rocm-gfx950
+      fusible explain --model llama-3.1-8b --fp8 --layers 32 --json
+    """
+    import fusible
+    from fusible.demo.run import graph_report
+
+    if (graph is None) == (model is None):
+        raise click.UsageError("explain: expected either GRAPH or --model, got both or none")
+    chosen = fusible.load_target(target)
+    before = (
+        read_graph(graph) if graph else model_graph(model or "", layers, chosen, fp8, fp8_format)
+    )
+    result = fusible.optimize(before, chosen, pipeline)
+    if save is not None:
+        from fusible.compile import write_whole
+
+        write_whole(save, str(result.graph))
+    report = graph_report(result)
+    if as_json:
+        click.echo(json.dumps(report))
+    else:
+        from rich.console import Console
+
+        from fusible.demo.show import print_graph
+
+        print_graph(Console(highlight=False), f"{graph or model} for {chosen.name}", report)
+    return check(result, expect)
+
+
+def check(result: fusible.Result, expected: tuple[str, ...]) -> int:
+    """Exit code 1, and the reasons on the error stream, where a fusion was not made as often."""
+    import fusible
+
+    counts = {}
+    for item in expected:
+        name, _, count = item.partition("=")
+        if not count.isdigit():
+            raise click.UsageError(f"--expect: expected NAME=COUNT, got {item}")
+        counts[name] = int(count)
+    try:
+        result.expect(counts)
+    except fusible.ArgumentError:
+        raise
+    except fusible.Error as error:
+        click.echo(str(error), err=True)
+        return 1
+    return 0
+
+
+@click.command()
+@click.argument("graph")
+@click.option("--target", default=None, help="The key of optimizing GRAPH for this target.")
+@options.as_json
+def key(graph: str, target: str | None, as_json: bool) -> None:
+    r"""Prints the structural key of GRAPH: a UUID that names, order and machine do not change.
+
+    \b
+    Examples:
+      fusible key graph.ir
+      fusible key graph.ir --target rocm-gfx950 --json
+    """
+    import fusible
+
+    read = read_graph(graph)
+    found = read.key() if target is None else fusible.optimize(read, target).key
+    if as_json:
+        click.echo(json.dumps({"key": str(found), "parts": dict(found.parts)}))
+    else:
+        click.echo(found.explain(), nl=False)

@@ -1,0 +1,1 @@
+"""The main job in one command: a language model is traced, fused, checked, timed, and writes."""
