@@ -1,5 +1,6 @@
 """README.md is true: its examples run and are typed, its commands and files exist."""
 
+import os
 import re
 import subprocess
 import sys
@@ -15,7 +16,11 @@ COMMANDS = [line for language, text in BLOCKS if language == "bash" for line in 
 
 
 def run(*command, folder):
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    """Outcome of a command; mypy reads the sources, which an editable installation hides from it."""
+    environment = {**os.environ, "MYPYPATH": str(ROOT / "python")}
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=folder, env=environment
+    )
 
 
 @pytest.mark.parametrize("text", EXAMPLES, ids=lambda text: text.splitlines()[0][:40])
