@@ -16,7 +16,7 @@ COMMANDS = [line for language, text in BLOCKS if language == "bash" for line in 
 
 
 def run(*command, folder):
-    """Outcome of a command; mypy reads the sources, which an editable installation hides from it."""
+    """Outcome of a command. mypy reads the sources: an editable installation hides them from it."""
     environment = {**os.environ, "MYPYPATH": str(ROOT / "python")}
     return subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=folder, env=environment
