@@ -1,0 +1,112 @@
+#include <algorithm>
+
+#include "ir/views.h"
+#include "passes/edit.h"
+#include "passes/list.h"
+
+namespace fusible::passes {
+namespace {
+
+// One sweep in topological order, so that each node sees what has become of its operands.
+class Canonicalizer {
+ public:
+  explicit Canonicalizer(Graph& graph) : graph_(graph), position_(graph.values.size(), 0) {
+    producers_ = Producers(graph);
+  }
+
+  int Run() {
+    for (const Input& input : graph_.inputs) position_[input.value] = next_position_++;
+    for (Node& node : graph_.nodes) {
+      for (ValueId& input : node.inputs) input = replaced_.Of(input);
+      for (ValueId output : node.outputs) position_[output] = next_position_++;
+      if (node.op) Rewrite(node);
+    }
+    if (rewrites_ == 0) return 0;
+    std::erase_if(graph_.nodes, [](const Node& node) { return !node.op && node.opaque.empty() && !node.region; });
+    replaced_.Apply(graph_);
+    Compact(graph_);
+    return rewrites_;
+  }
+
+ private:
+  void Rewrite(Node& node) {
+    if (IsView(node)) {
+      MergeReshapes(node);
+      SpellView(node);
+    }
+    if (IsIdentity(node)) {
+      ++rewrites_;
+      replaced_.Set(node.outputs[0], node.inputs[0]);
+      node = Node();  // erased behind the sweep
+      return;
+    }
+    SortOperands(node);
+    DropUsualMaximum(node);
+  }
+
+  bool IsIdentity(const Node& node) const {
+    if (IsView(node)) return IsIdentityView(graph_, node);
+    return node.op->name() == "cast" &&
+           graph_.TypeOf(node.inputs[0]) == graph_.TypeOf(node.outputs[0]);
+  }
+
+  void MergeReshapes(Node& node) {
+    const int32_t before = producers_[node.inputs[0]];
+    if (node.op->name() != "reshape" || before < 0 || graph_.nodes[before].op != node.op) return;
+    const ValueId base = graph_.nodes[before].inputs[0];
+    const auto attrs = CanonicalViewAttrs(*node.op, node.attrs, graph_.TypeOf(base).shape,
+                                          graph_.TypeOf(node.outputs[0]).shape);
+    if (!attrs) return;
+    ++rewrites_;
+    node.inputs[0] = base;
+    node.attrs = *attrs;
+  }
+
+  void SpellView(Node& node) {
+    const auto attrs = CanonicalViewAttrs(*node.op, node.attrs, graph_.TypeOf(node.inputs[0]).shape,
+                                          graph_.TypeOf(node.outputs[0]).shape);
+    if (!attrs || *attrs == node.attrs) return;
+    ++rewrites_;
+    node.attrs = *attrs;
+  }
+
+  void SortOperands(Node& node) {
+    if (!node.op->commutes() || node.inputs[0] == kAbsent || node.inputs[1] == kAbsent) return;
+    if (position_[node.inputs[0]] <= position_[node.inputs[1]]) return;
+    ++rewrites_;
+    std::swap(node.inputs[0], node.inputs[1]);
+  }
+
+  // A quantizer's `fp8_max` that is the usual one of its dtype is the same as none.
+  void DropUsualMaximum(Node& node) {
+    const AttrValue* maximum = node.attrs.Find("fp8_max");
+    const AttrValue* dtype = node.attrs.Find("dtype");
+    if (!maximum || !dtype || !std::holds_alternative<DType>(*dtype)) return;
+    if (*maximum != AttrValue(static_cast<double>(QuantMax(std::get<DType>(*dtype))))) return;
+    ++rewrites_;
+    node.attrs.Erase("fp8_max");
+  }
+
+  Graph& graph_;
+  std::vector<int32_t> producers_;
+  std::vector<int64_t> position_;  // of each value: inputs first, then results in order
+  int64_t next_position_ = 0;
+  Replacements replaced_;
+  int rewrites_ = 0;
+};
+
+class Canonicalize final : public Pass {
+ public:
+  std::string_view name() const override { return "canonicalize"; }
+  std::string_view doc() const override {
+    return "Drops views and casts that change nothing, merges reshapes, sorts the operands of commuting "
+           "operators, and writes equal attributes one way.";
+  }
+  int Run(Graph& graph, const Target&, Report&) const override { return Canonicalizer(graph).Run(); }
+};
+
+}  // namespace
+
+std::unique_ptr<Pass> canonicalize() { return std::make_unique<Canonicalize>(); }
+
+}  // namespace fusible::passes

@@ -1,0 +1,173 @@
+#include <algorithm>
+#include <set>
+
+#include "core/cat.h"
+#include "ir/expand.h"
+#include "ir/key.h"
+#include "ir/match.h"
+#include "ir/rows.h"
+#include "ir/views.h"
+#include "passes/edit.h"
+#include "passes/groups.h"
+#include "passes/list.h"
+
+namespace fusible::passes {
+namespace {
+
+// The one operand that differs from row to row; -1 where there are several.
+int OnlyRowOperand(const Node& node) {
+  int only = -1;
+  const auto& params = node.op->signature().params;
+  for (size_t i = 0; i < params.size(); ++i) {
+    if (node.inputs[i] == kAbsent || !params[i].type.leading) continue;
+    if (only >= 0) return -1;
+    only = static_cast<int>(i);
+  }
+  return only;
+}
+
+// The reshape in front of a row operator that parts it from the row operator which makes its rows: it
+// changes how the rows are counted and nothing else, so it can as well stand behind. nullptr: none.
+const Node* FindParting(const Graph& graph, const std::vector<int32_t>& producers, const Node& node) {
+  const int operand = IsRowOp(node) ? OnlyRowOperand(node) : -1;
+  if (operand < 0 || producers[node.inputs[operand]] < 0) return nullptr;
+  const Node& view = graph.nodes[producers[node.inputs[operand]]];
+  if (!IsView(view) || view.op->name() != "reshape" || producers[view.inputs[0]] < 0) return nullptr;
+  const Node& maker = graph.nodes[producers[view.inputs[0]]];
+  if (!IsRowOp(maker) || CommonDims(LeadingDims(graph, maker), LeadingDims(graph, node)) > 0) {
+    return nullptr;
+  }
+  const auto& made = maker.op->signature().results;
+  const auto result = std::ranges::find(maker.outputs, view.inputs[0]) - maker.outputs.begin();
+  const int trailing = static_cast<int>(std::max(
+      made[result].type.dims.size(), node.op->signature().params[operand].type.dims.size()));
+  return KeepsTrailing(graph, view, trailing) ? &view : nullptr;
+}
+
+// Takes the reshape of the results instead of the operand. False where that cannot be written.
+bool SinkView(Graph& graph, const Node& view, Node node, std::vector<Node>* nodes) {
+  std::vector<std::optional<Type>> operands;
+  node.inputs[OnlyRowOperand(node)] = view.inputs[0];
+  for (ValueId input : node.inputs) {
+    operands.push_back(input == kAbsent ? std::nullopt : std::optional(graph.TypeOf(input)));
+  }
+  const Binding binding = BindCall(*node.op, operands, node.attrs);
+  std::vector<Node> views;
+  for (size_t i = 0; i < node.outputs.size(); ++i) {
+    const auto attrs = ReplayAttrs(graph, view, binding.results[i]);
+    if (!attrs) return false;
+    Node behind;
+    behind.op = view.op;
+    behind.attrs = *attrs;
+    behind.outputs = {node.outputs[i]};
+    views.push_back(behind);
+  }
+  for (size_t i = 0; i < views.size(); ++i) {
+    const std::string name = graph.values[node.outputs[i]].name;
+    node.outputs[i] = graph.AddValue(name, binding.results[i]);
+    views[i].inputs = {node.outputs[i]};
+  }
+  nodes->push_back(node);
+  nodes->insert(nodes->end(), views.begin(), views.end());
+  return true;
+}
+
+// Moves reshapes that only count rows otherwise behind the row operators that follow them.
+void SinkViews(Graph& graph) {
+  for (bool moved = true; moved;) {
+    moved = false;
+    const std::vector<int32_t> producers = Producers(graph);
+    std::vector<Node> nodes;
+    for (const Node& node : graph.nodes) {
+      const Node* view = moved ? nullptr : FindParting(graph, producers, node);
+      if (view && SinkView(graph, *view, node, &nodes)) {
+        moved = true;
+      } else {
+        nodes.push_back(node);
+      }
+    }
+    graph.nodes = std::move(nodes);
+  }
+  DropDeadNodes(graph);
+}
+
+// The operator that the body is, with just its results; else the parts in dataflow order.
+std::string RegionName(const RowGroup& group) {
+  const Graph& body = group.body;
+  const Matcher matcher(body);
+  const std::set<ValueId> results(body.outputs.begin(), body.outputs.end());
+  for (const Rule& rule : AllRules()) {
+    if (rule.pattern.nodes.size() != body.nodes.size()) continue;
+    for (int32_t root = 0; root < static_cast<int32_t>(body.nodes.size()); ++root) {
+      const auto match = matcher.At(rule, root);
+      if (!match || !match->obstacles.empty()) continue;
+      std::set<ValueId> given;
+      for (int output : rule.pattern.outputs) given.insert(match->values[output]);
+      if (given == results) return rule.op->name();
+    }
+  }
+  std::string name;
+  for (const Node& node : body.nodes) {
+    if (!IsView(node)) name += (name.empty() ? "" : "+") + node.op->name();
+  }
+  return name;
+}
+
+void ReplaceByRegions(Graph& graph, std::vector<RowGroup> groups) {
+  std::vector<std::optional<Node>> last(graph.nodes.size());
+  std::vector<bool> gone(graph.nodes.size(), false);
+  for (RowGroup& group : groups) {
+    for (int32_t member : group.members) gone[member] = true;
+    auto region = std::make_shared<Region>();
+    region->name = RegionName(group);
+    region->body = std::move(group.body);
+    Node node;
+    node.region = std::move(region);
+    node.inputs = std::move(group.inputs);
+    node.outputs = std::move(group.outputs);
+    last[group.members.back()] = std::move(node);
+  }
+  std::vector<Node> nodes;
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    if (!gone[i]) nodes.push_back(graph.nodes[i]);
+    if (last[i]) nodes.push_back(*std::move(last[i]));
+  }
+  graph.nodes = std::move(nodes);
+  SortTopologically(graph);
+  // Views that are inside now, and read what the region does not give.
+  DropDeadNodes(graph);
+}
+
+class FuseRows final : public Pass {
+ public:
+  std::string_view name() const override { return "fuse-rows"; }
+  std::string_view doc() const override {
+    return "Gathers row operators over common leading dimensions into regions that run block by block.";
+  }
+  std::string contract() const override {
+    std::string text;
+    for (const Rule& rule : AllRules()) text += RuleContract(rule) + "\n";
+    return text;
+  }
+  int Run(Graph& graph, const Target& target, Report& report) const override {
+    Graph fused = graph;
+    int rewrites = ExpandCalls(fused, [](const Op& op) {
+      return !op.equals().empty() && !op.rows() && !op.kernel();
+    });
+    SinkViews(fused);
+    std::vector<RowGroup> groups = GroupRows(fused, target, &report.misses);
+    rewrites += static_cast<int>(groups.size());
+    if (rewrites == 0) return 0;
+    ReplaceByRegions(fused, std::move(groups));
+    if (GraphKey(fused).uuid() == GraphKey(graph).uuid()) return 0;
+    graph = std::move(fused);
+    Compact(graph);
+    return rewrites;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Pass> fuse_rows() { return std::make_unique<FuseRows>(); }
+
+}  // namespace fusible::passes

@@ -1,0 +1,278 @@
+#include "passes/groups.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "core/cat.h"
+#include "ir/rows.h"
+#include "ir/views.h"
+#include "passes/edit.h"
+
+namespace fusible {
+namespace {
+
+// A value behind views, and the views, from the outermost in.
+struct Traced {
+  ValueId source = kAbsent;
+  std::vector<int32_t> views;
+};
+
+// Why two groups cannot be one.
+struct Boundary {
+  std::string reason, hint;
+};
+
+using Members = std::set<int32_t>;
+
+class Grouper {
+ public:
+  Grouper(const Graph& graph, const Target& target)
+      : graph_(graph),
+        target_(target),
+        users_(Users(graph)),
+        producers_(Producers(graph)),
+        mutations_(MutationsBefore(graph)),
+        results_(graph.values.size(), false),
+        group_(graph.nodes.size(), -1) {
+    for (ValueId output : graph.outputs) results_[output] = true;
+    for (int32_t i = 0; i < Size(); ++i) {
+      if (!IsRowOp(graph.nodes[i])) continue;
+      group_[i] = static_cast<int>(members_.size());
+      members_.push_back({i});
+    }
+  }
+
+  std::vector<RowGroup> Run(std::vector<Miss>* misses) {
+    for (int32_t i = 0; i < Size(); ++i) {
+      if (group_[i] >= 0) JoinProducers(i);
+    }
+    JoinSiblings();
+    for (const auto& [edge, boundary] : boundaries_) {
+      if (group_[edge.first] == group_[edge.second]) continue;
+      misses->push_back({"rows", Label(edge.first), boundary.reason, boundary.hint});
+    }
+    ReportOpaques(misses);
+    std::vector<RowGroup> groups;
+    for (const Members& members : members_) {
+      if (members.size() < 2) continue;
+      RowGroup group = Build(members);
+      if (!group.outputs.empty()) groups.push_back(std::move(group));
+    }
+    return groups;
+  }
+
+ private:
+  int32_t Size() const { return static_cast<int32_t>(graph_.nodes.size()); }
+  const std::string& Label(int32_t node) const {
+    return graph_.values[graph_.nodes[node].outputs[0]].name;
+  }
+
+  Traced Trace(ValueId value) const {
+    Traced traced{value, {}};
+    for (int32_t node = producers_[value]; node >= 0 && IsView(graph_.nodes[node]);
+         node = producers_[traced.source]) {
+      traced.views.push_back(node);
+      traced.source = graph_.nodes[node].inputs[0];
+    }
+    return traced;
+  }
+
+  // The operands of a row operator that differ from row to row (or the whole ones), behind views.
+  std::vector<Traced> Operands(int32_t node, bool whole) const {
+    std::vector<Traced> operands;
+    const auto& params = graph_.nodes[node].op->signature().params;
+    for (size_t i = 0; i < params.size(); ++i) {
+      const ValueId value = graph_.nodes[node].inputs[i];
+      if (value != kAbsent && params[i].type.leading != whole) operands.push_back(Trace(value));
+    }
+    return operands;
+  }
+
+  void JoinProducers(int32_t node) {
+    for (const bool whole : {false, true}) {
+      for (const Traced& operand : Operands(node, whole)) {
+        const int32_t maker = producers_[operand.source];
+        if (maker < 0 || group_[maker] < 0 || group_[maker] == group_[node]) continue;
+        if (const auto boundary = Join(maker, node)) boundaries_.insert({{node, maker}, *boundary});
+      }
+    }
+  }
+
+  // Operators that read the same value read it from memory once if they run together.
+  void JoinSiblings() {
+    std::map<ValueId, int32_t> readers;
+    for (int32_t i = 0; i < Size(); ++i) {
+      if (group_[i] < 0) continue;
+      for (const Traced& operand : Operands(i, false)) {
+        const auto [reader, first] = readers.try_emplace(operand.source, i);
+        if (!first && group_[reader->second] != group_[i]) Join(reader->second, i);
+      }
+    }
+  }
+
+  // Makes the groups of two row operators one, or says why not.
+  std::optional<Boundary> Join(int32_t a, int32_t b) {
+    const int into = group_[a], from = group_[b];
+    Members joined = members_[into];
+    joined.insert(members_[from].begin(), members_[from].end());
+    if (auto boundary = FindBoundary(joined)) return boundary;
+    for (int32_t node : members_[from]) group_[node] = into;
+    members_[into] = std::move(joined);
+    members_[from].clear();
+    return std::nullopt;
+  }
+
+  std::optional<Boundary> FindBoundary(const Members& joined) const {
+    for (int32_t node : joined) {
+      if (mutations_[node] != mutations_[*joined.begin()]) {
+        return Boundary{"order", "move the mutation before or behind these operators"};
+      }
+      for (const Traced& operand : Operands(node, true)) {
+        if (!joined.contains(producers_[operand.source])) continue;
+        return Boundary{"whole_operand",
+                        Cat(NodeName(graph_.nodes[node]), " needs all of ",
+                            graph_.values[operand.source].name, " before its first row")};
+      }
+    }
+    const std::set<int32_t> views = ViewsBetween(joined);
+    if (const int32_t detour = FindDetour(joined, views); detour >= 0) {
+      return Boundary{"cycle", Cat("make ", Label(detour), " independent of these rows")};
+    }
+    return FindMisfit(Build(joined).body);
+  }
+
+  std::optional<Boundary> FindMisfit(const Graph& body) const {
+    const auto prefix = CommonPrefix(body);
+    if (!prefix) return Boundary{"leading_dims", "give both the same first dimension, kept by views"};
+    const int64_t bytes = LiveBytesPerRow(body, *prefix);
+    if (bytes <= target_.scratch_bytes) return std::nullopt;
+    return Boundary{"scratch", Cat("a row of both needs more scratch than the ",
+                                   target_.scratch_bytes, " bytes of ", target_.name)};
+  }
+
+  std::set<int32_t> ViewsBetween(const Members& members) const {
+    std::set<int32_t> views;
+    for (int32_t node : members) {
+      for (const Traced& operand : Operands(node, false)) {
+        if (!members.contains(producers_[operand.source])) continue;
+        views.insert(operand.views.begin(), operand.views.end());
+      }
+    }
+    return views;
+  }
+
+  // A node outside that needs the members' results and that a member needs, groups counting as one
+  // node; -1 where there is none.
+  int32_t FindDetour(const Members& members, const std::set<int32_t>& views) const {
+    std::vector<int32_t> stack(members.begin(), members.end());
+    std::vector<bool> seen(graph_.nodes.size(), false);
+    for (int32_t node : stack) seen[node] = true;
+    while (!stack.empty()) {
+      const int32_t node = stack.back();
+      stack.pop_back();
+      const bool inside = members.contains(node) || views.contains(node);
+      for (ValueId output : graph_.nodes[node].outputs) {
+        for (int32_t user : users_[output]) {
+          if (members.contains(user) && !inside) return node;
+          Visit(user, &seen, &stack);
+        }
+      }
+    }
+    return -1;
+  }
+
+  void Visit(int32_t node, std::vector<bool>* seen, std::vector<int32_t>* stack) const {
+    if ((*seen)[node]) return;
+    if (group_[node] < 0) {
+      (*seen)[node] = true;
+      stack->push_back(node);
+      return;
+    }
+    for (int32_t member : members_[group_[node]]) {
+      if (!(*seen)[member]) stack->push_back(member);
+      (*seen)[member] = true;
+    }
+  }
+
+  bool Escapes(ValueId value, const Members& members, const std::set<int32_t>& views) const {
+    if (results_[value]) return true;
+    return std::ranges::any_of(users_[value], [&](int32_t user) {
+      if (members.contains(user)) return false;
+      return !views.contains(user) || Escapes(graph_.nodes[user].outputs[0], members, views);
+    });
+  }
+
+  RowGroup Build(const Members& members) const {
+    RowGroup group;
+    const std::set<int32_t> views = ViewsBetween(members);
+    group.members.assign(members.begin(), members.end());
+    group.views.assign(views.begin(), views.end());
+    std::vector<int32_t> order;
+    std::ranges::merge(group.members, group.views, std::back_inserter(order));
+    std::map<ValueId, ValueId> inner = {{kAbsent, kAbsent}};
+    for (int32_t index : order) {
+      for (ValueId value : graph_.nodes[index].outputs) inner[value] = kAbsent;
+    }
+    for (int32_t index : order) AddNode(graph_.nodes[index], &inner, &group);
+    for (int32_t index : group.members) {
+      for (ValueId value : graph_.nodes[index].outputs) {
+        if (!Escapes(value, members, views)) continue;
+        group.outputs.push_back(value);
+        group.body.outputs.push_back(inner[value]);
+      }
+    }
+    return group;
+  }
+
+  void AddNode(Node node, std::map<ValueId, ValueId>* inner, RowGroup* group) const {
+    for (ValueId& input : node.inputs) {
+      const auto [known, fresh] = inner->try_emplace(input, kAbsent);
+      if (fresh) {
+        known->second = group->body.AddInput(graph_.values[input].name, graph_.TypeOf(input));
+        group->inputs.push_back(input);
+      }
+      input = known->second;
+    }
+    for (ValueId& output : node.outputs) {
+      const ValueId value = group->body.AddValue(graph_.values[output].name, graph_.TypeOf(output));
+      (*inner)[output] = value;
+      output = value;
+    }
+    group->body.nodes.push_back(std::move(node));
+  }
+
+  // Something that is not ours, alone between two row operators.
+  void ReportOpaques(std::vector<Miss>* misses) const {
+    for (int32_t i = 0; i < Size(); ++i) {
+      const Node& node = graph_.nodes[i];
+      if (node.opaque.empty() || node.mutates || node.inputs.size() != 1) continue;
+      const int32_t maker = producers_[node.inputs[0]];
+      const bool before = maker >= 0 && group_[maker] >= 0;
+      const bool behind = std::ranges::any_of(node.outputs, [&](ValueId value) {
+        return std::ranges::any_of(users_[value], [&](int32_t user) { return group_[user] >= 0; });
+      });
+      if (!before || !behind) continue;
+      misses->push_back({"rows", Label(i), "not_rows",
+                         Cat("write ", node.opaque, " in row operators: both of its neighbours are")});
+    }
+  }
+
+  const Graph& graph_;
+  const Target& target_;
+  std::vector<std::vector<int32_t>> users_;
+  std::vector<int32_t> producers_;
+  std::vector<int> mutations_;
+  std::vector<bool> results_;
+  std::vector<int> group_;         // of each node, -1: not a row operator
+  std::vector<Members> members_;   // of each group; empty: joined to another
+  std::map<std::pair<int32_t, int32_t>, Boundary> boundaries_;  // (reader, maker)
+};
+
+}  // namespace
+
+std::vector<RowGroup> GroupRows(const Graph& graph, const Target& target, std::vector<Miss>* misses) {
+  return Grouper(graph, target).Run(misses);
+}
+
+}  // namespace fusible

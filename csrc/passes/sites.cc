@@ -1,0 +1,232 @@
+#include "passes/sites.h"
+
+#include <algorithm>
+#include <map>
+
+#include "core/cat.h"
+#include "ir/views.h"
+#include "passes/support.h"
+
+namespace fusible {
+namespace {
+
+// A match of one rule, and why it does not fuse, if it does not.
+struct Option {
+  Match match;
+  std::optional<Obstacle> refusal;
+};
+
+// A node that could be the last of a fused operator, with the rules that match there, larger first.
+struct Site {
+  int32_t root = -1;
+  std::vector<Option> options;
+  size_t at = 0;  // the first option that is not refused; options.size(): none is left
+
+  const Match* current() const { return at < options.size() ? &options[at].match : nullptr; }
+  void Advance() {
+    while (at < options.size() && options[at].refusal) ++at;
+  }
+};
+
+// Whether fusing leaves no need for this value: made inside the match, and not one of its results.
+bool IsInterior(const Match& match, ValueId value) {
+  const Pattern& pattern = match.rule->pattern;
+  for (size_t i = pattern.operands; i < pattern.makers.size(); ++i) {
+    if (match.values[i] == value) return !pattern.IsOutput(static_cast<int>(i));
+  }
+  return false;
+}
+
+// Two sites that would become the very same call.
+bool IsSameCall(const Match& a, const Match& b) {
+  const auto operands = [](const Match& m) {
+    return std::span(m.values).first(m.rule->pattern.operands);
+  };
+  return a.rule == b.rule && a.attrs == b.attrs && std::ranges::equal(operands(a), operands(b));
+}
+
+class Selector {
+ public:
+  Selector(const Matcher& matcher, const Target& target)
+      : matcher_(matcher), graph_(matcher.graph()), target_(target), policy_(EscapePolicyOf(target)) {}
+
+  Selection Run() {
+    Collect();
+    while (Settle()) {
+    }
+    Selection selection;
+    for (const Site& site : sites_) {
+      if (IsSuperseded(site)) continue;
+      Report(site, &selection.misses);
+      if (site.current()) selection.chosen.push_back(*site.current());
+    }
+    return selection;
+  }
+
+ private:
+  void Collect() {
+    for (int32_t node = 0; node < static_cast<int32_t>(graph_.nodes.size()); ++node) {
+      Site site{.root = node, .options = {}};
+      for (const Rule& rule : AllRules()) {
+        auto match = matcher_.At(rule, node);
+        if (!match) continue;
+        Option option{*match, std::nullopt};
+        if (const auto lack = FindLack(target_, graph_, *match)) {
+          option.refusal = Obstacle{lack->reason, node, lack->hint};
+        } else if (!match->obstacles.empty()) {
+          option.refusal = match->obstacles.front();
+        }
+        site.options.push_back(std::move(option));
+      }
+      site.Advance();
+      if (!site.options.empty()) sites_.push_back(std::move(site));
+    }
+    owners_.resize(graph_.nodes.size());
+    for (size_t i = 0; i < sites_.size(); ++i) {
+      for (const Option& option : sites_[i].options) {
+        for (int32_t node : option.match.nodes) {
+          if (std::ranges::count(owners_[node], i) == 0) owners_[node].push_back(i);
+        }
+      }
+    }
+  }
+
+  // One sweep; true when some site had to take a smaller rule, which changes what others may do.
+  bool Settle() {
+    bool changed = false;
+    for (Site& site : sites_) {
+      if (!site.current() || IsSuperseded(site)) continue;
+      auto refusal = FindEscape(*site.current());
+      if (!refusal) refusal = FindClaim(site);
+      if (!refusal) continue;
+      site.options[site.at].refusal = std::move(refusal);
+      site.Advance();
+      changed = true;
+    }
+    return changed;
+  }
+
+  // Sites whose present match holds the node.
+  std::vector<const Site*> Holders(int32_t node) const {
+    std::vector<const Site*> holders;
+    for (size_t i : owners_[node]) {
+      const Match* match = sites_[i].current();
+      if (match && match->Contains(node)) holders.push_back(&sites_[i]);
+    }
+    return holders;
+  }
+
+  // A larger match gives everything that this site's root gives, so the root goes away.
+  bool IsSuperseded(const Site& site) const {
+    for (const Site* other : Holders(site.root)) {
+      if (other->root == site.root) continue;
+      const Match& match = *other->current();
+      const auto gone = [&](ValueId value) {
+        return match.Gives(value) || !FindReader(value, value, match);
+      };
+      if (std::ranges::all_of(graph_.nodes[site.root].outputs, gone)) return true;
+    }
+    return false;
+  }
+
+  // Who reads `value`, or a view of it, and is not fused with what makes it: a sentence; nullopt where
+  // nobody does. `base` is what the match makes; value is base or a view of it.
+  std::optional<std::string> FindReader(ValueId value, ValueId base, const Match& match) const {
+    const std::string& name = graph_.values[value].name;
+    if (matcher_.IsResult(value)) return Cat("do not return ", name, " from the graph");
+    for (int32_t user : matcher_.users(value)) {
+      const Node& node = graph_.nodes[user];
+      if (IsView(node)) {
+        if (auto reader = FindReader(node.outputs[0], base, match)) return reader;
+      } else if (!IsTaken(user, base, match)) {
+        return Cat("let only what is fused read ", name, ", not ", NodeName(node), " (",
+                   matcher_.Label(user), ")");
+      }
+    }
+    return std::nullopt;
+  }
+
+  bool IsTaken(int32_t user, ValueId base, const Match& match) const {
+    return std::ranges::any_of(Holders(user), [&](const Site* site) {
+      const Match& other = *site->current();
+      return IsInterior(other, base) && (policy_.recompute || IsSameCall(other, match));
+    });
+  }
+
+  std::optional<Obstacle> FindEscape(const Match& match) const {
+    if (policy_.keep) return std::nullopt;
+    for (int32_t node : match.nodes) {
+      for (ValueId value : graph_.nodes[node].outputs) {
+        if (!IsInterior(match, value)) continue;
+        if (auto reader = FindReader(value, value, match)) {
+          return Obstacle{"extra_user", node, *reader};
+        }
+      }
+    }
+    return std::nullopt;
+  }
+
+  // A node that several different matches share, and that one of them gives the results of, need not be
+  // computed by the others: they take a smaller rule and read its result.
+  std::optional<Obstacle> FindClaim(const Site& site) const {
+    const Match& match = *site.current();
+    for (int32_t node : match.nodes) {
+      if (node == match.root() || !GivesAll(match, node)) continue;
+      for (const Site* other : Holders(node)) {
+        if (other == &site || !ComesFirst(*other, site) || IsSuperseded(*other)) continue;
+        if (IsSameCall(*other->current(), match) || !GivesAll(*other->current(), node)) continue;
+        if (!HasSmaller(site, node) && SharesInterior(*other->current(), match)) continue;
+        return Obstacle{"claimed_by", node,
+                        Cat(other->current()->rule->op->name(), " (", matcher_.Label(other->root),
+                            ") computes ", matcher_.Label(node), " already")};
+      }
+    }
+    return std::nullopt;
+  }
+
+  bool GivesAll(const Match& match, int32_t node) const {
+    return std::ranges::none_of(graph_.nodes[node].outputs,
+                                [&](ValueId value) { return IsInterior(match, value); });
+  }
+
+  static bool ComesFirst(const Site& a, const Site& b) {
+    const size_t size_a = a.current()->nodes.size(), size_b = b.current()->nodes.size();
+    return size_a != size_b ? size_a > size_b : a.root < b.root;
+  }
+
+  static bool HasSmaller(const Site& site, int32_t without) {
+    for (size_t i = site.at + 1; i < site.options.size(); ++i) {
+      if (!site.options[i].refusal && !site.options[i].match.Contains(without)) return true;
+    }
+    return false;
+  }
+
+  bool SharesInterior(const Match& a, const Match& b) const {
+    return std::ranges::any_of(a.nodes, [&](int32_t node) {
+      return b.Contains(node) && !GivesAll(b, node);
+    });
+  }
+
+  void Report(const Site& site, std::vector<Miss>* misses) const {
+    for (size_t i = 0; i < site.at; ++i) {
+      const Obstacle& refusal = *site.options[i].refusal;
+      misses->push_back({site.options[i].match.rule->op->name(), matcher_.Label(refusal.node),
+                         refusal.reason, refusal.hint});
+    }
+  }
+
+  const Matcher& matcher_;
+  const Graph& graph_;
+  const Target& target_;
+  EscapePolicy policy_;
+  std::vector<Site> sites_;  // in order of their roots
+  std::vector<std::vector<size_t>> owners_;  // for each node the sites of which some option holds it
+};
+
+}  // namespace
+
+Selection SelectSites(const Matcher& matcher, const Target& target) {
+  return Selector(matcher, target).Run();
+}
+
+}  // namespace fusible
