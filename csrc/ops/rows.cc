@@ -4,6 +4,7 @@
 
 #include "core/cat.h"
 #include "core/error.h"
+#include "ops/registry.h"
 
 namespace fusible {
 namespace {
@@ -71,8 +72,11 @@ RowsView ViewAsRows(const Op& op, const std::string& argument, const TypeSpec& s
   return view;
 }
 
-void RunRows(const Op& op, const CallInfo& info, std::span<const RowsView> in,
-             std::span<const RowsView> out, int64_t begin, int64_t end) {
+namespace {
+
+// Calls fn on rows [begin, end), split where some operand's rows do not lie evenly.
+void RunBlocks(const Op& op, Op::RowsFn fn, const CallInfo& info, std::span<const RowsView> in,
+               std::span<const RowsView> out, int64_t begin, int64_t end) {
   std::array<kernels::Block, kMaxOperands> blocks;
   const size_t count = in.size() + out.size();
   if (count > kMaxOperands) throw UnsupportedError(Cat(op.name(), ": expected at most 16 operands"));
@@ -81,12 +85,37 @@ void RunRows(const Op& op, const CallInfo& info, std::span<const RowsView> in,
     for (size_t i = 0; i < count; ++i) {
       n = (i < in.size() ? in[i] : out[i - in.size()]).Run(row, n, &blocks[i]);
     }
-    op.rows()({.in = {blocks.data(), in.size()},
-               .out = {blocks.data() + in.size(), out.size()},
-               .rows = n,
-               .info = &info});
+    fn({.in = {blocks.data(), in.size()},
+        .out = {blocks.data() + in.size(), out.size()},
+        .rows = n,
+        .info = &info});
     row += n;
   }
+}
+
+}  // namespace
+
+void RunRows(const Op& op, const CallInfo& info, std::span<const RowsView> in,
+             std::span<const RowsView> out, int64_t begin, int64_t end) {
+  RunBlocks(op, op.rows(), info, in, out, begin, end);
+}
+
+void RunAsRows(std::string_view op_name, const WholeCall& call, Op::RowsFn fn,
+               std::string_view any_step) {
+  const Op& op = RequireOp(op_name);
+  std::vector<RowsView> in, out;
+  for (size_t i = 0; i < call.in.size(); ++i) {
+    const ParamSpec& param = op.signature().params[i];
+    in.push_back(ViewAsRows(op, param.name, param.type, call.in[i], param.name == any_step));
+  }
+  for (size_t i = 0; i < call.out.size(); ++i) {
+    const ResultSpec& result = op.signature().results[i];
+    out.push_back(ViewAsRows(op, result.name, result.type, call.out[i], false));
+  }
+  int64_t rows = 1;
+  const TensorView& y = call.out[0];
+  for (int i = 0; i + 1 < y.shape.size(); ++i) rows *= y.shape[i];
+  RunBlocks(op, fn, *call.info, in, out, 0, rows);
 }
 
 namespace {

@@ -28,6 +28,12 @@ RowsView ViewAsRows(const Op& op, const std::string& argument, const TypeSpec& s
 void RunRows(const Op& op, const CallInfo& info, std::span<const RowsView> in,
              std::span<const RowsView> out, int64_t begin, int64_t end);
 
+// A whole call whose operands and results with `...` are rows, as calls of `fn` on blocks of them, each
+// with the same distance from row to row; for the kernels of matrix products. Throws as ViewAsRows does.
+// The operand `any_step` may step in its last dimension (column layout).
+void RunAsRows(std::string_view op_name, const WholeCall& call, Op::RowsFn fn,
+               std::string_view any_step = "");
+
 // Index operands against their bounds, before a write. Throws RangeError naming the first bad value.
 void CheckIndices(const Op& op, const Binding& binding, std::span<const TensorView> operands);
 

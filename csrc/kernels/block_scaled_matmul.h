@@ -1,0 +1,23 @@
+// y = round(sum over steps of k of (x * w^T of the step) * (x_scale * w_scale) + bias), all in f32: in a
+// step one chain of fma an output, k ascending, from zero; then one fma with the product of the scales.
+#pragma once
+
+#include "kernels/block.h"
+
+namespace fusible::kernels {
+
+inline constexpr int64_t kScaleBlock = 128;  // a scale of w covers so many rows and columns of it
+
+struct BlockScaledMatmulArgs {
+  Block x, w;     // one 8-bit float dtype; w: rows [N][K]
+  Block x_scale;  // f32: a row's scale of each step
+  Block w_scale;  // f32: rows [ceil(N/128)][ceil(K/128)]
+  Block bias;     // f32: absent, or N elements
+  Block y;        // any float dtype
+  int64_t rows, cols, depth;
+  int64_t group_size;  // k of a step: 32, 64 or 128; divides depth
+};
+
+void BlockScaledMatmul(const BlockScaledMatmulArgs& args);
+
+}  // namespace fusible::kernels
