@@ -1,0 +1,37 @@
+#include "ir/target.h"
+
+#include "core/cat.h"
+
+namespace fusible {
+namespace {
+
+std::string EntriesText(const std::map<std::string, AttrValue>& entries) {
+  std::string text;
+  for (const auto& [name, value] : entries) text += Cat("  ", name, " = ", ToText(value), "\n");
+  return text;
+}
+
+}  // namespace
+
+const AttrValue* Target::Capability(std::string_view name) const {
+  const auto found = capabilities.find(std::string(name));
+  return found == capabilities.end() ? nullptr : &found->second;
+}
+
+std::string Target::ToText() const {
+  std::string text = Cat("name = ", fusible::ToText(name), "\npipeline = ", fusible::ToText(pipeline),
+                         "\nfp8 = ", Name(fp8), "\nscratch_bytes = ", scratch_bytes,
+                         "\nall_operators = ", fusible::ToText(all_operators), "\noperators\n");
+  for (const std::string& op : operators) text += Cat("  ", op, "\n");
+  text += "variants\n";
+  for (const auto& [op, attrs] : variants) {
+    for (const auto& [attr, values] : attrs) {
+      text += Cat("  ", op, ".", attr);
+      for (const AttrValue& value : values) text += Cat(" ", fusible::ToText(value));
+      text += "\n";
+    }
+  }
+  return text + "capabilities\n" + EntriesText(capabilities) + "costs\n" + EntriesText(costs);
+}
+
+}  // namespace fusible
