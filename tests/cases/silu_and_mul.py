@@ -1,0 +1,31 @@
+"""Cases of silu_and_mul."""
+
+import numpy as np
+
+from support.case import Case, Normal, Strided, Values
+
+GATES = [np.nan, np.inf, -np.inf, 0.0, -0.0, -1e4, 1e4, -88.0, 88.0, -20.0, 1e-6]
+
+
+def gated(x, gate):
+    """First half / (1 + e^-gate), times the second half; -0 at minus infinity."""
+    first, second = np.split(x, 2, axis=-1)
+    with np.errstate(invalid="ignore", over="ignore"):
+        active = np.where(first == -np.inf, -0.0, first / (1.0 + np.exp(-gate(first))))
+        return active * second
+
+
+def reference(x):
+    return gated(x, lambda v: v)
+
+
+CASES = [
+    *(Case(f"row-{n}", {"x": Normal((3, 2 * n), 3.0)}) for n in (1, 7, 33, 127, 576, 4095)),
+    Case("many-rows", {"x": Normal((70, 2048))}),
+    Case("three-dimensions", {"x": Normal((2, 3, 80))}),
+    Case("no-rows", {"x": Normal((0, 8))}),
+    Case("strided", {"x": Strided(Normal((5, 66)))}),
+    Case("small", {"x": Normal((2, 100), 1e-3)}),
+    Case("extremes", {"x": Values(GATES + [1.0] * len(GATES))}),
+    Case("infinite-factor", {"x": Values([2.0, -3.0, -np.inf, np.inf, -np.inf, 1.0])}),
+]

@@ -1,0 +1,79 @@
+"""The canonical sum over a row, against a model that adds one pair of floats at a time."""
+
+import numpy as np
+import pytest
+
+from fusible import ops
+from support.case import stored
+from support.contract import FMA_ISAS, ISAS, machine
+from support.tolerance import assert_same_bits
+
+SIZES = [
+    1,
+    2,
+    3,
+    15,
+    31,
+    32,
+    33,
+    64,
+    95,
+    127,
+    255,
+    256,
+    257,
+    288,
+    576,
+    1000,
+    2049,
+    4095,
+    7168,
+    20000,
+]
+
+
+def tree(values):
+    """Sum of float32 rows in a binary tree, low bits of the index first; a missing one is zero."""
+    while len(values) > 1:
+        if len(values) % 2:
+            values = np.concatenate([values, np.zeros_like(values[:1])])
+        values = values[0::2] + values[1::2]
+    return values[0]
+
+
+def canonical_sum(terms):
+    """Neighbours, then each of 16 pairs over groups of 32, then the 16."""
+    padded = np.zeros(-(-len(terms) // 32) * 32, np.float32)
+    padded[: len(terms)] = terms
+    pairs = padded[0::2] + padded[1::2]
+    return tree(tree(pairs.reshape(-1, 16)))
+
+
+def model_of_norm(row, eps):
+    squares = row.astype(np.float32) ** 2
+    mean = canonical_sum(squares) / np.float32(len(row))
+    return row.astype(np.float32) * (np.float32(1) / np.sqrt(mean + np.float32(eps)))
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("dtype", ["f32", "bf16", "f16"])
+def test_norm_sums_in_the_canonical_order(dtype, size, isa):
+    row = stored(np.random.default_rng(size).standard_normal(size) * 3, dtype)
+    expected = model_of_norm(row, 1e-6).astype(row.dtype)
+    with machine(isa, 1):
+        result = ops.rms_norm(row[None], eps=1e-6)[0]
+    assert_same_bits(result, expected, f"{dtype} of {size}")
+
+
+@pytest.mark.parametrize("isa", FMA_ISAS)
+@pytest.mark.parametrize("size", SIZES)
+def test_softmax_sums_in_the_canonical_order(size, isa):
+    # The largest element's result is 1 / sum, and the terms are those of a row twice as far apart.
+    row = np.random.default_rng(size).standard_normal(size).astype(np.float32)
+    with machine(isa, 1):
+        shifted = np.stack([row, np.full_like(row, row.max())])
+        result = ops.softmax(shifted)
+    assert result[1, 0] == np.float32(1) / canonical_sum(np.ones(size, np.float32))
+    terms = result[0] / result[0].max()
+    assert abs(canonical_sum(terms) * result[0].max() - 1) < 1e-6

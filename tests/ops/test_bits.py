@@ -1,0 +1,121 @@
+"""Promises about bits: in place, split batches, the caller's floating-point mode, layouts."""
+
+import numpy as np
+import pytest
+
+import fusible
+from fusible import _core, ops
+from support.case import cases_of, dtypes_under_test, stored
+from support.contract import ISAS, OPS, ROW_OPS, call, machine
+from support.tolerance import assert_same_bits, bits
+
+COMPUTING = [name for name in ROW_OPS if name != "kv_cache_update"]
+IN_PLACE = [name for name in ROW_OPS if any(r["alias"] for r in OPS[name]["results"])]
+
+
+def tests_of(names):
+    return [
+        pytest.param(name, case, dtype, id=f"{name}-{case.id}-{dtype}")
+        for name in names
+        for case in cases_of(OPS[name])
+        for dtype in dtypes_under_test(OPS[name])
+    ]
+
+
+def row_operands(name, operands):
+    """Names of the operands that have rows (leading dimensions)."""
+    leading = {param["name"]: param["leading"] for param in OPS[name]["params"]}
+    return [key for key in operands if leading[key]]
+
+
+@pytest.mark.parametrize(("name", "case", "dtype"), tests_of(IN_PLACE))
+def test_in_place_gives_the_same_bits(name, case, dtype):
+    operands = case.make(dtype)
+    expected = call(name, operands, case.attrs)
+    # Arrays of their own, so that a result's strides equal those of the operand it takes.
+    packed = {key: np.array(value, order="C") for key, value in operands.items()}
+    out = tuple(
+        packed[spec["alias"]] if spec["alias"] else np.zeros_like(result)
+        for spec, result in zip(OPS[name]["results"], expected, strict=True)
+    )
+    results = call(name, packed, case.attrs, out=out if len(out) > 1 else out[0])
+    for got, want, place in zip(results, expected, out, strict=True):
+        assert_same_bits(got, want, name)
+        assert_same_bits(place, want, f"{name}: out")
+
+
+@pytest.mark.parametrize(("name", "case", "dtype"), tests_of(COMPUTING))
+def test_a_row_alone_equals_the_row_in_a_batch(name, case, dtype):
+    operands = case.make(dtype)
+    rows = row_operands(name, operands)
+    count = min(operands[key].shape[0] if operands[key].ndim else 0 for key in rows)
+    # A row of one dimension is the only one; the leading dimension is the first.
+    batch = call(name, operands, case.attrs)
+    if batch[0].ndim < 2 or count == 0:
+        return
+    for row in {0, count // 2, count - 1}:
+        alone = {k: v[row : row + 1] if k in rows else v for k, v in operands.items()}
+        for got, want in zip(call(name, alone, case.attrs), batch, strict=True):
+            assert_same_bits(got, want[row : row + 1], f"{name}: row {row}")
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("name", ROW_OPS)
+def test_flush_to_zero_of_the_caller_changes_nothing(name, isa):
+    for case in cases_of(OPS[name]):
+        for dtype in dtypes_under_test(OPS[name]):
+            operands = case.make(dtype)
+            with machine(isa, 2):
+                expected = call(name, operands, case.attrs)
+                _core.set_flush_to_zero(True)
+                try:
+                    results = call(name, operands, case.attrs)
+                finally:
+                    _core.set_flush_to_zero(False)
+            for got, want in zip(results, expected, strict=True):
+                assert_same_bits(got, want, f"{name}-{case.id}-{dtype}")
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_subnormals_are_kept(isa):
+    tiny = np.array([[1e-40, -3e-45, 1e-38]], np.float32)
+    with machine(isa, 1):
+        assert_same_bits(ops.add(tiny, np.zeros_like(tiny)), tiny, "add")
+        np.testing.assert_array_equal(ops.mul(tiny, by=0.5), tiny * np.float32(0.5))
+
+
+@pytest.mark.parametrize("name", ["silu_and_mul", "gelu_tanh_and_mul"])
+@pytest.mark.parametrize("isa", ISAS)
+def test_gates_at_minus_infinity_are_minus_zero(name, isa):
+    for dtype in ("f32", "bf16", "f16"):
+        x = stored(np.array([[-np.inf, np.inf, 1.0, 1.0]]), dtype)
+        with machine(isa, 1):
+            (result,) = call(name, {"x": x}, {})
+        expected = stored(np.array([[-0.0, np.inf]]), dtype)
+        assert_same_bits(result, expected, f"{name} {dtype}")
+
+
+@pytest.mark.parametrize("dtype", ["f32", "bf16", "f16"])
+@pytest.mark.parametrize("isa", ISAS)
+def test_nans_are_canonical(dtype, isa):
+    x = stored(np.array([[np.nan, 1.0]]), dtype)
+    with machine(isa, 1):
+        for payload in (x, -x):
+            result = ops.mul(payload, by=1.0)
+            assert_same_bits(result[:, :1], stored(np.array([[np.nan]]), dtype), dtype)
+
+
+def test_column_scales_lie_column_by_column():
+    x = np.random.default_rng(0).standard_normal((6, 256)).astype(np.float32)
+    _, rows = ops.per_token_group_quant_fp8(x, layout="row")
+    _, columns = ops.per_token_group_quant_fp8(x, layout="col")
+    assert rows.strides == (8, 4)
+    assert columns.strides == (4, 24)
+    assert_same_bits(rows, columns, "scales")
+
+
+def test_a_clamp_must_be_positive():
+    x = np.ones((2, 128), np.float32)
+    with pytest.raises(fusible.ArgumentError, match="fp8_max: expected a positive number, got -1"):
+        ops.per_token_group_quant_fp8(x, fp8_max=-1.0)
+    assert bits(x).size == x.nbytes

@@ -1,0 +1,67 @@
+"""Runs cases of operators through the public API, on a chosen instruction set and thread count."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from fusible import _core, ops
+from support.case import Array, Case, body_calls, load
+
+NO_FMA = ("scalar", "emu128", "ssse3", "sse4")
+ISAS = _core.present_isas()
+FMA_ISAS = [isa for isa in ISAS if isa not in NO_FMA]
+THREADS = (1, 2, 3)
+
+OPS = {name: _core.find_op(name).describe() for name in _core.op_names()}
+ROW_OPS = [name for name, op in OPS.items() if op["kind"] in ("rows", "equals")]
+
+
+@contextlib.contextmanager
+def machine(isa: str, threads: int) -> Iterator[None]:
+    """Calls inside run on this instruction set with so many threads."""
+    isa_before, threads_before = _core.chosen_isa(), _core.thread_count()
+    _core.force_isa(isa)
+    _core.set_threads(threads)
+    try:
+        yield
+    finally:
+        _core.force_isa(isa_before)
+        _core.set_threads(threads_before)
+
+
+def call(name: str, operands: dict[str, Array], attrs: dict[str, Any], out: Any = None) -> Any:
+    """One call by the public function; results as a tuple."""
+    given = [operands.get(param["name"]) for param in OPS[name]["params"]]
+    while given and given[-1] is None:
+        given.pop()
+    results = getattr(ops, name)(*given, **attrs, **({} if out is None else {"out": out}))
+    return results if isinstance(results, tuple) else (results,)
+
+
+def call_body(name: str, operands: dict[str, Array], attrs: dict[str, Any]) -> tuple[Array, ...]:
+    """What a fused operator equals, operator by operator."""
+    op = OPS[name]
+    known = {a["name"]: a["default"] for a in op["attrs"] if a["default"] is not None} | attrs
+    values: dict[str, Any] = dict(operands)
+    for results, part, arguments, passed in body_calls(op):
+        part_attrs = {key: known[value] for key, value in passed.items() if value in known}
+        params = [param["name"] for param in OPS[part]["params"]]
+        part_operands = {param: values[a] for param, a in zip(params, arguments, strict=False)}
+        values.update(zip(results, call(part, part_operands, part_attrs), strict=True))
+    return tuple(values[result["name"]] for result in op["results"])
+
+
+def reference(name: str, case: Case, operands: dict[str, Array]) -> tuple[Any, ...]:
+    """The results in float64, or of a fused operator those of its parts (to compare by bits)."""
+    if OPS[name]["kind"] == "equals":
+        return call_body(name, operands, dict(case.attrs))
+    exact = {
+        key: value if value.dtype.kind == "i" else value.astype(np.float64)
+        for key, value in operands.items()
+    }
+    results = load(name).reference(**exact, **case.attrs)
+    return results if isinstance(results, tuple) else (results,)
