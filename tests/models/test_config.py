@@ -1,0 +1,89 @@
+"""Published configurations, and what is wrong with those of users."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fusible.models import Config, LatentConfig, load_config, names
+from fusible.models.config import inverse_frequencies
+
+# Billions of parameters as the model cards state them.
+PUBLISHED = {
+    "smollm2-135m": 0.1345,
+    "llama-3.1-8b": 8.03,
+    "qwen3-8b": 8.19,
+    "qwen2.5-7b": 7.62,
+    "gemma-2-9b": 9.24,
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_sizes_add_up_to_the_published_number_of_parameters(name: str) -> None:
+    config = load_config(name)
+    assert isinstance(config, Config)
+    assert config.parameters / 1e9 == pytest.approx(PUBLISHED[name], rel=0.002)
+
+
+def test_every_bundled_configuration_loads_under_its_own_name() -> None:
+    assert {*PUBLISHED, "deepseek-v3.2"} == set(names())
+    for name in names():
+        assert load_config(name).name == name
+
+
+def test_deepseek_has_the_sizes_of_its_latent_query() -> None:
+    config = load_config("deepseek-v3.2")
+    assert isinstance(config, LatentConfig)
+    assert (config.hidden, config.query_rank, config.index_heads) == (7168, 1536, 64)
+
+
+def test_long_context_scaling_keeps_fast_pairs_and_slows_slow_ones() -> None:
+    config = load_config("llama-3.1-8b")
+    assert isinstance(config, Config)
+    turns = [8192 * f / 6.283185307179586 for f in inverse_frequencies(config)]
+    for factor, turned in zip(config.rope_factors, turns, strict=True):
+        assert 1.0 <= factor <= 8.0
+        assert (factor == 1.0) == (turned >= 4.0)
+        assert (factor == pytest.approx(8.0)) == (turned <= 1.0)
+
+
+def test_gemma_alternates_its_window() -> None:
+    config = load_config("gemma-2-9b")
+    assert isinstance(config, Config)
+    assert [config.layer_window(layer) for layer in range(3)] == [4096, 0, 4096]
+
+
+WRONG = {
+    "heads = 3": "heads: expected a multiple of kv_heads = 2, got 3",
+    "hidden = 0": "hidden: expected at least 1, got 0",
+    "rotary_size = 7": "rotary_size: expected an even size up to 16, got 7",
+    "colour = 1": "got colour",
+    "norm = 3": "norm: expected",
+    "eps = ": "mine.toml",
+}
+
+
+@pytest.mark.parametrize(("line", "message"), WRONG.items())
+def test_a_wrong_file_is_named_with_its_key(tmp_path: Path, line: str, message: str) -> None:
+    sizes = {"hidden": 64, "heads": 4, "kv_heads": 2, "head_size": 16, "intermediate": 96}
+    sizes |= {"layers": 2, "vocab": 50}
+    sizes.pop(line.split()[0], None)
+    text = 'name = "mine"\n' + "".join(f"{k} = {v}\n" for k, v in sizes.items()) + line + "\n"
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="mine") as caught:
+        load_config(path)
+    assert message in str(caught.value)
+
+
+def test_a_missing_size_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\n')
+    with pytest.raises(ValueError, match=r"mine\.toml: hidden: expected a value, got none"):
+        load_config(path)
+
+
+def test_an_unknown_name_lists_the_known() -> None:
+    with pytest.raises(ValueError, match="llama-3.1-8b.*got llama-9"):
+        load_config("llama-9")

