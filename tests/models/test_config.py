@@ -68,7 +68,7 @@ WRONG = {
 def test_a_wrong_file_is_named_with_its_key(tmp_path: Path, line: str, message: str) -> None:
     sizes = {"hidden": 64, "heads": 4, "kv_heads": 2, "head_size": 16, "intermediate": 96}
     sizes |= {"layers": 2, "vocab": 50}
-    sizes.pop(line.split()[0], None)
+    sizes.pop(line.split(maxsplit=1)[0], None)
     text = 'name = "mine"\n' + "".join(f"{k} = {v}\n" for k, v in sizes.items()) + line + "\n"
     path = tmp_path / "mine.toml"
     path.write_text(text)
@@ -85,5 +85,5 @@ def test_a_missing_size_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_lists_the_known() -> None:
-    with pytest.raises(ValueError, match="llama-3.1-8b.*got llama-9"):
+    with pytest.raises(ValueError, match=r"llama-3\.1-8b.*got llama-9"):
         load_config("llama-9")

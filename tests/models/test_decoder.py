@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from support.tiny_models import TINY, bits, tiny
 
 import fusible
 from fusible.models import Decoder, Format, LatentConfig, LatentFront
 from fusible.models import weights as files
 from fusible.models.generate import Session, empty_caches, greedy, paging, perplexity
+from support.tiny_models import TINY, bits, tiny
 
 Array = NDArray[Any]
 IDS = [7, 3, 49, 3, 0, 12, 30, 8, 21, 5, 17, 2, 44, 9, 9, 1, 28, 6, 33, 10, 11]

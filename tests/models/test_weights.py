@@ -11,11 +11,11 @@ import ml_dtypes
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from support.tiny_models import TINY
 
 from fusible.models import Config, Decoder, Format
 from fusible.models import weights as files
 from fusible.models.formats import GGUF_NAMES, SAFETENSORS_NAMES
+from support.tiny_models import TINY
 
 gguf = pytest.importorskip("gguf", reason="needs the extra `models`")
 safetensors = pytest.importorskip("safetensors.numpy", reason="needs the extra `models`")
