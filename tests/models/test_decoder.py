@@ -113,7 +113,9 @@ def test_add_and_norm_fuse_twice_a_layer(layers: int) -> None:
 
 def test_with_fp8_the_norms_and_the_activation_fuse_with_the_quantization() -> None:
     form = Format(quantization="fp8")
-    decoder = Decoder(config=TINY["llama"], context=16, form=form, head=False)
+    sizes = {"hidden": 128, "head_size": 32, "intermediate": 128}  # whole groups of 128
+    config = dataclasses.replace(TINY["llama"], **sizes)
+    decoder = Decoder(config=config, context=16, form=form, head=False)
     result = fusible.optimize(decoder.trace(), "rocm-gfx950")
     norm, activation = "fused_add_rms_norm_group_quant_fp8", "silu_and_mul_group_quant_fp8"
     result.expect({norm: "2*L", activation: "L"}, L=2)
