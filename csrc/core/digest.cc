@@ -87,8 +87,8 @@ void Sha256::UpdateFramed(std::string_view part) {
 // 5.1.1: a one bit, zeros up to 56 bytes of a block, and the message's length in bits, big-endian.
 std::array<uint8_t, 32> Sha256::Finish() {
   const uint64_t bits = length_ * 8;
-  const size_t zeros = (119 - length_ % 64) % 64;
-  std::string tail = "\x80" + std::string(zeros, '\0');
+  std::string tail(1 + (119 - length_ % 64) % 64, '\0');
+  tail[0] = '\x80';
   for (int shift = 56; shift >= 0; shift -= 8) tail += static_cast<char>(bits >> shift);
   Update(tail);
   std::array<uint8_t, 32> digest;

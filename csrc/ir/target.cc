@@ -7,7 +7,7 @@ namespace {
 
 std::string EntriesText(const std::map<std::string, AttrValue>& entries) {
   std::string text;
-  for (const auto& [name, value] : entries) text += Cat("  ", name, " = ", ToText(value), "\n");
+  for (const auto& [name, value] : entries) text += Cat("  ", ToText(name), " = ", ToText(value), "\n");
   return text;
 }
 
@@ -22,11 +22,11 @@ std::string Target::ToText() const {
   std::string text = Cat("name = ", fusible::ToText(name), "\npipeline = ", fusible::ToText(pipeline),
                          "\nfp8 = ", Name(fp8), "\nscratch_bytes = ", scratch_bytes,
                          "\nall_operators = ", fusible::ToText(all_operators), "\noperators\n");
-  for (const std::string& op : operators) text += Cat("  ", op, "\n");
+  for (const std::string& op : operators) text += Cat("  ", fusible::ToText(op), "\n");
   text += "variants\n";
   for (const auto& [op, attrs] : variants) {
     for (const auto& [attr, values] : attrs) {
-      text += Cat("  ", op, ".", attr);
+      text += Cat("  ", fusible::ToText(op), ".", fusible::ToText(attr));
       for (const AttrValue& value : values) text += Cat(" ", fusible::ToText(value));
       text += "\n";
     }

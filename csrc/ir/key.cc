@@ -1,0 +1,189 @@
+#include "ir/key.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "core/cat.h"
+#include "core/digest.h"
+
+namespace fusible {
+namespace {
+
+constexpr size_t kShownContent = 200;  // bytes; a longer part is kept as its digest
+
+std::string HashOf(std::initializer_list<std::string_view> parts) {
+  Sha256 hash;
+  for (std::string_view part : parts) hash.UpdateFramed(part);
+  return Hex(hash.Finish());
+}
+
+std::string Shorten(const std::string& content) {
+  return content.size() <= kShownContent ? content : Cat("sha256:", HashOf({content}));
+}
+
+std::string AttrsText(const Attrs& attrs) {
+  std::string text;
+  for (const auto& [name, value] : attrs) text += Cat(name, "=", ToText(value), "\n");
+  return text;
+}
+
+// Hashes nodes from what they are and what flows into them, so that neither names nor the order of
+// independent nodes matter. A value's hash stands for everything that it is computed from.
+class Structure {
+ public:
+  explicit Structure(const Graph& graph) {
+    Hashes values(graph.values.size());
+    for (size_t i = 0; i < graph.inputs.size(); ++i) {
+      const Input& input = graph.inputs[i];
+      inputs_ += Cat(kInputKinds[static_cast<int>(input.kind)], TypeText(graph.TypeOf(input.value)), "\n");
+      values[input.value] = HashOf({"input", Cat(i)});
+    }
+    HashNodes(graph, Live(graph), values);
+    std::sort(nodes_.begin(), nodes_.end());
+    for (ValueId output : graph.outputs) outputs_ += values[output] + "\n";
+  }
+
+  const std::string& inputs() const { return inputs_; }
+  const std::string& outputs() const { return outputs_; }
+  const std::set<const Op*>& ops() const { return ops_; }
+
+  // Every live node, those of regions too, as often as it is there.
+  std::string nodes() const {
+    Sha256 hash;
+    for (const std::string& node : nodes_) hash.UpdateFramed(node);
+    return Cat(nodes_.size(), " nodes, sha256:", Hex(hash.Finish()));
+  }
+
+ private:
+  using Hashes = std::vector<std::string>;  // of values
+  static constexpr std::string_view kInputKinds[] = {"input ", "constant ", "updated "};
+
+  // Nodes that an output or a mutation depends on.
+  static std::vector<bool> Live(const Graph& graph) {
+    std::vector<bool> needed(graph.values.size());
+    for (ValueId output : graph.outputs) needed[output] = true;
+    std::vector<bool> live(graph.nodes.size());
+    for (size_t i = graph.nodes.size(); i-- > 0;) {
+      const Node& node = graph.nodes[i];
+      live[i] = node.mutates || std::any_of(node.outputs.begin(), node.outputs.end(),
+                                            [&](ValueId id) { return needed[id]; });
+      if (!live[i]) continue;
+      for (ValueId input : node.inputs) {
+        if (input != kAbsent) needed[input] = true;
+      }
+    }
+    return live;
+  }
+
+  void HashNodes(const Graph& graph, const std::vector<bool>& live, Hashes& values) {
+    std::string mutation;  // the hash of the last one: opaque nodes do not move across it
+    for (size_t i = 0; i < graph.nodes.size(); ++i) {
+      const Node& node = graph.nodes[i];
+      if (!live[i]) continue;
+      if (node.region) {
+        HashRegion(node, values);
+        continue;
+      }
+      const std::string hash = node.op ? HashCall(node, values) : HashOpaque(graph, node, values, mutation);
+      for (size_t r = 0; r < node.outputs.size(); ++r) {
+        values[node.outputs[r]] = HashOf({hash, Cat(r)});
+      }
+      if (node.mutates) mutation = hash;
+      nodes_.push_back(hash);
+    }
+  }
+
+  std::string HashCall(const Node& node, const Hashes& values) {
+    ops_.insert(node.op);
+    return HashOf({"op", node.op->name(), AttrsText(node.attrs), OperandsText(node, values)});
+  }
+
+  std::string HashOpaque(const Graph& graph, const Node& node, const Hashes& values,
+                         const std::string& mutation) {
+    std::string types;
+    for (ValueId output : node.outputs) types += TypeText(graph.TypeOf(output)) + "\n";
+    return HashOf({"opaque", node.opaque, node.mutates ? "mutates" : "", mutation, types,
+                   AttrsText(node.attrs), OperandsText(node, values)});
+  }
+
+  // A body is hashed with what flows into it; what comes out is marked, so that a region is not the same
+  // as its nodes outside of one. Its name does not count.
+  void HashRegion(const Node& node, Hashes& values) {
+    const Graph& body = node.region->body;
+    Hashes inner(body.values.size());
+    for (size_t i = 0; i < body.inputs.size(); ++i) {
+      inner[body.inputs[i].value] = HashOf({"region", values[node.inputs[i]]});
+    }
+    HashNodes(body, Live(body), inner);
+    for (size_t r = 0; r < node.outputs.size(); ++r) {
+      values[node.outputs[r]] = HashOf({"region result", inner[body.outputs[r]]});
+    }
+  }
+
+  static std::string OperandsText(const Node& node, const Hashes& values) {
+    std::string text;
+    for (ValueId input : node.inputs) text += (input == kAbsent ? "none" : values[input]) + "\n";
+    return text;
+  }
+
+  // Symbols are numbered in the order in which they are met.
+  std::string TypeText(const Type& type) {
+    Type renamed{type.dtype, {}};
+    for (const Dim& dim : type.shape) {
+      if (dim.IsConstant()) {
+        renamed.shape.push_back(dim);
+        continue;
+      }
+      const auto number = symbols_.try_emplace(dim.symbol.name(), symbols_.size()).first->second;
+      renamed.shape.push_back(Dim(dim.factor, Symbol(Cat("s", number)), dim.offset));
+    }
+    return Cat(renamed);
+  }
+
+  std::string inputs_, outputs_;
+  std::vector<std::string> nodes_;
+  std::set<const Op*> ops_;
+  std::map<std::string, size_t> symbols_;
+};
+
+// In the order of names: pointers differ from run to run.
+std::string ContractsText(const std::set<const Op*>& ops) {
+  std::map<std::string, std::string> contracts;
+  for (const Op* op : ops) contracts[op->name()] = OperatorContract(*op);
+  std::string text;
+  for (const auto& [name, contract] : contracts) text += Cat(name, " ", HashOf({contract}), "\n");
+  return text;
+}
+
+}  // namespace
+
+std::string Key::uuid() const {
+  Sha256 hash;
+  for (const auto& [name, content] : parts) {
+    hash.UpdateFramed(name);
+    hash.UpdateFramed(content);
+  }
+  return Uuid8(hash.Finish());
+}
+
+Key GraphKey(const Graph& graph) {
+  const Structure structure(graph);
+  return {{{"inputs", Shorten(structure.inputs())},
+           {"outputs", Shorten(structure.outputs())},
+           {"structure", structure.nodes()},
+           {"operators", Shorten(ContractsText(structure.ops()))}}};
+}
+
+std::string OperatorContract(const Op& op) {
+  return Cat(op.signature().text, "\n", op.equals(), "\n", op.commutes() ? "commutes" : "", "\n",
+             op.view() ? "view" : "");
+}
+
+std::string_view BuildId() {
+  return
+#include "build_id.inc"
+      ;
+}
+
+}  // namespace fusible

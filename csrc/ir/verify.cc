@@ -1,0 +1,418 @@
+#include "ir/verify.h"
+
+#include <algorithm>
+#include <array>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "core/cat.h"
+#include "ir/infer.h"
+#include "ir/rows.h"
+#include "ir/views.h"
+
+namespace fusible {
+namespace {
+
+// The graph around a region's body, and the region's place in it.
+struct Outer {
+  const std::unordered_map<std::string_view, int32_t>& made_at;  // name -> node, -1 for inputs
+  int32_t node;
+  const Node& region;
+  const Outer* next;
+};
+
+// What a rule sees: one graph or one region's body.
+struct Subject {
+  const Graph& graph;
+  const Outer* outer;  // nullptr for a whole graph
+  std::string_view rule;
+  std::vector<Violation>& found;
+
+  template <class... Parts>
+  void Report(const std::string& where, const Parts&... message) const {
+    found.push_back({std::string(rule), where, Cat(message...)});
+  }
+  template <class... Parts>
+  void Report(const Node& node, const Parts&... message) const {
+    Report(Label(node), message...);
+  }
+  bool Known(ValueId id) const { return id >= 0 && id < static_cast<ValueId>(graph.values.size()); }
+  std::string Label(const Node& node) const {
+    const bool named = !node.outputs.empty() && Known(node.outputs[0]);
+    return named ? graph.values[node.outputs[0]].name : NodeName(node);
+  }
+  const std::string& NameOf(ValueId id) const { return graph.values[id].name; }
+};
+
+void CheckValueIds(const Subject& s) {
+  const auto unknown = [&](ValueId id) { return !s.Known(id); };
+  for (const Input& input : s.graph.inputs) {
+    if (unknown(input.value)) s.Report("inputs", "expected a value, got number ", input.value);
+  }
+  for (const Node& node : s.graph.nodes) {
+    for (ValueId id : node.inputs) {
+      if (id != kAbsent && unknown(id)) s.Report(node, "expected an operand, got number ", id);
+    }
+    for (ValueId id : node.outputs) {
+      if (unknown(id)) s.Report(node, "expected a result, got number ", id);
+    }
+  }
+  for (ValueId id : s.graph.outputs) {
+    if (unknown(id)) s.Report("outputs", "expected a value, got number ", id);
+  }
+}
+
+void CheckOneKind(const Subject& s) {
+  for (const Node& node : s.graph.nodes) {
+    const int kinds = (node.op != nullptr) + !node.opaque.empty() + (node.region != nullptr);
+    if (kinds != 1) s.Report(node, "expected one of operator, opaque and region, got ", kinds);
+    if (node.mutates && node.opaque.empty()) s.Report(node, "expected an opaque node that mutates");
+    if (node.region && !node.attrs.empty()) s.Report(node, "expected a region without attributes");
+  }
+}
+
+void CheckInputsDistinct(const Subject& s) {
+  std::unordered_set<ValueId> seen;
+  for (const Input& input : s.graph.inputs) {
+    if (!seen.insert(input.value).second) {
+      s.Report(s.NameOf(input.value), "expected an input once, got it again");
+    }
+  }
+}
+
+void CheckSingleDefinition(const Subject& s) {
+  std::vector<bool> made(s.graph.values.size());
+  for (const Input& input : s.graph.inputs) made[input.value] = true;
+  for (const Node& node : s.graph.nodes) {
+    for (ValueId output : node.outputs) {
+      if (made[output]) s.Report(s.NameOf(output), "expected a value that is made once, got it again");
+      made[output] = true;
+    }
+  }
+}
+
+void CheckDefinedBeforeUse(const Subject& s) {
+  std::vector<bool> made(s.graph.values.size());
+  for (const Input& input : s.graph.inputs) made[input.value] = true;
+  for (const Node& node : s.graph.nodes) {
+    for (ValueId input : node.inputs) {
+      if (input != kAbsent && !made[input]) {
+        s.Report(node, "expected operands made above it, got ", s.NameOf(input));
+      }
+    }
+    for (ValueId output : node.outputs) made[output] = true;
+  }
+}
+
+void CheckOutputsDefined(const Subject& s) {
+  std::unordered_set<ValueId> made;
+  for (const Input& input : s.graph.inputs) made.insert(input.value);
+  for (const Node& node : s.graph.nodes) made.insert(node.outputs.begin(), node.outputs.end());
+  for (ValueId output : s.graph.outputs) {
+    if (!made.contains(output)) {
+      s.Report(s.NameOf(output), "expected an output that is an input or a node's result");
+    }
+  }
+}
+
+bool TakenOutside(const Outer* outer, std::string_view name) {
+  for (; outer; outer = outer->next) {
+    const auto made = outer->made_at.find(name);
+    if (made != outer->made_at.end() && made->second < outer->node) return true;
+  }
+  return false;
+}
+
+void CheckUniqueNames(const Subject& s) {
+  std::unordered_set<std::string_view> seen;
+  const auto check = [&](ValueId id) {
+    const std::string& name = s.NameOf(id);
+    if (!IsValueName(name)) s.Report(name, "expected a name such as `x`, got `", name, "`");
+    if (!seen.insert(name).second) s.Report(name, "expected a name of its own, got it again");
+  };
+  for (const Input& input : s.graph.inputs) check(input.value);
+  for (const Node& node : s.graph.nodes) {
+    for (ValueId output : node.outputs) {
+      check(output);
+      if (TakenOutside(s.outer, s.NameOf(output))) {
+        s.Report(node, "expected a name that no value around the region has");
+      }
+    }
+  }
+}
+
+void CheckSizes(const Subject& s) {
+  const auto check = [&](ValueId id) {
+    const Shape& shape = s.graph.TypeOf(id).shape;
+    const std::string problem = ShapeProblem(shape);
+    if (!problem.empty()) s.Report(s.NameOf(id), problem);
+    for (const Dim& dim : shape) {
+      if (dim.symbol && !IsValueName(dim.symbol.name())) {
+        s.Report(s.NameOf(id), "expected symbols such as T, got `", dim.symbol.name(), "`");
+      }
+    }
+  };
+  for (const Input& input : s.graph.inputs) check(input.value);
+  for (const Node& node : s.graph.nodes) {
+    std::for_each(node.outputs.begin(), node.outputs.end(), check);
+  }
+}
+
+bool HasArity(const Node& node) {
+  const Signature& signature = node.op->signature();
+  if (node.inputs.size() != signature.params.size()) return false;
+  return node.outputs.size() == signature.results.size();
+}
+
+void CheckArity(const Subject& s) {
+  for (const Node& node : s.graph.nodes) {
+    if (!node.op) continue;
+    const Signature& signature = node.op->signature();
+    if (!HasArity(node)) {
+      s.Report(node, NodeName(node), ": expected ", signature.params.size(), " operands and ",
+               signature.results.size(), " results, got ", node.inputs.size(), " and ",
+               node.outputs.size());
+      continue;
+    }
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      if (node.inputs[i] == kAbsent && !signature.params[i].optional) {
+        s.Report(node, NodeName(node), ": expected operand ", signature.params[i].name, ", got none");
+      }
+    }
+  }
+}
+
+void CheckAttributes(const Subject& s) {
+  for (const Node& node : s.graph.nodes) {
+    if (!node.op) continue;
+    try {
+      if (CompleteAttrs(*node.op, node.attrs) == node.attrs) continue;
+      s.Report(node, NodeName(node), ": expected every default filled in");
+    } catch (const Error& error) {
+      s.Report(node, error.what());
+    }
+  }
+}
+
+void CheckTypes(const Subject& s) {
+  for (const Node& node : s.graph.nodes) {
+    if (!node.op || !HasArity(node)) continue;
+    try {
+      const std::vector<Type> expected = InferTypes(s.graph, node);
+      for (size_t i = 0; i < expected.size(); ++i) {
+        const Type& got = s.graph.TypeOf(node.outputs[i]);
+        if (got == expected[i]) continue;
+        s.Report(s.NameOf(node.outputs[i]), NodeName(node), ": expected ", expected[i], ", got ", got);
+      }
+    } catch (const Error& error) {
+      s.Report(node, error.what());
+    }
+  }
+}
+
+void CheckOpaque(const Subject& s) {
+  for (const Node& node : s.graph.nodes) {
+    if (node.opaque.empty()) continue;
+    for (const auto& [name, value] : node.attrs) {
+      if (name == "name" || name == "mutates") {
+        s.Report(node, "opaque: expected another name for attribute ", name);
+      } else if (!IsValueName(name)) {
+        s.Report(node, "opaque: expected the name of an attribute, got `", name, "`");
+      }
+    }
+  }
+}
+
+// The operand whose memory a result may take, through regions; kAbsent where there is none.
+ValueId AliasOf(const Node& node, ValueId result) {
+  const auto at = std::find(node.outputs.begin(), node.outputs.end(), result);
+  const size_t index = at - node.outputs.begin();
+  if (node.op) {
+    const std::string& alias = node.op->signature().results[index].alias;
+    return alias.empty() ? kAbsent : node.inputs[node.op->signature().FindParam(alias)];
+  }
+  if (!node.region) return kAbsent;
+  const Graph& body = node.region->body;
+  const std::vector<int32_t> producers = Producers(body);
+  ValueId id = body.outputs[index];
+  while (id != kAbsent && producers[id] >= 0) id = AliasOf(body.nodes[producers[id]], id);
+  for (size_t i = 0; i < body.inputs.size(); ++i) {
+    if (body.inputs[i].value == id) return node.inputs[i];
+  }
+  return kAbsent;
+}
+
+void CheckUpdateOnce(const Subject& s) {
+  std::unordered_map<ValueId, ValueId> updates;  // an updated input -> its new value
+  for (const Input& input : s.graph.inputs) {
+    if (input.kind == InputKind::kUpdated) updates[input.value] = input.value;
+  }
+  if (updates.empty()) return;
+  const std::vector<int32_t> producers = Producers(s.graph);
+  for (ValueId output : s.graph.outputs) {
+    ValueId id = output;
+    while (id != kAbsent && producers[id] >= 0) id = AliasOf(s.graph.nodes[producers[id]], id);
+    const auto update = updates.find(id);
+    if (update == updates.end() || output == id || update->second == output) continue;
+    if (update->second != id) {
+      s.Report(s.NameOf(id), "expected one new value, got ", s.NameOf(update->second), " and ",
+               s.NameOf(output));
+    }
+    update->second = output;
+  }
+}
+
+bool IsRegionName(std::string_view name) {
+  while (true) {
+    const size_t plus = name.find('+');
+    if (!IsValueName(name.substr(0, plus))) return false;
+    if (plus == std::string_view::npos) return true;
+    name.remove_prefix(plus + 1);
+  }
+}
+
+void CheckRegionName(const Subject& s) {
+  for (const Node& node : s.graph.nodes) {
+    if (node.region && !IsRegionName(node.region->name)) {
+      s.Report(node, "expected operators joined by +, got `", node.region->name, "`");
+    }
+  }
+}
+
+void CheckRegionInputs(const Subject& s) {
+  for (const Node& node : s.graph.nodes) {
+    if (!node.region) continue;
+    const Graph& body = node.region->body;
+    if (body.inputs.size() != node.inputs.size()) {
+      s.Report(node, "expected ", body.inputs.size(), " operands, got ", node.inputs.size());
+      continue;
+    }
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const ValueId inner = body.inputs[i].value;
+      if (node.inputs[i] == kAbsent || inner < 0 || inner >= static_cast<int64_t>(body.values.size())) {
+        s.Report(node, "expected operand ", i, " of the region, got none");
+        continue;
+      }
+      const Value& outer = s.graph.values[node.inputs[i]];
+      const Value& input = body.values[inner];
+      if (outer.name != input.name || !(outer.type == input.type)) {
+        s.Report(node, "expected input ", outer.name, ": ", outer.type, " of the body, got ",
+                 input.name, ": ", input.type);
+      }
+      if (body.inputs[i].kind != InputKind::kPlain) s.Report(node, "expected plain inputs in the body");
+    }
+  }
+}
+
+void CheckRegionOutputs(const Subject& s) {
+  for (const Node& node : s.graph.nodes) {
+    if (!node.region) continue;
+    const Graph& body = node.region->body;
+    if (body.outputs.size() != node.outputs.size()) {
+      s.Report(node, "expected ", body.outputs.size(), " results, got ", node.outputs.size());
+      continue;
+    }
+    for (size_t i = 0; i < node.outputs.size(); ++i) {
+      const ValueId inner = body.outputs[i];
+      if (inner < 0 || inner >= static_cast<int64_t>(body.values.size())) {
+        s.Report(node, "expected result ", i, " of the body, got none");
+      } else if (const Type& got = s.graph.TypeOf(node.outputs[i]); !(got == body.TypeOf(inner))) {
+        s.Report(s.NameOf(node.outputs[i]), "expected ", body.TypeOf(inner), ", got ", got);
+      }
+    }
+  }
+}
+
+void CheckRegionRows(const Subject& s) {
+  if (!s.outer) return;
+  for (const Node& node : s.graph.nodes) {
+    if (!IsRowOp(node) && !IsView(node)) {
+      s.Report(node, "expected row operators and views in a region, got ", NodeName(node));
+    }
+  }
+}
+
+void CheckRegionPrefix(const Subject& s) {
+  if (!s.outer || CommonPrefix(s.graph)) return;
+  s.Report(s.Label(s.outer->region), "expected leading dimensions in common, operands from outside");
+}
+
+struct Rule {
+  std::string_view name;
+  std::string_view sentence;
+  void (*check)(const Subject&);
+  bool ends = false;  // what later rules rely on: they do not run after a violation
+};
+
+constexpr std::array kRules = {
+    Rule{"value-ids", "Everything mentioned is a value of the graph; only operands may be absent.",
+         CheckValueIds, true},
+    Rule{"one-kind", "A node is a call of an operator, an opaque node or a region, and only that.",
+         CheckOneKind, true},
+    Rule{"inputs-distinct", "No value is an input twice.", CheckInputsDistinct},
+    Rule{"single-definition", "No value is made twice.", CheckSingleDefinition},
+    Rule{"defined-before-use", "An operand is an input, or made by a node above.",
+         CheckDefinedBeforeUse},
+    Rule{"outputs-defined", "An output is an input or a node's result.", CheckOutputsDefined},
+    Rule{"unique-names", "Names are legal, unique, and in a region not those of values around it.",
+         CheckUniqueNames},
+    Rule{"sizes", "No size is negative, and no value has more than 2^58 elements.", CheckSizes},
+    Rule{"arity", "A call has the operands and results of the operator's signature.", CheckArity},
+    Rule{"attributes", "Attributes are those of the signature, legal, with defaults filled in.",
+         CheckAttributes},
+    Rule{"types", "Results have the types that the signature infers.", CheckTypes},
+    Rule{"opaque-typed", "An opaque node has legal attributes, none called name or mutates.",
+         CheckOpaque},
+    Rule{"region-name", "A region is named by an operator, or by several joined by +.",
+         CheckRegionName},
+    Rule{"region-inputs", "A body's inputs have the names and types of the region's operands.",
+         CheckRegionInputs},
+    Rule{"region-outputs", "A body's outputs have the types of the region's results.",
+         CheckRegionOutputs, true},
+    Rule{"region-rows", "A region holds row operators and views, nothing else.", CheckRegionRows, true},
+    Rule{"region-prefix", "What a region holds has leading dimensions in common.", CheckRegionPrefix},
+    Rule{"update-once", "Of an updated input there is at most one new value among the outputs.",
+         CheckUpdateOnce},
+};
+
+void FindIn(const Graph& graph, const Outer* outer, std::vector<Violation>& found) {
+  const size_t before = found.size();
+  for (const Rule& rule : kRules) {
+    rule.check({graph, outer, rule.name, found});
+    if (rule.ends && found.size() > before) return;
+  }
+  std::unordered_map<std::string_view, int32_t> made_at;
+  for (const Input& input : graph.inputs) made_at.emplace(graph.values[input.value].name, -1);
+  for (int32_t i = 0; i < static_cast<int32_t>(graph.nodes.size()); ++i) {
+    for (ValueId output : graph.nodes[i].outputs) made_at.emplace(graph.values[output].name, i);
+  }
+  for (int32_t i = 0; i < static_cast<int32_t>(graph.nodes.size()); ++i) {
+    const Node& node = graph.nodes[i];
+    if (!node.region) continue;
+    const Outer around{made_at, i, node, outer};
+    FindIn(node.region->body, &around, found);
+  }
+}
+
+}  // namespace
+
+std::vector<Violation> FindViolations(const Graph& graph) {
+  std::vector<Violation> found;
+  FindIn(graph, nullptr, found);
+  return found;
+}
+
+void Verify(const Graph& graph, std::string_view where) {
+  const std::vector<Violation> found = FindViolations(graph);
+  if (found.empty()) return;
+  throw GraphError(
+      Cat(where, ": ", found[0].rule, ": ", found[0].node, ": ", found[0].message));
+}
+
+std::vector<std::pair<std::string, std::string>> VerifierRules() {
+  std::vector<std::pair<std::string, std::string>> rules;
+  for (const Rule& rule : kRules) rules.emplace_back(rule.name, rule.sentence);
+  return rules;
+}
+
+}  // namespace fusible
