@@ -11,7 +11,7 @@
 #include "ir/rows.h"
 #include "ir/views.h"
 #include "runtime/row_draft.h"
-#include "runtime/row_reads.h"
+#include "runtime/reads.h"
 
 namespace fusible {
 namespace {
@@ -153,9 +153,9 @@ class Builder {
     for (size_t i = 0; i < node.inputs.size(); ++i) PrepareOperand(node, i, leading);
     std::vector<ValueId> operands = node.inputs;
     for (size_t r = 0; r < node.outputs.size(); ++r) PlaceResult(node, r, leading, &operands);
-    plan_.infos.push_back(ToCallInfo(binding));
+    plan_.infos.push_back(std::make_unique<const CallInfo>(ToCallInfo(binding)));
     RowStep step{.fn = node.op->rows(),
-                 .info = &plan_.infos.back(),
+                 .info = plan_.infos.back().get(),
                  .copy = {},
                  .first_arg = static_cast<int>(plan_.args.size()),
                  .operands = static_cast<int>(operands.size()),
@@ -333,7 +333,7 @@ class Builder {
   const Graph& body_;
   const int prefix_;
   const RowLayouts& layouts_;
-  const RowReads reads_;
+  const Reads reads_;
   RowDraft draft_;
   RowPlan& plan_ = draft_.plan;
   std::vector<RowPlace> places_;                    // where steps from now on find each value

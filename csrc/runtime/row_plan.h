@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstddef>
-#include <deque>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -80,7 +80,7 @@ struct RowPlan {
   std::vector<RowArg> args;
   std::vector<IndexCheck> checks;
   std::vector<RowWalk> walks;
-  std::deque<CallInfo> infos;  // addresses stay
+  std::vector<std::unique_ptr<const CallInfo>> infos;  // steps point to them
   int inputs = 0, results = 0;
   Sizes outer;             // leading dimensions that do not lie evenly with the inner ones
   int64_t rows = 0;        // in all

@@ -1,0 +1,207 @@
+// Lists the steps of a graph, and lets results take memory that nobody reads any more.
+#include "runtime/plan.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "ir/infer.h"
+#include "ir/views.h"
+#include "runtime/in_place.h"
+#include "runtime/node_body.h"
+#include "runtime/plan_store.h"
+#include "runtime/reads.h"
+#include "runtime/row_draft.h"
+
+namespace fusible {
+namespace {
+
+NodeBodies BodiesOf(const Graph& graph) {
+  NodeBodies bodies;
+  for (const Node& node : graph.nodes) bodies.push_back(BodyOf(graph, node));
+  return bodies;
+}
+
+// A kernel takes scales, which are f32 beside operands of other types, in either layout.
+bool TakesColumns(const TypeSpec& spec) {
+  return spec.leading && spec.dims.size() == 1 && FindDType(spec.dtype) == DType::kF32;
+}
+
+bool IsColumnResult(const Graph& body, ValueId value) {
+  for (const Node& node : body.nodes) {
+    if (IsView(node)) continue;
+    for (size_t r = 0; r < node.outputs.size(); ++r) {
+      if (node.outputs[r] != value) continue;
+      return IsColumnLayout(node.op->signature().results[r].type, node.attrs);
+    }
+  }
+  return false;
+}
+
+class Planner {
+ public:
+  Planner(const Graph& graph, std::span<const TensorView> inputs,
+          std::span<const TensorView> weights, WeightCopies& copies)
+      : graph_(graph),
+        reads_(graph),
+        bodies_(BodiesOf(graph)),
+        in_place_(graph, bodies_, reads_),
+        plan_(std::make_shared<Executable::Plan>()),
+        store_(graph, inputs, weights, copies, *plan_) {
+    for (const Input& input : graph.inputs) {
+      if (input.kind == InputKind::kConstant) continue;
+      updated_.push_back(input.kind == InputKind::kUpdated);
+    }
+  }
+
+  std::shared_ptr<const Executable::Plan> Make() {
+    for (now_ = 0; now_ < std::ssize(graph_.nodes); ++now_) {
+      const Node& node = graph_.nodes[now_];
+      if (IsView(node)) {
+        store_.AddView(node);
+      } else if (bodies_[now_]) {
+        AddRows(node, *bodies_[now_]);
+      } else {
+        AddKernel(node);
+      }
+    }
+    for (int k = 0; k < std::ssize(graph_.outputs); ++k) {
+      const auto input = store_.InputOf(graph_.outputs[k]);
+      plan_->results.push_back(store_.AddResult(graph_.outputs[k], k, input && updated_[*input]));
+    }
+    store_.Finish();
+    return std::move(plan_);
+  }
+
+ private:
+  void AddStep(const Node& node, decltype(PlanStep::run) run, const Work& work) {
+    plan_->steps.push_back({.run = std::move(run),
+                            .name = NodeName(node),
+                            .result = graph_.values[node.outputs[0]].name,
+                            .bytes = work.bytes,
+                            .flops = work.flops});
+  }
+
+  // --- kernels of whole tensors -------------------------------------------------------------------
+
+  void AddKernel(const Node& node) {
+    const Signature& signature = node.op->signature();
+    KernelRun run;
+    run.op = node.op;
+    run.binding = BindCall(*node.op, OperandTypes(graph_, node), node.attrs);
+    run.info = ToCallInfo(run.binding);
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const ParamSpec& param = signature.params[i];
+      run.has_indices |= param.bound.has_value();
+      if (node.inputs[i] != kAbsent) PrepareForKernel(node.inputs[i], param.type);
+    }
+    for (size_t r = 0; r < node.outputs.size(); ++r) {
+      store_.AddOwn(node.outputs[r], IsColumnLayout(signature.results[r].type, node.attrs));
+    }
+    for (const ValueId in : node.inputs) AddTensor(run, in);
+    for (const ValueId out : node.outputs) AddTensor(run, out);
+    AddStep(node, std::move(run), WorkOf(graph_, node));
+  }
+
+  void PrepareForKernel(ValueId value, const TypeSpec& spec) {
+    const ArrayLayout layout = store_.LayoutOf(value);
+    const auto trailing = static_cast<int>(spec.dims.size());
+    const int from = spec.leading ? layout.shape.size() - trailing : 0;
+    if (TakesColumns(spec) || IsPacked(layout.shape, layout.strides, from)) return;
+    store_.MakeContiguous(value);
+  }
+
+  void AddTensor(KernelRun& run, ValueId value) {
+    TensorView tensor;
+    Memory memory;
+    if (value != kAbsent) {
+      const ArrayLayout layout = store_.LayoutOf(value);
+      tensor.dtype = layout.dtype;
+      tensor.shape = layout.shape;
+      tensor.strides = layout.strides;
+      memory = store_.Use(value);
+    }
+    run.tensors.push_back(tensor);
+    run.memory.push_back(memory);
+  }
+
+  // --- rows ---------------------------------------------------------------------------------------
+
+  void AddRows(const Node& node, const NodeBody& body) {
+    RowLayouts layouts;
+    const Reads body_reads(body.graph);
+    for (size_t i = 0; i < body.positions.size(); ++i) {
+      const ValueId value = node.inputs[body.positions[i]];
+      if (body_reads.AsWhole(body.graph.inputs[i].value)) store_.MakeContiguous(value);
+      layouts.inputs.push_back(store_.LayoutOf(value));
+    }
+    for (int k = 0; k < std::ssize(node.outputs); ++k) {
+      layouts.takes.push_back(PlaceRowsResult(node, body, k));
+      layouts.results.push_back(store_.LayoutOf(node.outputs[k]));
+      layouts.streams.push_back(Streams(node.outputs[k]));
+    }
+    RowsRun run{.plan = BuildRowPlan(body.graph, body.prefix, layouts), .memory = {}};
+    for (const int position : body.positions) {
+      run.memory.push_back(store_.Use(node.inputs[position]));
+    }
+    for (const ValueId out : node.outputs) run.memory.push_back(store_.Use(out));
+    plan_->most_pointers = std::max(plan_->most_pointers, static_cast<int>(run.memory.size()));
+    AddStep(node, std::move(run), WorkOf(body.graph));
+  }
+
+  // Large, and not what the next step reads.
+  bool Streams(ValueId value) const {
+    if (store_.BytesOf(value) < kStreamBytes) return false;
+    if (now_ + 1 == std::ssize(graph_.nodes)) return true;
+    return std::ranges::none_of(graph_.nodes[now_ + 1].inputs, [&](ValueId in) {
+      return in != kAbsent && reads_.Origin(in) == value;
+    });
+  }
+
+  // Returns the body's input whose memory the result takes, or -1.
+  int PlaceRowsResult(const Node& node, const NodeBody& body, int k) {
+    const ValueId value = node.outputs[k];
+    for (const int input : in_place_.Candidates(now_, k)) {
+      const ValueId operand = node.inputs[body.positions[input]];
+      if (!MayTake(node, k, input, operand)) continue;
+      if (const auto taken = store_.InputOf(operand)) plan_->in_place.push_back(*taken);
+      store_.AddShared(value, operand);
+      return input;
+    }
+    store_.AddOwn(value, IsColumnResult(body.graph, body.graph.outputs[k]));
+    if (!node.op) return -1;
+    const ResultSpec& spec = node.op->signature().results[k];
+    if (spec.type.leading || spec.alias.empty()) return -1;
+    // A whole result begins as a copy of what it changes.
+    store_.AddCopy(node.inputs[node.op->signature().FindParam(spec.alias)], value);
+    return -1;
+  }
+
+  bool MayTake(const Node& node, int k, int input, ValueId operand) const {
+    if (!store_.Fills(operand)) return false;
+    for (int other = 0; other < k; ++other) {
+      if (store_.SameBlock(node.outputs[other], operand)) return false;
+    }
+    if (store_.IsOwn(operand)) return true;
+    return store_.InputOf(operand) && in_place_.Updates(now_, k) == input;
+  }
+
+  const Graph& graph_;
+  const Reads reads_;
+  const NodeBodies bodies_;
+  const InPlace in_place_;
+  std::shared_ptr<Executable::Plan> plan_;
+  PlanStore store_;
+  std::vector<bool> updated_;  // by input, without the weights
+  int now_ = 0;                // the node at hand
+};
+
+}  // namespace
+
+std::shared_ptr<const Executable::Plan> MakePlan(const Graph& graph,
+                                                 std::span<const TensorView> inputs,
+                                                 std::span<const TensorView> weights,
+                                                 WeightCopies& copies) {
+  return Planner(graph, inputs, weights, copies).Make();
+}
+
+}  // namespace fusible
