@@ -36,7 +36,7 @@ void ScaledTile(const Args& a, FloatRows x, int64_t chunk, const MatmulTile& til
   for (int64_t k = 0; k < a.depth; k += a.group_size) {
     const int64_t ahead = Ahead(a.w, {tile.col, a.cols}, {k, a.depth}, a.group_size);
     PackPanel(weights, k, a.group_size, ahead, panel);
-    Multiply(tile.rows, x.From(tile.row, k), panel, a.group_size, true, dots);
+    Multiply(tile.rows, x.From(tile.row, k), panel, a.group_size, {dots, kPanel, true});
     AddScaled(a, chunk + tile.row, tile.rows, k / a.group_size, w_scales[k / kScaleBlock], dots,
               sums);
   }

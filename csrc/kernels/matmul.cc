@@ -19,7 +19,7 @@ void OneTile(const MatmulArgs& a, FloatRows x, int64_t chunk, const MatmulTile& 
     const int64_t count = HWY_MIN(a.depth - k, kPanelDepth);
     const int64_t ahead = Ahead(a.w, {tile.col, a.cols}, {k, a.depth}, kPanelDepth);
     PackPanel(weights, k, count, ahead, panel);
-    Multiply(tile.rows, x.From(tile.row, k), panel, count, k == 0, sums);
+    Multiply(tile.rows, x.From(tile.row, k), panel, count, {sums, kPanel, k == 0});
   }
   StoreTile<T>(sums, a.bias ? a.bias.Row<T>(0) + tile.col : nullptr, tile, chunk, a.y);
 }

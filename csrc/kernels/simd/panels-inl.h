@@ -162,17 +162,27 @@ struct FloatRows {
   }
 };
 
-// out[r * kPanel + n] += sum over k of x[r][k] * panel[k][n]; from zero, not from what is there, if
-// `fresh`.
+// Where sums go: row r at data + r * stride, aligned for vectors. `fresh`: they begin at zero, and not at
+// what is there.
+struct Sums {
+  float* data;
+  size_t stride;
+  bool fresh;
+
+  HWY_INLINE Sums From(size_t row) const { return {data + row * stride, stride, fresh}; }
+};
+
+// out[r][n] += sum over k of x[r][k] * panel[k][n].
 template <size_t kRows>
-HWY_INLINE void MultiplyTile(FloatRows x, const float* HWY_RESTRICT panel, size_t depth, bool fresh,
-                             float* HWY_RESTRICT out) {
+HWY_INLINE void MultiplyTile(FloatRows x, const float* HWY_RESTRICT panel, size_t depth, Sums sums) {
+  float* HWY_RESTRICT out = sums.data;
   VF acc[kRows][kPanelVectors];
   HWY_UNROLL(16)
   for (size_t r = 0; r < kRows; ++r) {
     HWY_UNROLL(16)
     for (size_t v = 0; v < kPanelVectors; ++v) {
-      acc[r][v] = fresh ? hn::Zero(DF()) : hn::Load(DF(), out + r * kPanel + v * kLanes);
+      acc[r][v] = hn::Zero(DF());
+      if (!sums.fresh) acc[r][v] = hn::Load(DF(), out + r * sums.stride + v * kLanes);
     }
   }
   for (size_t k = 0; k < depth; ++k) {
@@ -190,23 +200,21 @@ HWY_INLINE void MultiplyTile(FloatRows x, const float* HWY_RESTRICT panel, size_
   for (size_t r = 0; r < kRows; ++r) {
     HWY_UNROLL(16)
     for (size_t v = 0; v < kPanelVectors; ++v) {
-      hn::Store(acc[r][v], DF(), out + r * kPanel + v * kLanes);
+      hn::Store(acc[r][v], DF(), out + r * sums.stride + v * kLanes);
     }
   }
 }
 
 // At most kRows rows.
 template <size_t kRows = kTileRows>
-HWY_NOINLINE void MultiplyFew(size_t rows, FloatRows x, const float* panel, size_t depth, bool fresh,
-                              float* out) {
-  if (rows == kRows) return MultiplyTile<kRows>(x, panel, depth, fresh, out);
-  if constexpr (kRows > 1) MultiplyFew<kRows - 1>(rows, x, panel, depth, fresh, out);
+HWY_NOINLINE void MultiplyFew(size_t rows, FloatRows x, const float* panel, size_t depth, Sums sums) {
+  if (rows == kRows) return MultiplyTile<kRows>(x, panel, depth, sums);
+  if constexpr (kRows > 1) MultiplyFew<kRows - 1>(rows, x, panel, depth, sums);
 }
 
-HWY_INLINE void Multiply(size_t rows, FloatRows x, const float* panel, size_t depth, bool fresh,
-                         float* out) {
+HWY_INLINE void Multiply(size_t rows, FloatRows x, const float* panel, size_t depth, Sums sums) {
   for (size_t r = 0; r < rows; r += kTileRows) {
-    MultiplyFew(HWY_MIN(rows - r, kTileRows), x.From(r, 0), panel, depth, fresh, out + r * kPanel);
+    MultiplyFew(HWY_MIN(rows - r, kTileRows), x.From(r, 0), panel, depth, sums.From(r));
   }
 }
 
