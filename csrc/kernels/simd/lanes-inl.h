@@ -109,33 +109,35 @@ struct Storage<BF16> {
   }
 };
 
-// In integers and not in F16C: the deinterleaving that conversions of whole vectors would need
-// costs as much, and this is one code for every instruction set.
+// F16C converts whole vectors, from AVX2 on. Elsewhere the conversion is done in integers: Highway's
+// own is not exact everywhere.
 template <>
 struct Storage<F16> {
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2
+  using DF16 = hn::Rebind<hwy::float16_t, DF>;
+
+  static HWY_INLINE Pair Load(const F16* p) {
+    const VF low = LoadInOrder(p), high = LoadInOrder(p + kLanes);
+    return {hn::ConcatEven(DF(), high, low), hn::ConcatOdd(DF(), high, low)};
+  }
+  static HWY_INLINE VF LoadInOrder(const F16* p) {
+    return hn::PromoteTo(DF(), hn::BitCast(DF16(), LoadBytes(D16(), p)));
+  }
+  static HWY_INLINE VF Decode(VU code) {
+    const auto codes = hn::DemoteTo(D16(), hn::BitCast(DI(), code));
+    return hn::PromoteTo(DF(), hn::BitCast(DF16(), codes));
+  }
+  static HWY_INLINE VU Encode(VF v) {
+    const VF canonical = Storage<float>::Canonical(v);
+    return hn::PromoteTo(DU(), hn::BitCast(D16(), hn::DemoteTo(DF16(), canonical)));
+  }
+#else
   static HWY_INLINE Pair Load(const F16* p) {
     const VU both = LoadBytes(DU(), p);
     return {Decode(hn::And(both, SetBits(0xFFFF))), Decode(hn::ShiftRight<16>(both))};
   }
-  static HWY_INLINE void Store(const Pair& v, F16* p) {
-    StoreBytes(hn::Or(Encode(v.even), hn::ShiftLeft<16>(Encode(v.odd))), DU(), p);
-  }
   static HWY_INLINE VF LoadInOrder(const F16* p) {
     return Decode(hn::PromoteTo(DU(), LoadBytes(D16(), p)));
-  }
-  static HWY_INLINE VF Decode(VU code) {
-    const VU magnitude = hn::ShiftLeft<13>(hn::And(code, SetBits(0x7FFF)));
-    const VF normal = FromBits(hn::Add(magnitude, SetBits(112u << 23)));
-    // A subnormal's bits behind an exponent of 2^-14, less that 2^-14: exact.
-    const VF tiny = FromBits(hn::Add(magnitude, SetBits(113u << 23)));
-    const VF subnormal = hn::Sub(tiny, FromBits(SetBits(113u << 23)));
-    const VF special = FromBits(hn::Or(magnitude, SetBits(0x7F800000)));
-    const VF small = FromBits(SetBits(113u << 23));
-    const VF large = FromBits(SetBits(143u << 23));  // 2^16: infinity and NaN came out here
-    VF value = hn::IfThenElse(hn::Lt(normal, small), subnormal, normal);
-    value = hn::IfThenElse(hn::Ge(normal, large), special, value);
-    const VU sign = hn::ShiftLeft<16>(hn::And(code, SetBits(0x8000)));
-    return FromBits(hn::Or(ToBits(value), sign));
   }
   static HWY_INLINE VU Encode(VF v) {
     const VF a = hn::Abs(v);
@@ -152,6 +154,25 @@ struct Storage<F16> {
     const VU sign = hn::And(hn::ShiftRight<16>(ToBits(v)), SetBits(0x8000));
     const VF with_sign = FromBits(hn::Or(ToBits(code), sign));
     return ToBits(hn::IfThenElse(hn::IsNaN(v), FromBits(SetBits(0x7E00)), with_sign));
+  }
+#endif
+  // The value of a code in the low half of a lane.
+  static HWY_INLINE VF Decode(VU code) {
+    const VU magnitude = hn::ShiftLeft<13>(hn::And(code, SetBits(0x7FFF)));
+    const VF normal = FromBits(hn::Add(magnitude, SetBits(112u << 23)));
+    // A subnormal's bits behind an exponent of 2^-14, less that 2^-14: exact.
+    const VF tiny = FromBits(hn::Add(magnitude, SetBits(113u << 23)));
+    const VF subnormal = hn::Sub(tiny, FromBits(SetBits(113u << 23)));
+    const VF special = FromBits(hn::Or(magnitude, SetBits(0x7F800000)));
+    const VF small = FromBits(SetBits(113u << 23));
+    const VF large = FromBits(SetBits(143u << 23));  // 2^16: infinity and NaN came out here
+    VF value = hn::IfThenElse(hn::Lt(normal, small), subnormal, normal);
+    value = hn::IfThenElse(hn::Ge(normal, large), special, value);
+    const VU sign = hn::ShiftLeft<16>(hn::And(code, SetBits(0x8000)));
+    return FromBits(hn::Or(ToBits(value), sign));
+  }
+  static HWY_INLINE void Store(const Pair& v, F16* p) {
+    StoreBytes(hn::Or(Encode(v.even), hn::ShiftLeft<16>(Encode(v.odd))), DU(), p);
   }
 };
 
