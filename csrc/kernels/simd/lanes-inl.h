@@ -109,8 +109,8 @@ struct Storage<BF16> {
   }
 };
 
-// F16C converts whole vectors, from AVX2 on. Elsewhere the conversion is done in integers: Highway's
-// own is not exact everywhere.
+// F16C converts whole vectors, from AVX2 on. Elsewhere the conversion is done in integers:
+// Highway's own is not exact everywhere. Decode and Encode: codes in the low half of a lane.
 template <>
 struct Storage<F16> {
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2
@@ -139,6 +139,20 @@ struct Storage<F16> {
   static HWY_INLINE VF LoadInOrder(const F16* p) {
     return Decode(hn::PromoteTo(DU(), LoadBytes(D16(), p)));
   }
+  static HWY_INLINE VF Decode(VU code) {
+    const VU magnitude = hn::ShiftLeft<13>(hn::And(code, SetBits(0x7FFF)));
+    const VF normal = FromBits(hn::Add(magnitude, SetBits(112u << 23)));
+    // A subnormal's bits behind an exponent of 2^-14, less that 2^-14: exact.
+    const VF tiny = FromBits(hn::Add(magnitude, SetBits(113u << 23)));
+    const VF subnormal = hn::Sub(tiny, FromBits(SetBits(113u << 23)));
+    const VF special = FromBits(hn::Or(magnitude, SetBits(0x7F800000)));
+    const VF small = FromBits(SetBits(113u << 23));
+    const VF large = FromBits(SetBits(143u << 23));  // 2^16: infinity and NaN came out here
+    VF value = hn::IfThenElse(hn::Lt(normal, small), subnormal, normal);
+    value = hn::IfThenElse(hn::Ge(normal, large), special, value);
+    const VU sign = hn::ShiftLeft<16>(hn::And(code, SetBits(0x8000)));
+    return FromBits(hn::Or(ToBits(value), sign));
+  }
   static HWY_INLINE VU Encode(VF v) {
     const VF a = hn::Abs(v);
     const VU bits = ToBits(a);
@@ -156,21 +170,6 @@ struct Storage<F16> {
     return ToBits(hn::IfThenElse(hn::IsNaN(v), FromBits(SetBits(0x7E00)), with_sign));
   }
 #endif
-  // The value of a code in the low half of a lane.
-  static HWY_INLINE VF Decode(VU code) {
-    const VU magnitude = hn::ShiftLeft<13>(hn::And(code, SetBits(0x7FFF)));
-    const VF normal = FromBits(hn::Add(magnitude, SetBits(112u << 23)));
-    // A subnormal's bits behind an exponent of 2^-14, less that 2^-14: exact.
-    const VF tiny = FromBits(hn::Add(magnitude, SetBits(113u << 23)));
-    const VF subnormal = hn::Sub(tiny, FromBits(SetBits(113u << 23)));
-    const VF special = FromBits(hn::Or(magnitude, SetBits(0x7F800000)));
-    const VF small = FromBits(SetBits(113u << 23));
-    const VF large = FromBits(SetBits(143u << 23));  // 2^16: infinity and NaN came out here
-    VF value = hn::IfThenElse(hn::Lt(normal, small), subnormal, normal);
-    value = hn::IfThenElse(hn::Ge(normal, large), special, value);
-    const VU sign = hn::ShiftLeft<16>(hn::And(code, SetBits(0x8000)));
-    return FromBits(hn::Or(ToBits(value), sign));
-  }
   static HWY_INLINE void Store(const Pair& v, F16* p) {
     StoreBytes(hn::Or(Encode(v.even), hn::ShiftLeft<16>(Encode(v.odd))), DU(), p);
   }

@@ -48,8 +48,8 @@ HWY_INLINE VF Exp(VF x) {
   return hn::IfThenElse(hn::IsNaN(x), x, result);  // minimum and maximum may have dropped a NaN
 }
 
-// 1 + e^x for x that is no NaN. Cheaper than Exp: below -87 the sum is 1 anyway, and from 2^127.5 on
-// it is infinite.
+// 1 + e^x for x that is no NaN. Cheaper than Exp: below -87 the sum is 1 anyway, and from 2^127.5
+// on it is infinite.
 HWY_INLINE VF OnePlusExp(VF x) {
   const Reduced e = Reduce(hn::Max(hn::Min(x, SetF(88.7f)), SetF(-87.0f)));
   // 2^n for n in [-126, 128]; the last is infinity. What stands above n's low bits is shifted out.
