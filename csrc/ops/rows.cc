@@ -59,7 +59,7 @@ RowsView ViewAsRows(const Op& op, const std::string& argument, const TypeSpec& s
   view.block.dtype = tensor.dtype;
   view.whole = !spec.leading;
   const int leading = view.whole ? 0 : tensor.shape.size() - static_cast<int>(spec.dims.size());
-  if (column_layout && tensor.shape.size() > 0) {
+  if (column_layout && !tensor.shape.empty()) {
     view.block.stride = tensor.strides.back();
   } else if (!IsPacked(tensor, leading)) {
     throw ShapeError(Cat(op.name(), ": ", argument, ": expected ",

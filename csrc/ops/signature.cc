@@ -165,7 +165,7 @@ class Parser {
   AttrValue String() {
     const size_t end = text_.find('"', at_ + 1);
     if (end == std::string_view::npos) Fail("a closing quote", "the end");
-    const std::string value(text_.substr(at_ + 1, end - at_ - 1));
+    std::string value(text_.substr(at_ + 1, end - at_ - 1));
     at_ = end + 1;
     return value;
   }

@@ -161,7 +161,7 @@ class Builder {
                  .operands = static_cast<int>(operands.size()),
                  .results = static_cast<int>(node.outputs.size()),
                  .fold = ProductFrom(*ToSizes(binding.leading), prefix_)};
-    plan_.steps.push_back(std::move(step));
+    plan_.steps.push_back(step);
     const Signature& signature = node.op->signature();
     for (size_t i = 0; i < operands.size(); ++i) {
       AddArg(operands[i], leading, !signature.params[i].type.leading);
@@ -181,7 +181,7 @@ class Builder {
                .whole = whole};
     }
     plan_.args.push_back(arg);
-    draft_.args.push_back(std::move(draft));
+    draft_.args.push_back(draft);
   }
 
   void AddResultArg(const Node& node, size_t r, int leading) {
