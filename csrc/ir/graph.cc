@@ -74,7 +74,7 @@ bool IsValueName(std::string_view name) {
 std::string NameIndex::Fresh(const std::vector<Value>& values, std::string_view hint) {
   if (values.size() < seen_) *this = NameIndex();
   for (; seen_ < values.size(); ++seen_) next_.try_emplace(values[seen_].name, 1);
-  const std::string base = LegalName(hint);
+  std::string base = LegalName(hint);
   const auto taken = next_.find(base);
   if (taken == next_.end()) return base;
   std::string name;
