@@ -1,12 +1,12 @@
 #include "kernels/attention.h"
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <span>
 #include <vector>
 
-#include "core/threads.h"
-#include "kernels/scratch.h"
+#include "kernels/attention_plan.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/attention.cc"
@@ -16,50 +16,6 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
-
-constexpr int64_t kKeys = 128;     // of a block
-constexpr int64_t kTaskRows = 96;  // query heads that share a packed block of keys; packing costs < 5 %
-
-struct Range {
-  int64_t begin, end;
-  bool empty() const { return begin >= end; }
-};
-
-Range Intersect(Range a, Range b) { return {std::max(a.begin, b.begin), std::min(a.end, b.end)}; }
-
-Range BlockKeys(int64_t block) { return {block * kKeys, (block + 1) * kKeys}; }
-
-// Some queries of one sequence, with the query heads that share one kv head. Row r is query
-// r / group(), head r % group() of them.
-struct Task {
-  const AttentionArgs* a;
-  int64_t sequence, kv_head;
-  int64_t token, count;  // queries: tokens [token, token + count)
-  int64_t position;      // of the first
-
-  int64_t group() const { return a->heads / a->kv_heads; }
-  int64_t rows() const { return count * group(); }
-  int64_t TokenOf(int64_t row) const { return token + row / group(); }
-  int64_t HeadOf(int64_t row) const { return kv_head * group() + row % group(); }
-
-  Range Visible(int64_t row) const {
-    const int64_t end = position + row / group() + 1;
-    return {a->window > 0 ? std::max<int64_t>(0, end - a->window) : 0, end};
-  }
-  Range Keys() const { return {Visible(0).begin, Visible(rows() - 1).end}; }
-  // In blocks: [first, behind the last).
-  Range Blocks() const { return {Keys().begin / kKeys, (Keys().end + kKeys - 1) / kKeys}; }
-
-  // The row of a cache that holds a key.
-  int64_t Slot(int64_t key) const {
-    const int32_t* table = a->block_table + sequence * a->table_width;
-    return table[key / a->page] * a->page + key % a->page;
-  }
-  template <class T>
-  const T* CacheRow(const Block& cache, int64_t width, int64_t slot) const {
-    return cache.Row<T>(0) + (slot * a->kv_heads + kv_head) * width;
-  }
-};
 
 // The softmax of some keys for each row of a task: maximum, sum of exponentials, weighted values.
 struct Part {
@@ -107,9 +63,21 @@ void SoftmaxRow(const AttentionArgs& a, Range keys, float* scores, float* max, f
   *sum = hn::GetLane(hn::SumOfLanes(DF(), total));
 }
 
-// scores[row][key in block] = q * k, for keys `keys` of the block.
+// Asks for rows of a cache: keys lie anywhere, and a CPU does not foresee where (decoding from
+// memory took three times as long without).
 template <class T>
-void Scores(const Task& task, FloatRows q, Range keys, const int64_t* slots, float* scores) {
+void PrefetchRows(const Task& task, const Block& cache, int64_t width, Range keys) {
+  keys = Intersect(keys, task.Keys());
+  for (int64_t key = keys.begin; key < keys.end; ++key) {
+    const T* row = task.CacheRow<T>(cache, width, task.Slot(key));
+    for (int64_t i = 0; i < width; i += 64 / sizeof(T)) hwy::Prefetch(row + i);
+  }
+}
+
+// scores[row][key in block] = q * k, for keys `keys` of the block, whose first key is `base`.
+template <class T>
+void Scores(const Task& task, FloatRows q, int64_t base, Range keys, const int64_t* slots,
+            float* scores) {
   static thread_local Scratch scratch;
   const int64_t size = task.a->size, width = kPanel;
   float* panel = scratch.Floats(hwy::RoundUpTo(size, 16) * kPanel);
@@ -119,6 +87,9 @@ void Scores(const Task& task, FloatRows q, Range keys, const int64_t* slots, flo
       const int64_t key = std::clamp(first + i, keys.begin, keys.end - 1);
       rows[i] = task.CacheRow<T>(task.a->k_cache, size, slots[key]);
     }
+    const int64_t at = base + first;
+    PrefetchRows<T>(task, task.a->k_cache, size, {at + width, at + 2 * width});
+    PrefetchRows<T>(task, task.a->v_cache, task.a->value_size, {at, at + width});
     PackPanel(rows, 0, size, 0, panel);
     Multiply(task.rows(), q, panel, size, {scores + first, kKeys, true});
   }
@@ -161,7 +132,8 @@ void WeighValues(const Task& task, const Range* ranges, const float* weights, Ra
     }
     for (int64_t r = 0; r < rows; r += tile) {
       const FloatRows from = FloatRows{weights, kKeys}.From(r, 0);
-      const Sums to = {part.values + r * part.stride + col, static_cast<size_t>(part.stride), false};
+      const Sums to = {part.values + r * part.stride + col, static_cast<size_t>(part.stride),
+                       false};
       MultiplyVisible(std::min(tile, rows - r), ranges + r, from, panel, to);
     }
   }
@@ -179,7 +151,7 @@ void BlockPart(const Task& task, FloatRows q, int64_t block, const Part& part) {
   const Range keys = {all.begin - base, all.end - base};
   int64_t slots[kKeys];
   for (int64_t key = keys.begin; key < keys.end; ++key) slots[key] = task.Slot(base + key);
-  Scores<T>(task, q, keys, slots, scores);
+  Scores<T>(task, q, base, keys, slots, scores);
   for (int64_t r = 0; r < rows; ++r) {
     const Range visible = Intersect(BlockKeys(block), task.Visible(r));
     ranges[r] = {visible.begin - base, visible.end - base};
@@ -216,18 +188,18 @@ void Clear(const Task& task, const Part& part) {
   std::fill_n(part.values, task.rows() * part.stride, 0.0f);
 }
 
+size_t QueryStride(const Task& task) { return hwy::RoundUpTo(task.a->size, 32) + 16; }
+
 template <class T>
-FloatRows Queries(const Task& task) {
-  static thread_local Scratch scratch;
+FloatRows Queries(const Task& task, float* memory) {
   const int64_t size = task.a->size;
-  const size_t stride = hwy::RoundUpTo(size, 32) + 16;
-  float* out = scratch.Floats(task.rows() * stride);
+  const size_t stride = QueryStride(task);
   for (int64_t r = 0; r < task.rows(); ++r) {
     const T* row = task.a->q.Row<T>(task.TokenOf(r)) + task.HeadOf(r) * size;
-    float* floats = out + r * stride;
+    float* floats = memory + r * stride;
     ForSteps(size, [=](auto at) HWY_ATTR { Store(Load(row, at), floats, Full{at.i}); });
   }
-  return {out, stride};
+  return {memory, stride};
 }
 
 template <class T>
@@ -241,92 +213,80 @@ void StoreResults(const Task& task, const Part& part) {
   }
 }
 
+// Tasks over the same keys, side by side, block by block.
 template <class T>
-void RunTask(const Task& task) {
+void RunTasks(std::span<const Task> tasks) {
   static thread_local Scratch scratch;
-  const int64_t floats = Part::Floats(task);
-  float* memory = scratch.Floats(2 * floats);
-  const Part all = Part::In(memory, task), part = Part::In(memory + floats, task);
-  const FloatRows q = Queries<T>(task);
-  Clear(task, all);
-  for (int64_t block = task.Blocks().begin; block < task.Blocks().end; ++block) {
-    BlockPart<T>(task, q, block, part);
-    Merge(task, block, part, all);
+  const Task& first = tasks.front();
+  const int64_t part_floats = Part::Floats(first);
+  const int64_t query_floats = hwy::RoundUpTo(first.rows() * QueryStride(first), 16);
+  const int64_t each = part_floats + query_floats;
+  float* memory = scratch.Floats(tasks.size() * each + part_floats);
+  const Part part = Part::In(memory + tasks.size() * each, first);
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    Queries<T>(tasks[i], memory + i * each + part_floats);
+    Clear(tasks[i], Part::In(memory + i * each, first));
   }
-  StoreResults<T>(task, all);
-}
-
-// Few tasks over many keys (decoding): the parts on all threads, then merged in the same order.
-template <class T>
-void RunSplit(const std::vector<Task>& tasks) {
-  struct Unit {
-    const Task* task;
-    int64_t block;
-    int64_t offset;  // of its part in memory
-  };
-  std::vector<Unit> units;
-  int64_t total = 0;
-  for (const Task& task : tasks) {
-    for (int64_t block = task.Blocks().begin; block < task.Blocks().end; ++block) {
-      units.push_back({&task, block, total});
-      total += Part::Floats(task);
+  for (int64_t block = first.Blocks().begin; block < first.Blocks().end; ++block) {
+    for (size_t i = 0; i < tasks.size(); ++i) {
+      float* own = memory + i * each;
+      BlockPart<T>(tasks[i], {own + part_floats, QueryStride(first)}, block, part);
+      Merge(tasks[i], block, part, Part::In(own, first));
     }
   }
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    StoreResults<T>(tasks[i], Part::In(memory + i * each, first));
+  }
+}
+
+// The parts of all blocks on all threads, then merged in the same order. Units of work: for each
+// group of tasks, for each block, for each task of the group.
+template <class T>
+void RunSplit(const AttentionPlan& plan) {
   static thread_local Scratch scratch;
-  float* memory = scratch.Floats(total);
-  ParallelFor(units.size(), 1, [&](int64_t begin, int64_t end) HWY_ATTR {
-    for (const Unit& unit : std::span(units).subspan(begin, end - begin)) {
-      const Part part = Part::In(memory + unit.offset, *unit.task);
-      BlockPart<T>(*unit.task, Queries<T>(*unit.task), unit.block, part);
+  const std::span<const Task> tasks = plan.tasks;
+  std::vector<int64_t> starts = {0};  // units before each group
+  for (int64_t g = 0; g < plan.groups(); ++g) {
+    const Range blocks = tasks[g * plan.together].Blocks();
+    starts.push_back(starts.back() + (blocks.end - blocks.begin) * plan.together);
+  }
+  int64_t each = 0;  // floats of the largest part
+  for (const Task& task : tasks) each = std::max(each, Part::Floats(task));
+  float* memory = scratch.Floats((starts.back() + 1) * each);
+  ParallelFor(starts.back(), 1, [&](int64_t begin, int64_t end) HWY_ATTR {
+    static thread_local Scratch queries;
+    for (int64_t unit = begin; unit < end; ++unit) {
+      const int64_t g = std::ranges::upper_bound(starts, unit) - starts.begin() - 1;
+      const int64_t in_group = unit - starts[g];
+      const Task& task = tasks[g * plan.together + in_group % plan.together];
+      const FloatRows q = Queries<T>(task, queries.Floats(task.rows() * QueryStride(task)));
+      const int64_t block = task.Blocks().begin + in_group / plan.together;
+      BlockPart<T>(task, q, block, Part::In(memory + unit * each, task));
     }
   });
-  auto unit = units.begin();
-  for (const Task& task : tasks) {
-    static thread_local Scratch merged_scratch;
-    const Part all = Part::In(merged_scratch.Floats(Part::Floats(task)), task);
-    Clear(task, all);
-    for (; unit != units.end() && unit->task == &task; ++unit) {
-      Merge(task, unit->block, Part::In(memory + unit->offset, task), all);
-    }
-    StoreResults<T>(task, all);
-  }
-}
-
-template <class T>
-void StoreZeros(const AttentionArgs& a, int64_t token, int64_t count) {
-  for (int64_t t = token; t < token + count; ++t) {
-    std::memset(a.y.Row<T>(t), 0, a.heads * a.value_size * sizeof(T));
-  }
-}
-
-template <class T>
-std::vector<Task> MakeTasks(const AttentionArgs& a) {
-  std::vector<Task> tasks;
-  const int64_t step = std::max<int64_t>(1, kTaskRows / std::max<int64_t>(1, a.heads / a.kv_heads));
-  for (int64_t s = 0; s < a.sequences; ++s) {
-    const int64_t begin = a.query_start[s], end = a.query_start[s + 1];
-    if (a.lengths[s] == 0) {
-      StoreZeros<T>(a, begin, end - begin);
-      continue;
-    }
-    // The last queries see the most keys: they come first, so that threads finish together.
-    for (int64_t first = begin + (end - begin - 1) / step * step; first >= begin; first -= step) {
-      const int64_t position = a.lengths[s] - (end - first);
-      for (int64_t n = 0; n < a.kv_heads && first < end; ++n) {
-        tasks.push_back({&a, s, n, first, std::min(step, end - first), position});
+  ParallelFor(tasks.size(), 1, [&](int64_t begin, int64_t end) HWY_ATTR {
+    static thread_local Scratch merged;
+    for (int64_t i = begin; i < end; ++i) {
+      const Part all = Part::In(merged.Floats(each), tasks[i]);
+      Clear(tasks[i], all);
+      int64_t unit = starts[i / plan.together] + i % plan.together;
+      for (int64_t block = tasks[i].Blocks().begin; block < tasks[i].Blocks().end; ++block) {
+        Merge(tasks[i], block, Part::In(memory + unit * each, tasks[i]), all);
+        unit += plan.together;
       }
+      StoreResults<T>(tasks[i], all);
     }
-  }
-  return tasks;
+  });
 }
 
 template <class T>
 void AttentionRows(const AttentionArgs& a) {
-  const std::vector<Task> tasks = MakeTasks<T>(a);
-  const int64_t count = tasks.size();
-  if (count < ThreadCount()) return RunSplit<T>(tasks);
-  ParallelFor(count, 1, [&](int64_t begin, int64_t end) HWY_ATTR {
-    for (int64_t i = begin; i < end; ++i) RunTask<T>(tasks[i]);
+  const AttentionPlan plan = PlanAttention(a);
+  if (plan.split) return RunSplit<T>(plan);
+  ParallelFor(plan.groups(), 1, [&](int64_t begin, int64_t end) HWY_ATTR {
+    for (int64_t g = begin; g < end; ++g) {
+      RunTasks<T>(std::span(plan.tasks).subspan(g * plan.together, plan.together));
+    }
   });
 }
 
@@ -342,8 +302,23 @@ namespace fusible::kernels {
 
 HWY_EXPORT(AttentionAny);
 
+namespace {
+
+void StoreZeros(const AttentionArgs& a) {
+  const int64_t bytes = a.heads * a.value_size * static_cast<int64_t>(Bytes(a.y.dtype));
+  for (int64_t s = 0; s < a.sequences; ++s) {
+    if (a.lengths[s] != 0) continue;
+    for (int64_t t = a.query_start[s]; t < a.query_start[s + 1]; ++t) {
+      std::memset(a.y.data + t * bytes, 0, bytes);
+    }
+  }
+}
+
+}  // namespace
+
 void Attention(const AttentionArgs& args) {
   if (args.heads == 0 || args.value_size == 0) return;
+  StoreZeros(args);
   HWY_DYNAMIC_DISPATCH(AttentionAny)(args);
 }
 

@@ -1,6 +1,6 @@
-// Softmax attention over a paged cache of keys and values. Keys count in blocks of 128 from the first
-// key of a sequence: each block gives a maximum, a sum and weighted values, and these are merged in
-// ascending order, so the bits of a query do not depend on how queries are grouped.
+// Softmax attention over a paged cache of keys and values. Keys count in blocks of 128 from the
+// first key of a sequence: each block gives a maximum, a sum and weighted values, and these are
+// merged in ascending order, so the bits of a query do not depend on how queries are grouped.
 #pragma once
 
 #include "kernels/block.h"
@@ -10,8 +10,9 @@ namespace fusible::kernels {
 struct AttentionArgs {
   Block q, y;              // one float dtype; rows are tokens: [heads][size], [heads][value_size]
   Block k_cache, v_cache;  // [blocks][page][kv_heads][size or value_size]
-  // Checked by the caller. The queries of sequence s are tokens [query_start[s], query_start[s + 1]),
-  // the last of its lengths[s] keys; no query of a sequence without keys sees one, and gives zeros.
+  // Checked by the caller. The queries of sequence s are tokens [query_start[s], query_start[s +
+  // 1]), the last of its lengths[s] keys; no query of a sequence without keys sees one, and gives
+  // zeros.
   const int32_t* block_table;  // [sequences][table_width]
   const int32_t* query_start;  // [sequences + 1]
   const int32_t* lengths;      // [sequences]

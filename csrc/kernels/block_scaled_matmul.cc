@@ -41,9 +41,8 @@ void ScaledTile(const Args& a, FloatRows x, int64_t chunk, const MatmulTile& til
               sums);
   }
   const float* bias = a.bias ? a.bias.Row<float>(0) + tile.col : nullptr;
-  VisitFloat(a.y.dtype, [&](auto type) HWY_ATTR {
-    StoreTile<decltype(type)>(sums, bias, tile, chunk, a.y);
-  });
+  VisitFloat(a.y.dtype,
+             [&](auto type) HWY_ATTR { StoreTile<decltype(type)>(sums, bias, tile, chunk, a.y); });
 }
 
 void BlockScaledMatmulAny(const Args& a) {

@@ -1,5 +1,6 @@
-// y = round(sum over steps of k of (x * w^T of the step) * (x_scale * w_scale) + bias), all in f32: in a
-// step one chain of fma an output, k ascending, from zero; then one fma with the product of the scales.
+// y = round(sum over steps of k of (x * w^T of the step) * (x_scale * w_scale) + bias), all in f32:
+// in a step one chain of fma an output, k ascending, from zero; then one fma with the product of
+// the scales.
 #pragma once
 
 #include "kernels/block.h"

@@ -26,7 +26,8 @@ MatmulTiles::MatmulTiles(int64_t rows, int64_t cols, int64_t depth, int64_t pane
     : rows_(rows), cols_(cols), panel_(panel), panels_(CeilDivide(cols, panel)) {
   if (rows == 0 || cols == 0) return;
   const int64_t wanted = CeilDivide(kTilesPerThread * ThreadCount(), panels_);
-  block_ = ThreadCount() == 1 ? rows : std::min(rows, std::max(CeilDivide(rows, wanted), kMinBlockRows));
+  block_ = rows;
+  if (ThreadCount() > 1) block_ = std::min(rows, std::max(CeilDivide(rows, wanted), kMinBlockRows));
   row_blocks_ = CeilDivide(rows, block_);
   grain_ = std::max<int64_t>(1, kGrainWork / (block_ * panel * std::max<int64_t>(depth, 1)));
 }

@@ -14,8 +14,9 @@ struct MatmulTile {
   int64_t col, cols;
 };
 
-// The tiles of a chunk: all rows by one panel of columns, or fewer rows where that would leave threads
-// without work. Panels follow one another fastest along the rows, so a thread reads weights in order.
+// The tiles of a chunk: all rows by one panel of columns, or fewer rows where that would leave
+// threads without work. Panels follow one another fastest along the rows, so a thread reads weights
+// in order.
 class MatmulTiles {
  public:
   MatmulTiles(int64_t rows, int64_t cols, int64_t depth, int64_t panel);

@@ -1,5 +1,5 @@
-// Memory that a thread keeps from call to call, so that kernels allocate only when they meet a larger
-// size.
+// Memory that a thread keeps from call to call, so that kernels allocate only when they meet a
+// larger size.
 #pragma once
 
 #include <cstddef>

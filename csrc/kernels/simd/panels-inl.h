@@ -1,16 +1,16 @@
 // Products of a few rows with a panel: kPanel columns of a matrix, as f32, element (k, n) at
-// panel[k * kPanel + n]. Every output has one lane and one chain of fma over k in ascending order, so its
-// bits depend on nothing but its own row and column.
+// panel[k * kPanel + n]. Every output has one lane and one chain of fma over k in ascending order,
+// so its bits depend on nothing but its own row and column.
 //
-// A weight matrix comes as rows [n][k]; the panel is its transpose. Reading it transposed in registers
-// and storing 16 KB of panel to the first-level cache keeps pace with memory even for one row, so there
-// is one path for every number of rows.
+// A weight matrix comes as rows [n][k]; the panel is its transpose. Reading it transposed in
+// registers and storing 16 KB of panel to the first-level cache keeps pace with memory even for one
+// row, so there is one path for every number of rows.
 #include "core/threads.h"
+#include "hwy/cache_control.h"
 #include "kernels/block.h"
 #include "kernels/matmul_plan.h"
 #include "kernels/scratch.h"
 #include "kernels/simd/fp8-inl.h"
-#include "hwy/cache_control.h"
 
 #if defined(FUSIBLE_KERNELS_SIMD_PANELS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef FUSIBLE_KERNELS_SIMD_PANELS_INL_H_
@@ -22,8 +22,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
-// Tiles of kTileRows x kPanelVectors accumulators fill 16 registers (SSE, AVX2) or 32 (AVX-512, NEON)
-// but for the operands of an fma, and are enough chains to hide its latency.
+// Tiles of kTileRows x kPanelVectors accumulators fill 16 registers (SSE, AVX2) or 32 (AVX-512,
+// NEON) but for the operands of an fma, and are enough chains to hide its latency.
 #if HWY_TARGET == HWY_SCALAR || HWY_ARCH_X86
 inline constexpr size_t kPanelVectors = kLanes == 16 ? 2 : 4;
 inline constexpr size_t kTileRows = kLanes == 16 ? 12 : 3;
@@ -32,7 +32,7 @@ inline constexpr size_t kPanelVectors = 4;
 inline constexpr size_t kTileRows = 6;
 #endif
 inline constexpr size_t kPanel = kPanelVectors * kLanes;  // columns; divides 128
-inline constexpr int64_t kPanelDepth = 128;                // k of a panel that stays in the first cache
+inline constexpr int64_t kPanelDepth = 128;  // k of a panel that stays in the first cache
 
 // Elements that share a 32-bit lane, and one of them as f32.
 template <class T>
@@ -48,7 +48,8 @@ HWY_INLINE VF Unpack(BF16, VU word) {
 }
 template <size_t kIndex>
 HWY_INLINE VF Unpack(F16, VU word) {
-  return Storage<F16>::Decode(kIndex == 0 ? hn::And(word, SetBits(0xFFFF)) : hn::ShiftRight<16>(word));
+  return Storage<F16>::Decode(kIndex == 0 ? hn::And(word, SetBits(0xFFFF))
+                                          : hn::ShiftRight<16>(word));
 }
 template <size_t kIndex>
 HWY_INLINE VF Unpack(E4M3FN, VU word) {
@@ -102,10 +103,10 @@ HWY_INLINE void PackTile(const std::byte* const* rows, size_t offset, float* out
 #endif
 }
 
-// Elements [begin, begin + depth) of kPanel rows become a panel. It is written up to the next multiple of
-// 16 bytes of a row (zeros), so it needs room for as many k. Meanwhile it asks for the memory `ahead`
-// elements on, if not zero: 32 rows are more streams than a CPU follows by itself (1.1 to 1.3 times
-// faster for one row and weights in memory).
+// Elements [begin, begin + depth) of kPanel rows become a panel. It is written up to the next
+// multiple of 16 bytes of a row (zeros), so it needs room for as many k. Meanwhile it asks for the
+// memory `ahead` elements on, if not zero: 32 rows are more streams than a CPU follows by itself
+// (1.1 to 1.3 times faster for one row and weights in memory).
 template <class T>
 HWY_INLINE void PackPanel(const T* const* rows, size_t begin, size_t depth, int64_t ahead,
                           float* panel) {
@@ -132,8 +133,8 @@ HWY_INLINE void PackPanel(const T* const* rows, size_t begin, size_t depth, int6
   }
 }
 
-// Pointers to the rows n, n + 1, ... of a matrix as PackPanel takes them; behind its last row they repeat
-// that row, whose columns nobody reads.
+// Pointers to the rows n, n + 1, ... of a matrix as PackPanel takes them; behind its last row they
+// repeat that row, whose columns nobody reads.
 template <class T>
 HWY_INLINE void PanelRows(const T* matrix, int64_t stride, int64_t n, int64_t end, const T** rows) {
   for (size_t i = 0; i < kPanel; ++i) {
@@ -145,7 +146,8 @@ struct Progress {
   int64_t at, end;
 };
 
-// From here to what is packed next: the next `step` elements of k, or the panel of the next columns.
+// From here to what is packed next: the next `step` elements of k, or the panel of the next
+// columns.
 HWY_INLINE int64_t Ahead(const Block& w, Progress col, Progress k, int64_t step) {
   if (k.at + step < k.end) return step;
   constexpr int64_t kColumns = kPanel;
@@ -162,8 +164,8 @@ struct FloatRows {
   }
 };
 
-// Where sums go: row r at data + r * stride, aligned for vectors. `fresh`: they begin at zero, and not at
-// what is there.
+// Where sums go: row r at data + r * stride, aligned for vectors. `fresh`: they begin at zero, and
+// not at what is there.
 struct Sums {
   float* data;
   size_t stride;
@@ -174,7 +176,8 @@ struct Sums {
 
 // out[r][n] += sum over k of x[r][k] * panel[k][n].
 template <size_t kRows>
-HWY_INLINE void MultiplyTile(FloatRows x, const float* HWY_RESTRICT panel, size_t depth, Sums sums) {
+HWY_INLINE void MultiplyTile(FloatRows x, const float* HWY_RESTRICT panel, size_t depth,
+                             Sums sums) {
   float* HWY_RESTRICT out = sums.data;
   VF acc[kRows][kPanelVectors];
   HWY_UNROLL(16)
@@ -207,7 +210,8 @@ HWY_INLINE void MultiplyTile(FloatRows x, const float* HWY_RESTRICT panel, size_
 
 // At most kRows rows.
 template <size_t kRows = kTileRows>
-HWY_NOINLINE void MultiplyFew(size_t rows, FloatRows x, const float* panel, size_t depth, Sums sums) {
+HWY_NOINLINE void MultiplyFew(size_t rows, FloatRows x, const float* panel, size_t depth,
+                              Sums sums) {
   if (rows == kRows) return MultiplyTile<kRows>(x, panel, depth, sums);
   if constexpr (kRows > 1) MultiplyFew<kRows - 1>(rows, x, panel, depth, sums);
 }
@@ -218,8 +222,9 @@ HWY_INLINE void Multiply(size_t rows, FloatRows x, const float* panel, size_t de
   }
 }
 
-// Rows of stored floats as f32, in scratch of the calling thread; zeros up to a whole step. The stride is
-// not a multiple of a large power of two, so that the rows of a tile do not share one set of the cache.
+// Rows of stored floats as f32, in scratch of the calling thread; zeros up to a whole step. The
+// stride is not a multiple of a large power of two, so that the rows of a tile do not share one set
+// of the cache.
 template <class T>
 FloatRows ConvertRows(const Block& x, int64_t begin, int64_t rows, size_t depth, Scratch& scratch) {
   const size_t stride = hwy::RoundUpTo(depth, 32) + 16;
@@ -235,11 +240,11 @@ FloatRows ConvertRows(const Block& x, int64_t begin, int64_t rows, size_t depth,
   return {out, stride};
 }
 
-// y = round(sums + bias) for a tile of the chunk of rows that begins at row `chunk`; bias == nullptr for
-// none, else that of the tile's first column.
+// y = round(sums + bias) for a tile of the chunk of rows that begins at row `chunk`; bias ==
+// nullptr for none, else that of the tile's first column.
 template <class T, class Bias>
-HWY_INLINE void StoreTile(const float* sums, const Bias* bias, const MatmulTile& tile, int64_t chunk,
-                          const Block& y) {
+HWY_INLINE void StoreTile(const float* sums, const Bias* bias, const MatmulTile& tile,
+                          int64_t chunk, const Block& y) {
   for (int64_t r = 0; r < tile.rows; ++r) {
     const float* from = sums + r * kPanel;
     T* to = y.Row<T>(chunk + tile.row + r) + tile.col;

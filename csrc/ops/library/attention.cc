@@ -34,8 +34,8 @@ void CheckCall(const WholeCall& c) {
     Fail<ShapeError>(kQ, "a multiple of ", kv_heads, " heads, got ", heads);
   }
   for (const char* name : {"window", "softcap"}) {
-    const double value = std::string_view(name) == "window" ? static_cast<double>(c.Int(name))
-                                                            : c.Float(name);
+    const double value =
+        std::string_view(name) == "window" ? static_cast<double>(c.Int(name)) : c.Float(name);
     if (value >= 0) continue;
     throw ArgumentError(Cat("attention: ", name, ": expected 0 or more, got ", value));
   }
@@ -116,7 +116,8 @@ Op attention() {
           "Causal softmax attention over a paged cache: sequence s has the queries query_start[s] "
           "to query_start[s+1], the last of its lengths[s] keys, and key j lies in block "
           "block_table[s, j / P] at offset j % P. H/N query heads share a kv head. Scores are "
-          "(q . k) * scale; softcap > 0 makes them softcap * tanh(score / softcap); with window > 0 "
+          "(q . k) * scale; softcap > 0 makes them softcap * tanh(score / softcap); with window > "
+          "0 "
           "a query sees that many keys, itself the last. A sequence of length 0 gives zeros. f32 "
           "inside, in blocks of 128 keys: a query has the same bits in prefill and in decoding.")
       .Source("Kwon et al. 2023, arXiv:2309.06180; Dao et al. 2022, arXiv:2205.14135, section 3.1")

@@ -9,7 +9,8 @@ Op matmul() {
   return Op("matmul(x: F[..., K], w: F[N, K], bias: F[N]?) -> y: F[..., N]")
       .Doc(
           "Multiplies rows by the transpose of w: y[n] = round(sum over k of x[k] * w[n, k] + "
-          "bias[n]). Each output is one chain of f32 fused multiply-adds, k ascending, so a row has "
+          "bias[n]). Each output is one chain of f32 fused multiply-adds, k ascending, so a row "
+          "has "
           "the same bits alone and in any batch.")
       .Source("Goto and van de Geijn 2008, doi:10.1145/1356052.1356053 (packed panels)")
       .Flops("2*K*N")

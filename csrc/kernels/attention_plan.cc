@@ -1,0 +1,42 @@
+#include "kernels/attention_plan.h"
+
+#include "core/threads.h"
+
+namespace fusible::kernels {
+namespace {
+
+// Query heads that share a packed block of keys; packing then costs less than 5 %.
+constexpr int64_t kTaskRows = 96;
+
+// A task of so few rows is bound by memory. Its kv heads go side by side, because they lie so in
+// the cache and a page of memory is then read once for all (1.4 times faster).
+constexpr int64_t kFewRows = 16;
+
+void AddSequence(const AttentionArgs& a, int64_t s, std::vector<Task>* tasks) {
+  const int64_t begin = a.query_start[s], end = a.query_start[s + 1];
+  const int64_t step = std::max<int64_t>(1, kTaskRows / (a.heads / a.kv_heads));
+  // The last queries see the most keys: they come first, so that threads finish together.
+  for (int64_t chunk = (end - begin + step - 1) / step - 1; chunk >= 0; --chunk) {
+    const int64_t first = begin + chunk * step;
+    const int64_t count = std::min(step, end - first);
+    const int64_t position = a.lengths[s] - (end - first);
+    for (int64_t n = 0; n < a.kv_heads; ++n) tasks->push_back({&a, s, n, first, count, position});
+  }
+}
+
+}  // namespace
+
+AttentionPlan PlanAttention(const AttentionArgs& a) {
+  AttentionPlan plan;
+  for (int64_t s = 0; s < a.sequences; ++s) {
+    if (a.lengths[s] > 0) AddSequence(a, s, &plan.tasks);
+  }
+  int64_t most = 0;
+  for (const Task& task : plan.tasks) most = std::max(most, task.rows());
+  const bool few = most <= kFewRows;
+  plan.together = few ? a.kv_heads : 1;
+  plan.split = few && plan.groups() < ThreadCount();
+  return plan;
+}
+
+}  // namespace fusible::kernels
