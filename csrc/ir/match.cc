@@ -286,8 +286,9 @@ int32_t FindDetour(const Matcher& matcher, const Match& match) {
     stack.pop_back();
     for (ValueId output : matcher.graph().nodes[node].outputs) {
       for (int32_t user : matcher.users(output)) {
-        if (user > match.root() || seen[user]) continue;
+        if (user > match.root()) continue;
         if (IsInside(match, user) && !IsInside(match, node)) return node;
+        if (seen[user]) continue;
         seen[user] = true;
         stack.push_back(user);
       }

@@ -1,8 +1,23 @@
 #include "passes/edit.h"
 
 #include <algorithm>
+#include <map>
+
+#include "core/cat.h"
 
 namespace fusible {
+namespace {
+
+// The same text for calls that compute the same: operator, attributes, operands, and what has been
+// mutated before.
+std::string CallText(const Node& node, int mutations) {
+  std::string text = Cat(node.op->name(), '@', mutations);
+  for (ValueId input : node.inputs) text += Cat(' ', input);
+  for (const auto& [name, value] : node.attrs) text += Cat(' ', name, '=', ToText(value));
+  return text;
+}
+
+}  // namespace
 
 void Replacements::Set(ValueId from, ValueId to) {
   if (from >= static_cast<ValueId>(to_.size())) to_.resize(from + 1, kAbsent);
@@ -37,6 +52,28 @@ int DropDeadNodes(Graph& graph) {
   }
   size_t i = 0;
   return static_cast<int>(std::erase_if(graph.nodes, [&](const Node&) { return !alive[i++]; }));
+}
+
+int ShareEqualCalls(Graph& graph) {
+  std::map<std::string, std::vector<ValueId>> calls;
+  const std::vector<int> mutations = MutationsBefore(graph);
+  Replacements shared;
+  std::vector<Node> kept;
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    Node node = graph.nodes[i];
+    for (ValueId& input : node.inputs) input = shared.Of(input);
+    const auto [call, fresh] = node.op ? calls.try_emplace(CallText(node, mutations[i]), node.outputs)
+                                       : std::pair(calls.end(), true);
+    if (fresh) {
+      kept.push_back(std::move(node));
+      continue;
+    }
+    for (size_t k = 0; k < node.outputs.size(); ++k) shared.Set(node.outputs[k], call->second[k]);
+  }
+  const int gone = static_cast<int>(graph.nodes.size() - kept.size());
+  graph.nodes = std::move(kept);
+  shared.Apply(graph);
+  return gone;
 }
 
 std::vector<int> MutationsBefore(const Graph& graph) {

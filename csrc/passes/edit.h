@@ -23,6 +23,10 @@ class Replacements {
 // many.
 int DropDeadNodes(Graph& graph);
 
+// Makes equal calls of operators one: same operator, attributes, operands, and mutations before them.
+// Returns how many calls went away.
+int ShareEqualCalls(Graph& graph);
+
 // How many opaque nodes that mutate stand before each node. What has another count is not the same call.
 std::vector<int> MutationsBefore(const Graph& graph);
 

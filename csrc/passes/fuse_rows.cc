@@ -1,15 +1,14 @@
 #include <algorithm>
-#include <set>
 
-#include "core/cat.h"
 #include "ir/expand.h"
 #include "ir/key.h"
-#include "ir/match.h"
+#include "ir/pattern.h"
 #include "ir/rows.h"
 #include "ir/views.h"
 #include "passes/edit.h"
 #include "passes/groups.h"
 #include "passes/list.h"
+#include "passes/region_name.h"
 
 namespace fusible::passes {
 namespace {
@@ -72,9 +71,11 @@ bool SinkView(Graph& graph, const Node& view, Node node, std::vector<Node>* node
   return true;
 }
 
-// Moves reshapes that only count rows otherwise behind the row operators that follow them.
-void SinkViews(Graph& graph) {
-  for (bool moved = true; moved;) {
+// Moves reshapes that only count rows otherwise behind the row operators that follow them. Returns
+// whether there was one.
+bool SinkViews(Graph& graph) {
+  bool any = false;
+  for (bool moved = true; moved; any |= moved) {
     moved = false;
     const std::vector<int32_t> producers = Producers(graph);
     std::vector<Node> nodes;
@@ -88,29 +89,8 @@ void SinkViews(Graph& graph) {
     }
     graph.nodes = std::move(nodes);
   }
-  DropDeadNodes(graph);
-}
-
-// The operator that the body is, with just its results; else the parts in dataflow order.
-std::string RegionName(const RowGroup& group) {
-  const Graph& body = group.body;
-  const Matcher matcher(body);
-  const std::set<ValueId> results(body.outputs.begin(), body.outputs.end());
-  for (const Rule& rule : AllRules()) {
-    if (rule.pattern.nodes.size() != body.nodes.size()) continue;
-    for (int32_t root = 0; root < static_cast<int32_t>(body.nodes.size()); ++root) {
-      const auto match = matcher.At(rule, root);
-      if (!match || !match->obstacles.empty()) continue;
-      std::set<ValueId> given;
-      for (int output : rule.pattern.outputs) given.insert(match->values[output]);
-      if (given == results) return rule.op->name();
-    }
-  }
-  std::string name;
-  for (const Node& node : body.nodes) {
-    if (!IsView(node)) name += (name.empty() ? "" : "+") + node.op->name();
-  }
-  return name;
+  if (any) DropDeadNodes(graph);
+  return any;
 }
 
 void ReplaceByRegions(Graph& graph, std::vector<RowGroup> groups) {
@@ -119,7 +99,7 @@ void ReplaceByRegions(Graph& graph, std::vector<RowGroup> groups) {
   for (RowGroup& group : groups) {
     for (int32_t member : group.members) gone[member] = true;
     auto region = std::make_shared<Region>();
-    region->name = RegionName(group);
+    region->name = RegionName(group.body);
     region->body = std::move(group.body);
     Node node;
     node.region = std::move(region);
@@ -154,7 +134,8 @@ class FuseRows final : public Pass {
     int rewrites = ExpandCalls(fused, [](const Op& op) {
       return !op.equals().empty() && !op.rows() && !op.kernel();
     });
-    SinkViews(fused);
+    // Both can bring equal calls to light.
+    if (SinkViews(fused) || rewrites > 0) ShareEqualCalls(fused);
     std::vector<RowGroup> groups = GroupRows(fused, target, &report.misses);
     rewrites += static_cast<int>(groups.size());
     if (rewrites == 0) return 0;

@@ -8,6 +8,7 @@
 #include "ir/rows.h"
 #include "ir/views.h"
 #include "passes/edit.h"
+#include "passes/region_name.h"
 
 namespace fusible {
 namespace {
@@ -18,9 +19,10 @@ struct Traced {
   std::vector<int32_t> views;
 };
 
-// Why two groups cannot be one.
+// Why two groups cannot be one. plain: nobody would expect them to be (a matmul in between, say).
 struct Boundary {
   std::string reason, hint;
+  bool plain = false;
 };
 
 using Members = std::set<int32_t>;
@@ -49,7 +51,7 @@ class Grouper {
     }
     JoinSiblings();
     for (const auto& [edge, boundary] : boundaries_) {
-      if (group_[edge.first] == group_[edge.second]) continue;
+      if (boundary.plain || group_[edge.first] == group_[edge.second]) continue;
       misses->push_back({"rows", Label(edge.first), boundary.reason, boundary.hint});
     }
     ReportOpaques(misses);
@@ -99,16 +101,30 @@ class Grouper {
     }
   }
 
-  // Operators that read the same value read it from memory once if they run together.
+  // Operators that read the same value read it from memory once if they run together. Those that read
+  // parts of it share less: there, a group that is a named operator stays one.
   void JoinSiblings() {
-    std::map<ValueId, int32_t> readers;
+    struct Reader {
+      int32_t node;
+      bool viewed;
+    };
+    std::map<ValueId, Reader> readers;
     for (int32_t i = 0; i < Size(); ++i) {
       if (group_[i] < 0) continue;
       for (const Traced& operand : Operands(i, false)) {
-        const auto [reader, first] = readers.try_emplace(operand.source, i);
-        if (!first && group_[reader->second] != group_[i]) Join(reader->second, i);
+        const bool viewed = !operand.views.empty();
+        const auto [at, first] = readers.try_emplace(operand.source, Reader{i, viewed});
+        const Reader& reader = at->second;
+        if (first || group_[reader.node] == group_[i]) continue;
+        if ((viewed || reader.viewed) && (IsNamed(reader.node) || IsNamed(i))) continue;
+        Join(reader.node, i);
       }
     }
+  }
+
+  bool IsNamed(int32_t node) const {
+    const RowGroup group = Build(members_[group_[node]]);
+    return group.members.size() > 1 && FindEqualOperator(group.body);
   }
 
   // Makes the groups of two row operators one, or says why not.
@@ -137,14 +153,23 @@ class Grouper {
     }
     const std::set<int32_t> views = ViewsBetween(joined);
     if (const int32_t detour = FindDetour(joined, views); detour >= 0) {
-      return Boundary{"cycle", Cat("make ", Label(detour), " independent of these rows")};
+      return Boundary{"cycle", Cat("make ", Label(detour), " independent of these rows"),
+                      !ReadsOne(detour, joined) || !IsCheap(graph_.nodes[detour])};
     }
     return FindMisfit(Build(joined).body);
   }
 
+  bool ReadsOne(int32_t node, const Members& members) const {
+    return std::ranges::any_of(graph_.nodes[node].inputs, [&](ValueId value) {
+      return value != kAbsent && members.contains(producers_[value]);
+    });
+  }
+
+  static bool IsCheap(const Node& node) { return !node.op || !node.op->kernel(); }
+
   std::optional<Boundary> FindMisfit(const Graph& body) const {
     const auto prefix = CommonPrefix(body);
-    if (!prefix) return Boundary{"leading_dims", "give both the same first dimension, kept by views"};
+    if (!prefix) return Boundary{"leading_dims", "give both one first dimension, kept by views"};
     const int64_t bytes = LiveBytesPerRow(body, *prefix);
     if (bytes <= target_.scratch_bytes) return std::nullopt;
     return Boundary{"scratch", Cat("a row of both needs more scratch than the ",
