@@ -18,7 +18,7 @@ using ValueId = int32_t;
 inline constexpr ValueId kAbsent = -1;  // an optional operand that is not given
 
 struct Value {
-  std::string name;  // unique within its graph; a region's names are unique against its outer graph's
+  std::string name;  // unique within its graph, or within its region's body
   Type type;
 };
 

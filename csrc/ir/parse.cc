@@ -31,10 +31,8 @@ class Scope {
 
   ValueId Define(const syntax::Name& name, const Type& type) {
     if (!IsValueName(name.text)) Fail(name, "expected the name of a value, got `none`");
-    for (const Scope* scope = this; scope; scope = scope->outer_) {
-      if (scope->values_.contains(name.text)) {
-        Fail(name, Cat("expected a new name, got `", name.text, "` again"));
-      }
+    if (values_.contains(name.text)) {
+      Fail(name, Cat("expected a new name, got `", name.text, "` again"));
     }
     return Append(name, type);
   }

@@ -13,18 +13,10 @@
 namespace fusible {
 namespace {
 
-// The graph around a region's body, and the region's place in it.
-struct Outer {
-  const std::unordered_map<std::string_view, int32_t>& made_at;  // name -> node, -1 for inputs
-  int32_t node;
-  const Node& region;
-  const Outer* next;
-};
-
 // What a rule sees: one graph or one region's body.
 struct Subject {
   const Graph& graph;
-  const Outer* outer;  // nullptr for a whole graph
+  const Node* region;  // nullptr for a whole graph
   std::string_view rule;
   std::vector<Violation>& found;
 
@@ -115,14 +107,6 @@ void CheckOutputsDefined(const Subject& s) {
   }
 }
 
-bool TakenOutside(const Outer* outer, std::string_view name) {
-  for (; outer; outer = outer->next) {
-    const auto made = outer->made_at.find(name);
-    if (made != outer->made_at.end() && made->second < outer->node) return true;
-  }
-  return false;
-}
-
 void CheckUniqueNames(const Subject& s) {
   std::unordered_set<std::string_view> seen;
   const auto check = [&](ValueId id) {
@@ -132,12 +116,7 @@ void CheckUniqueNames(const Subject& s) {
   };
   for (const Input& input : s.graph.inputs) check(input.value);
   for (const Node& node : s.graph.nodes) {
-    for (ValueId output : node.outputs) {
-      check(output);
-      if (TakenOutside(s.outer, s.NameOf(output))) {
-        s.Report(node, "expected a name that no value around the region has");
-      }
-    }
+    std::for_each(node.outputs.begin(), node.outputs.end(), check);
   }
 }
 
@@ -324,7 +303,7 @@ void CheckRegionOutputs(const Subject& s) {
 }
 
 void CheckRegionRows(const Subject& s) {
-  if (!s.outer) return;
+  if (!s.region) return;
   for (const Node& node : s.graph.nodes) {
     if (!IsRowOp(node) && !IsView(node)) {
       s.Report(node, "expected row operators and views in a region, got ", NodeName(node));
@@ -333,8 +312,8 @@ void CheckRegionRows(const Subject& s) {
 }
 
 void CheckRegionPrefix(const Subject& s) {
-  if (!s.outer || CommonPrefix(s.graph)) return;
-  s.Report(s.Label(s.outer->region), "expected leading dimensions in common, operands from outside");
+  if (!s.region || CommonPrefix(s.graph)) return;
+  s.Report(s.region->region->name, "expected leading dimensions in common, operands from outside");
 }
 
 struct Rule {
@@ -354,7 +333,7 @@ constexpr std::array kRules = {
     Rule{"defined-before-use", "An operand is an input, or made by a node above.",
          CheckDefinedBeforeUse},
     Rule{"outputs-defined", "An output is an input or a node's result.", CheckOutputsDefined},
-    Rule{"unique-names", "Names are legal, unique, and in a region not those of values around it.",
+    Rule{"unique-names", "Names are legal, and unique in the graph or the body that they stand in.",
          CheckUniqueNames},
     Rule{"sizes", "No size is negative, and no value has more than 2^58 elements.", CheckSizes},
     Rule{"arity", "A call has the operands and results of the operator's signature.", CheckArity},
@@ -375,22 +354,14 @@ constexpr std::array kRules = {
          CheckUpdateOnce},
 };
 
-void FindIn(const Graph& graph, const Outer* outer, std::vector<Violation>& found) {
+void FindIn(const Graph& graph, const Node* region, std::vector<Violation>& found) {
   const size_t before = found.size();
   for (const Rule& rule : kRules) {
-    rule.check({graph, outer, rule.name, found});
+    rule.check({graph, region, rule.name, found});
     if (rule.ends && found.size() > before) return;
   }
-  std::unordered_map<std::string_view, int32_t> made_at;
-  for (const Input& input : graph.inputs) made_at.emplace(graph.values[input.value].name, -1);
-  for (int32_t i = 0; i < static_cast<int32_t>(graph.nodes.size()); ++i) {
-    for (ValueId output : graph.nodes[i].outputs) made_at.emplace(graph.values[output].name, i);
-  }
-  for (int32_t i = 0; i < static_cast<int32_t>(graph.nodes.size()); ++i) {
-    const Node& node = graph.nodes[i];
-    if (!node.region) continue;
-    const Outer around{made_at, i, node, outer};
-    FindIn(node.region->body, &around, found);
+  for (const Node& node : graph.nodes) {
+    if (node.region) FindIn(node.region->body, &node, found);
   }
 }
 
