@@ -168,6 +168,7 @@ class FuseOps final : public Pass {
     std::ranges::move(selection.misses, std::back_inserter(report.misses));
     // What was fused already has been taken apart and put together again.
     if (rewrites == 0 || GraphKey(fused).uuid() == GraphKey(graph).uuid()) return 0;
+    ShareEqualCalls(fused);  // views taken again of one result
     graph = std::move(fused);
     Compact(graph);
     return rewrites;

@@ -140,6 +140,7 @@ class FuseRows final : public Pass {
     rewrites += static_cast<int>(groups.size());
     if (rewrites == 0) return 0;
     ReplaceByRegions(fused, std::move(groups));
+    ShareEqualCalls(fused);  // views taken again of one result
     if (GraphKey(fused).uuid() == GraphKey(graph).uuid()) return 0;
     graph = std::move(fused);
     Compact(graph);

@@ -78,10 +78,12 @@ def _check(path: Path, table: dict[str, Any]) -> None:
         if key not in table:
             _refuse(path, key, "a value", "none")
     for operator in table.get("operators", []):
-        if not isinstance(operator, str):
+        if operator not in _core.op_names():
             _refuse(path, "operators", "names of operators", repr(operator))
     for operator, attrs in table.get("variants", {}).items():
         key = f"variants.{operator}"
+        if operator not in _core.op_names():
+            _refuse(path, key, "the name of an operator", repr(operator))
         if not isinstance(attrs, dict):
             _refuse(path, key, "attributes with lists of values", repr(attrs))
         for attr, values in attrs.items():

@@ -1,0 +1,134 @@
+"""Pass managers: pipelines, statistics and keys."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import fusible
+
+GRAPH = """
+input x: bf16[T, 512]
+input residual: bf16[T, 512]
+constant w: bf16[512]
+sum = add(x, residual)
+y = rms_norm(sum, w, eps=1e-05)
+return y, sum
+"""
+PIPELINE = "canonicalize,share-common,fuse-ops,select-ops,drop-dead"
+
+
+def test_the_default_pipeline_is_the_targets():
+    assert fusible.PassManager(None, "rocm-gfx950").pipeline == PIPELINE
+    assert fusible.PassManager(" fuse-ops , drop-dead", "cpu").pipeline == "fuse-ops,drop-dead"
+
+
+@pytest.mark.parametrize("pipeline", ["fuse-everything", "fuse-ops,,drop-dead", ",", "Fuse-Ops"])
+def test_an_unknown_pass_is_refused(pipeline):
+    with pytest.raises(fusible.ArgumentError, match="expected passes out of canonicalize, "):
+        fusible.PassManager(pipeline, "cpu")
+
+
+def test_each_pass_is_counted_and_timed():
+    result = fusible.optimize(fusible.Graph.parse(GRAPH), "rocm-gfx950")
+    assert [stats.name for stats in result.stats] == PIPELINE.split(",")
+    assert all(stats.ms >= 0 for stats in result.stats)
+    fuse = result.stats[2]
+    assert (fuse.rewrites, fuse.nodes_before, fuse.nodes_after) == (1, 2, 1)
+    assert result.operators == (2, 1)
+
+
+def test_views_are_no_operators():
+    graph = fusible.Graph.parse(
+        "input x: bf16[T, 512]\nv = reshape(x, shape=[-1, 8, 64])\ny = softmax(v)\nreturn y\n"
+    )
+    assert fusible.optimize(graph, "cpu").operators == (1, 1)
+
+
+def test_the_graph_given_is_left_as_it_is():
+    graph = fusible.Graph.parse(GRAPH)
+    before = str(graph)
+    fusible.optimize(graph, "cpu")
+    assert str(graph) == before
+
+
+@pytest.mark.parametrize("target", fusible.targets())
+def test_a_pipeline_is_at_rest_after_one_run(target):
+    once = fusible.optimize(fusible.Graph.parse(GRAPH), target)
+    twice = fusible.optimize(once.graph, target)
+    assert str(twice.graph) == str(once.graph)
+    assert {stats.rewrites for stats in twice.stats} == {0}
+
+
+def key(pipeline=PIPELINE, target="rocm-gfx950"):
+    return fusible.PassManager(pipeline, target).key()
+
+
+def test_the_key_is_stable():
+    assert key() == key()
+    code = (
+        "import fusible; "
+        f"print(fusible.PassManager({PIPELINE!r}, 'rocm-gfx950').uuid(), "
+        f"fusible.Graph.parse({GRAPH!r}).key())"
+    )
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout.split()[0]
+        for seed in ("1", "2")
+    }
+    assert seen == {str(key())}
+
+
+@pytest.mark.parametrize(
+    "pipeline",
+    [
+        "canonicalize,share-common,fuse-ops,drop-dead,select-ops",
+        "canonicalize,share-common,fuse-ops,select-ops,drop-dead,drop-dead",
+        "canonicalize,share-common,fuse-ops,select-ops",
+    ],
+)
+def test_order_and_multiplicity_count(pipeline):
+    assert key(pipeline) != key()
+    assert [part for part in key(pipeline).diff(key()) if "target" in part] == []
+    assert any("passes" in part for part in key(pipeline).diff(key()))
+
+
+def test_the_target_counts():
+    assert key(target="rocm-gfx942") != key()
+    assert any("target" in part for part in key().diff(key(target="rocm-gfx942")))
+
+
+def result_key(text=GRAPH, target="rocm-gfx950"):
+    return fusible.optimize(fusible.Graph.parse(text), target).key
+
+
+def test_names_do_not_count_in_the_key_of_a_result():
+    renamed = GRAPH.replace("sum", "total").replace("residual", "stream").replace("T,", "Tokens,")
+    assert result_key(renamed) == result_key()
+    assert str(result_key()) == result_key().uuid
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("1e-05", "1e-06"),
+        ("add(x, residual)", "add(residual, x)"),
+        ("return y, sum", "return sum, y"),
+        ("constant w", "input w"),
+        ("512", "1024"),
+    ],
+)
+def test_what_changes_the_result_changes_its_key(old, new):
+    assert result_key(GRAPH.replace(old, new)) != result_key()
+
+
+def test_explain_lists_the_parts():
+    text = result_key().explain()
+    for part in ("inputs", "structure", "operators", "build", "target", "passes"):
+        assert part in text

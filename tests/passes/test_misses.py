@@ -1,0 +1,146 @@
+"""What a report says about fusions that nearly happened."""
+
+import pytest
+
+import fusible
+
+HEAD = """
+input x: bf16[T, 512]
+input residual: bf16[T, 512]
+constant w: bf16[512]
+constant w32: f32[512]
+constant scale: f32[1]
+constant m: bf16[64, 512]
+"""
+
+
+def misses(body, target="cuda-sm90", pipeline="fuse-ops"):
+    result = fusible.optimize(fusible.Graph.parse(HEAD + body), target, pipeline)
+    return {(miss.rule, miss.node, miss.reason) for miss in result.misses}, result
+
+
+def test_extra_user_names_the_reader():
+    found, result = misses(
+        "y = rms_norm(x, w)\nq, s = per_token_group_quant_fp8(y)\nz = matmul(y, m)\nreturn q, s, z\n"
+    )
+    assert found == {("rms_norm_group_quant_fp8", "y", "extra_user")}
+    assert "matmul (z)" in result.misses[0].hint
+
+
+def test_a_result_of_the_graph_is_a_reader():
+    found, result = misses(
+        "y = rms_norm(x, w)\nq, s = per_token_group_quant_fp8(y)\nreturn q, s, y\n"
+    )
+    assert found == {("rms_norm_group_quant_fp8", "y", "extra_user")}
+    assert result.misses[0].hint == "do not return y from the graph"
+
+
+def test_a_reader_behind_a_view_counts():
+    found, _ = misses(
+        """y = rms_norm(x, w)
+v = reshape(y, shape=[-1, 8, 64])
+q, s = per_token_group_quant_fp8(y)
+z = softmax(v)
+return q, s, z
+"""
+    )
+    assert found == {("rms_norm_group_quant_fp8", "y", "extra_user")}
+
+
+def test_view_splits_last_dim():
+    found, result = misses(
+        """y = rms_norm(x, w)
+v = reshape(y, shape=[-1, 4, 128])
+q, s = per_token_group_quant_fp8(v)
+return q, s
+"""
+    )
+    assert found == {("rms_norm_group_quant_fp8", "v", "view_splits_last_dim")}
+    assert "[T, 512] into [T, 4, 128]" in result.misses[0].hint
+
+
+def test_attr():
+    found, result = misses(
+        """a = add(x, residual)
+y = rms_norm(a, w)
+q, s = per_token_group_quant_fp8(y, group_size=32)
+return q, s, a
+"""
+    )
+    assert ("rms_norm_group_quant_fp8", "q", "op_variant") in found
+    assert result.fusions == {"fused_add_rms_norm": 1}
+    assert any("64 or 128" in miss.hint for miss in result.misses)
+
+
+@pytest.mark.parametrize("target, wrong", [("rocm-gfx950", "e4m3fnuz"), ("rocm-gfx942", "e4m3fn")])
+def test_op_variant_names_the_targets_own(target, wrong):
+    body = f"y = rms_norm(x, w)\nq, s = per_token_group_quant_fp8(y, dtype={wrong})\nreturn q, s\n"
+    found, result = misses(body, target, None)
+    assert result.fusions == {}
+    assert ("rms_norm_group_quant_fp8", "q", "op_variant") in found
+    assert fusible.load_target(target).fp8 + ", which " + target + " has" in result.misses[0].hint
+
+
+def test_no_kernel():
+    found, _ = misses(
+        "y = rms_norm(x, w)\nq = static_quant_fp8(y, scale)\nreturn q\n", "musa-s5000"
+    )
+    assert found == {("rms_norm_static_quant_fp8", "q", "no_kernel")}
+
+
+def test_claimed_by():
+    found, result = misses(
+        """sum = add(x, residual)
+y = rms_norm(sum, w)
+z = rms_norm(sum, w, eps=1e-05)
+q, s = per_token_group_quant_fp8(z)
+return y, q, s, sum
+"""
+    )
+    assert found == {("fused_add_rms_norm", "sum", "claimed_by")}
+    assert "fused_add_rms_norm_group_quant_fp8 (q)" in result.misses[0].hint
+
+
+def test_order():
+    found, _ = misses(
+        """y = rms_norm(x, w)
+g: f32[1] = opaque(y, name="scale_of")
+q = static_quant_fp8(y, g)
+return q
+"""
+    )
+    assert found == {("rms_norm_static_quant_fp8", "g", "order")}
+
+
+def test_what_fused_has_no_misses():
+    _, result = misses(
+        """sum = add(x, residual)
+y = rms_norm(sum, w)
+q, s = per_token_group_quant_fp8(y)
+return q, s, sum
+"""
+    )
+    assert result.fusions == {"fused_add_rms_norm_group_quant_fp8": 1}
+    assert result.misses == []
+
+
+def test_misses_are_said_once_and_in_order():
+    bodies = [
+        f"y{i} = rms_norm(x, w, eps=1e-0{i})\nq{i}, s{i} = per_token_group_quant_fp8(y{i})"
+        for i in range(1, 6)
+    ]
+    results = ", ".join(f"q{i}, s{i}, y{i}" for i in range(1, 6))
+    body = "\n".join(bodies) + f"\nreturn {results}\n"
+    _, once = misses(body)
+    _, twice = misses(body, pipeline="fuse-ops,fuse-ops")
+    assert [miss.node for miss in once.misses] == [f"y{i}" for i in range(1, 6)]
+    assert [repr(miss) for miss in twice.misses] == [repr(miss) for miss in once.misses]
+
+
+def test_expect_shows_the_reasons():
+    _, result = misses(
+        "y = rms_norm(x, w)\nq, s = per_token_group_quant_fp8(y)\nreturn q, s, y\n"
+    )
+    with pytest.raises(fusible.Error, match="expected 2, got 0") as error:
+        result.expect({"rms_norm_group_quant_fp8": "2*L"}, L=1)
+    assert "extra_user" in str(error.value)
