@@ -8,6 +8,7 @@
 #include "core/cat.h"
 #include "core/error.h"
 #include "runtime/executor.h"
+#include "runtime/plan_memory.h"
 
 namespace fusible {
 namespace {
@@ -123,6 +124,16 @@ void BindRuntime(py::module_& m) {
                              [](const BoundExecutable& e) { return e.executable().plans_made(); })
       .def_property_readonly("arena_bytes",
                              [](const BoundExecutable& e) { return e.executable().arena_bytes(); });
+  m.def(
+      "plan_memory",
+      [](const std::vector<std::tuple<int64_t, int, int>>& needs) {
+        std::vector<MemoryNeed> read;
+        for (const auto& [bytes, first, last] : needs) read.push_back({bytes, first, last});
+        const MemoryPlan plan = PlanMemory(read);
+        return std::pair(plan.offsets, plan.bytes);
+      },
+      py::arg("needs"),
+      "Offsets of (bytes, first step, last step) in one arena, and its bytes: what plans are made of.");
 }
 
 }  // namespace fusible

@@ -1,0 +1,188 @@
+"""Row programs: the same bits as call by call, for chains, fan-outs, folds, views and strides."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fusible
+from fusible import ops, spec
+from support.graphs import bits, check, normal, padded
+
+W = normal(9, (256,))
+
+
+def specs(**types):
+    return {name: spec(text, constant=name.startswith("w")) for name, text in types.items()}
+
+
+ROWS = specs(x="bf16[T, 256]", r="bf16[T, 256]", w="bf16[256]")
+
+
+def rows(n):
+    return {"x": normal(1, (n, 256)), "r": normal(2, (n, 256)), "w": W}
+
+
+def add_norm_quant(x, r, w):
+    total = ops.add(x, r)
+    q, s = ops.per_token_group_quant_fp8(ops.rms_norm(total, w), group_size=64)
+    return q, s, total
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 7, 33, 700])
+def test_chain_with_an_escaping_value(n):
+    fused, _ = check(add_norm_quant, ROWS, rows(n))
+    assert len(fused.graph.nodes) == 1
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_split_over_threads(threads):
+    fusible._core.set_threads(threads)
+    check(add_norm_quant, ROWS, rows(2000))
+
+
+def test_fan_out():
+    def fan_out(x, r, w):
+        y = ops.rms_norm(ops.add(x, r), w)
+        return ops.softmax(y), ops.silu_and_mul(y), ops.mul(y, y, by=0.5), y
+
+    check(fan_out, ROWS, rows(37))
+
+
+def test_column_scales_inside_and_out():
+    def columns(x, r, w):
+        q, s = ops.per_token_group_quant_fp8(ops.add(x, r), group_size=32, layout="col")
+        return q, s, ops.mul(s, by=2.0), ops.rms_norm(x, w)
+
+    _, (_, scales, _, _) = check(columns, ROWS, rows(19))
+    assert scales.strides == (4, 4 * 19)
+
+
+def test_a_result_twice_and_an_input_as_result():
+    def returns(x, r, w):
+        y = ops.rms_norm(ops.add(x, r), w)
+        return y, x, y
+
+    _, (first, given_back, second) = check(returns, ROWS, rows(5))
+    assert not np.shares_memory(first, second)
+    assert given_back.ctypes.data % 2 == 0
+
+
+@pytest.mark.parametrize("n", [1, 6, 200])
+def test_heads_fold_into_rows(n):
+    def heads(qkv, w, positions, table):
+        q = ops.reshape(ops.slice(qkv, stop=6 * 64), shape=[0, 6, 64])
+        k = ops.reshape(ops.slice(qkv, start=6 * 64, stop=8 * 64), shape=[0, 2, 64])
+        turned = [ops.rotary_embedding(ops.rms_norm(z, w), positions, table) for z in (q, k)]
+        return ops.reshape(turned[0], shape=[0, -1]), turned[1]
+
+    types = specs(qkv="bf16[T, 640]", w="bf16[64]", positions="i64[T]", table="f32[128, 64]")
+    arrays = {
+        "qkv": normal(3, (n, 640)),
+        "w": normal(4, (64,)),
+        "positions": np.arange(n, dtype=np.int64) % 128,
+        "table": normal(5, (128, 64), "f32"),
+    }
+    check(heads, types, arrays)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (1, 9), (9, 1), (1, 1)])
+def test_two_leading_dimensions_and_padded_rows(shape):
+    def block(x, r, w):
+        y = ops.rms_norm(ops.add(x, r), w)
+        return ops.silu_and_mul(y), ops.add(y, r)
+
+    types = specs(x="f16[B, S, 96]", r="f16[B, S, 96]", w="f16[96]")
+    arrays = {
+        "x": padded(normal(1, (*shape, 96), "f16")),
+        "r": normal(2, (shape[0], 2 * shape[1], 96), "f16")[:, ::2],
+        "w": normal(3, (96,), "f16"),
+    }
+    check(block, types, arrays)
+
+
+def test_views_that_need_a_copy():
+    def transposed(x, w):
+        y = ops.transpose(ops.add(x, x), dims=[0, 2, 1])
+        flat = ops.reshape(y, shape=[0, -1])
+        return ops.rms_norm(flat, w), ops.softmax(y)
+
+    types = specs(x="f32[T, 4, 24]", w="f32[96]")
+    check(transposed, types, {"x": normal(1, (11, 4, 24), "f32"), "w": normal(2, (96,), "f32")})
+
+
+def test_an_index_is_checked_before_anything_is_written():
+    def look_up(ids, w):
+        y = ops.embedding(ids, w)
+        return ops.add(y, y)
+
+    graph = fusible.trace(look_up, ids=spec("i32[T]"), w=spec("f32[10, 64]", constant=True))
+    run = fusible.compile(graph, weights={"w": normal(1, (10, 64), "f32")})
+    run(ids=np.array([0, 9], np.int32))
+    with pytest.raises(fusible.RangeError, match=r"embedding: ids: .* below 10, got 10"):
+        run(ids=np.array([0, 10], np.int32))
+
+
+def in_place(fused, x, r, w, out):
+    """Whatever memory the results take, the bits are those of fresh memory."""
+    fresh = fused(x, r, w)
+    given = [x.copy(), r.copy()]
+    results = fused(given[0], given[1], w, out=out(given))
+    assert [bits(a) for a in results] == [bits(a) for a in fresh]
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        lambda g: (g[0], g[1]),
+        lambda g: (g[0], np.empty_like(g[1])),
+        lambda g: (np.empty_like(g[0]), g[1]),
+    ],
+)
+@pytest.mark.parametrize("n", [1, 3, 65])
+def test_results_take_operands_of_a_fused_operator(n, out):
+    in_place(ops.fused_add_rms_norm, **rows(n), out=out)
+
+
+def test_eager_refuses_other_overlaps():
+    x, r = rows(4)["x"], rows(4)["r"]
+    with pytest.raises(fusible.ArgumentError, match="overlap"):
+        ops.fused_add_rms_norm(x, r, W, out=(r, x))
+
+
+def test_eager_keeps_column_layout_and_padded_rows():
+    x, r = padded(rows(6)["x"]), rows(6)["r"]
+    fused = ops.fused_add_rms_norm_group_quant_fp8(x, r, W, group_size=64, layout="col")
+    y, total = ops.fused_add_rms_norm(x, r, W)
+    parts = (*ops.per_token_group_quant_fp8(y, group_size=64, layout="col"), total)
+    assert [bits(a) for a in fused] == [bits(a) for a in parts]
+    assert fused[1].strides == parts[1].strides
+
+
+STEPS = {
+    "add": lambda a, b, w: ops.add(a, b),
+    "norm": lambda a, b, w: ops.rms_norm(a, w),
+    "gemma": lambda a, b, w: ops.gemma_rms_norm(b, w),
+    "scale": lambda a, b, w: ops.mul(a, by=0.75),
+    "mul": lambda a, b, w: ops.mul(a, b),
+    "softmax": lambda a, b, w: ops.softmax(b),
+    "folded": lambda a, b, w: ops.reshape(
+        ops.softmax(ops.reshape(b, shape=[0, 4, 16])), shape=[0, -1]
+    ),
+}
+
+
+@given(
+    names=st.lists(st.sampled_from(sorted(STEPS)), min_size=2, max_size=9),
+    kept=st.sets(st.integers(0, 9), max_size=3),
+    n=st.integers(0, 40),
+)
+def test_any_chain_gives_the_bits_of_its_calls(names, kept, n):
+    def chain(x, r, w):
+        values = [x, r]
+        for name in names:
+            values.append(STEPS[name](values[-1], values[-2], w))
+        return (values[-1], *(values[i + 2] for i in sorted(kept) if i < len(names)))
+
+    types = specs(x="bf16[T, 64]", r="bf16[T, 64]", w="bf16[64]")
+    check(chain, types, {"x": normal(1, (n, 64)), "r": normal(2, (n, 64)), "w": normal(3, (64,))})
