@@ -47,16 +47,17 @@ class Search {
       : matcher_(matcher), graph_(matcher.graph()), rule_(rule), pattern_(rule.pattern) {}
 
   std::optional<State> Run(int32_t root) {
+    if (graph_.nodes[root].op != pattern_.nodes.back().op) return std::nullopt;
     State state;
     state.nodes.assign(pattern_.nodes.size(), -1);
     state.values.assign(pattern_.makers.size(), kUnbound);
-    if (graph_.nodes[root].op != pattern_.nodes.back().op) return std::nullopt;
     Enter(static_cast<int>(pattern_.nodes.size()) - 1, root, std::move(state));
     return std::move(best_);
   }
 
  private:
-  // Binds a pattern node to a graph node and goes on with its operands, in each order that is allowed.
+  // Binds a pattern node to a graph node and goes on with its operands, in each order that is
+  // allowed.
   void Enter(int pattern_node, int32_t node, State state) {
     const PatternNode& wanted = pattern_.nodes[pattern_node];
     const Node& actual = graph_.nodes[node];
@@ -71,8 +72,8 @@ class Search {
       State next = state;
       for (size_t i = actual.inputs.size(); i-- > 0;) {
         const size_t from = swap && i < 2 ? 1 - i : i;
-        next.pending.push_back({wanted.operands[i], actual.inputs[from], pattern_node,
-                                static_cast<int>(i)});
+        next.pending.push_back(
+            {wanted.operands[i], actual.inputs[from], pattern_node, static_cast<int>(i)});
       }
       Continue(std::move(next));
     }
@@ -102,7 +103,8 @@ class Search {
     return use.actual != kAbsent || rule_.op->signature().params[use.value].optional;
   }
 
-  // The node that makes the value, looking through views; -1 where it is bound already, as it should be.
+  // The node that makes the value, looking through views; -1 where it is bound already, as it
+  // should be.
   std::optional<int32_t> FollowViews(const Pending& use, State* state) const {
     if (use.actual == kAbsent) return std::nullopt;
     const int maker = pattern_.makers[use.value];
@@ -116,12 +118,13 @@ class Search {
       node = matcher_.producer(value);
     }
     if (node < 0 || graph_.nodes[node].op != wanted.op) return std::nullopt;
-    const int result = static_cast<int>(std::ranges::find(wanted.results, use.value) -
-                                        wanted.results.begin());
+    const int result =
+        static_cast<int>(std::ranges::find(wanted.results, use.value) - wanted.results.begin());
     if (graph_.nodes[node].outputs[result] != value) return std::nullopt;
     CheckViews(edge.views, use, result, state);
     state->edges.push_back(edge);
-    if (state->nodes[maker] >= 0) return state->nodes[maker] == node ? std::optional(-1) : std::nullopt;
+    if (state->nodes[maker] >= 0)
+      return state->nodes[maker] == node ? std::optional(-1) : std::nullopt;
     if (std::ranges::count(state->nodes, node)) return std::nullopt;  // injective
     return node;
   }
@@ -134,8 +137,8 @@ class Search {
                   State* state) const {
     const Signature& maker = pattern_.nodes[pattern_.makers[use.value]].op->signature();
     const Signature& consumer = pattern_.nodes[use.consumer].op->signature();
-    const int trailing = std::max(Trailing(maker.results[result].type),
-                                  Trailing(consumer.params[use.operand].type));
+    const int trailing =
+        std::max(Trailing(maker.results[result].type), Trailing(consumer.params[use.operand].type));
     for (int32_t view : views) {
       if (KeepsTrailing(graph_, graph_.nodes[view], trailing)) continue;
       const Shape& before = graph_.TypeOf(graph_.nodes[view].inputs[0]).shape;
@@ -178,10 +181,9 @@ class Search {
                State* state) const {
     const Op& op = *graph_.nodes[node].op;
     const bool variant = op.signature().FindAttr(name)->variant;
-    state->obstacles.push_back(
-        {variant ? "op_variant" : "attr", node,
-         Cat("set ", name, " of ", op.name(), " to ", wanted, ", not ",
-             AttrText(graph_.nodes[node].attrs.Find(name)))});
+    state->obstacles.push_back({variant ? "op_variant" : "attr", node,
+                                Cat("set ", name, " of ", op.name(), " to ", wanted, ", not ",
+                                    AttrText(graph_.nodes[node].attrs.Find(name)))});
   }
 
   const Matcher& matcher_;
@@ -191,8 +193,8 @@ class Search {
   std::optional<State> best_;
 };
 
-// The views of each pattern node, from the edges of the assignment. Every operand of a node must have
-// come the same way: the fused operator has one shape of rows.
+// The views of each pattern node, from the edges of the assignment. Every operand of a node must
+// have come the same way: the fused operator has one shape of rows.
 void SetViews(const Graph& graph, const State& state, Match* match) {
   const Pattern& pattern = match->rule->pattern;
   match->views.resize(pattern.nodes.size());
@@ -203,8 +205,8 @@ void SetViews(const Graph& graph, const State& state, Match* match) {
       std::vector<int32_t> views = match->views[edge.maker];
       views.insert(views.end(), edge.views.begin(), edge.views.end());
       if (known[i] && views != match->views[i]) {
-        match->obstacles.push_back({"leading_dims", match->nodes[i],
-                                    "bring all operands to the same leading dimensions"});
+        match->obstacles.push_back(
+            {"leading_dims", match->nodes[i], "bring all operands to the same leading dimensions"});
       }
       match->views[i] = views;
       known[i] = true;
@@ -214,9 +216,10 @@ void SetViews(const Graph& graph, const State& state, Match* match) {
       const int value = pattern.nodes[i].operands[k];
       const bool outer = value >= 0 && pattern.makers[value] < 0 && match->values[value] != kAbsent;
       if (!outer || !pattern.nodes[i].op->signature().params[k].type.leading) continue;
-      match->obstacles.push_back({"leading_dims", match->nodes[i],
-                                  Cat("take the view behind ", NodeName(graph.nodes[match->nodes[i]]),
-                                      ": its other operands are not seen through it")});
+      match->obstacles.push_back(
+          {"leading_dims", match->nodes[i],
+           Cat("take the view behind ", NodeName(graph.nodes[match->nodes[i]]),
+               ": its other operands are not seen through it")});
     }
   }
 }
@@ -246,8 +249,8 @@ void CheckResults(const Graph& graph, const Binding& binding, Match* match) {
           {"leading_dims", views[0], "give the view at most one size that only the call knows"});
     } else if (!(*result == actual)) {
       match->obstacles.push_back({result->dtype != actual.dtype ? "dtype" : "shape", match->root(),
-                                  Cat(op.name(), ": ", op.signature().results[i].name, ": expected ",
-                                      *result, ", got ", actual)});
+                                  Cat(op.name(), ": ", op.signature().results[i].name,
+                                      ": expected ", *result, ", got ", actual)});
     }
   }
 }
@@ -297,8 +300,8 @@ int32_t FindDetour(const Matcher& matcher, const Match& match) {
   return -1;
 }
 
-// The fused call stands where the root is: nothing it reads may need what it gives, and no opaque node
-// that mutates may lie between its parts.
+// The fused call stands where the root is: nothing it reads may need what it gives, and no opaque
+// node that mutates may lie between its parts.
 void CheckOrder(const Matcher& matcher, Match* match) {
   for (int32_t node : match->nodes) {
     if (matcher.mutations_before(node) == matcher.mutations_before(match->root())) continue;
@@ -314,7 +317,8 @@ void CheckOrder(const Matcher& matcher, Match* match) {
   }
   const int32_t detour = FindDetour(matcher, *match);
   if (detour < 0) return;
-  match->obstacles.push_back({"order", detour, "make this node independent of what would be fused"});
+  match->obstacles.push_back(
+      {"order", detour, "make this node independent of what would be fused"});
 }
 
 }  // namespace

@@ -10,7 +10,8 @@
 
 namespace fusible {
 
-// Why something does not fuse: reason as in Miss (passes/pass.h), the node, the change that would help.
+// Why something does not fuse: reason as in Miss (passes/pass.h), the node, the change that would
+// help.
 struct Obstacle {
   std::string reason;
   int32_t node = -1;
@@ -20,13 +21,15 @@ struct Obstacle {
 // An assignment of graph nodes to all nodes of a pattern. No two pattern nodes have the same node.
 struct Match {
   const Rule* rule = nullptr;
-  std::vector<int32_t> nodes;   // the graph node of each pattern node
-  std::vector<ValueId> values;  // the graph value of each pattern value; kAbsent for an absent operand
-  Attrs attrs;                  // of the fused call
-  // For each pattern node the views (graph nodes, first applied first) between the shape that the fused
-  // operator runs over and the shape that this node had in the graph.
+  std::vector<int32_t> nodes;  // the graph node of each pattern node
+  std::vector<ValueId>
+      values;   // the graph value of each pattern value; kAbsent for an absent operand
+  Attrs attrs;  // of the fused call
+  // For each pattern node the views (graph nodes, first applied first) between the shape that the
+  // fused operator runs over and the shape that this node had in the graph.
   std::vector<std::vector<int32_t>> views;
-  std::vector<Obstacle> obstacles;  // in the order found; none: it may fuse, as far as this match goes
+  std::vector<Obstacle>
+      obstacles;  // in the order found; none: it may fuse, as far as this match goes
 
   int32_t root() const { return nodes.back(); }
   bool Contains(int32_t node) const;
@@ -40,8 +43,8 @@ class Matcher {
  public:
   explicit Matcher(const Graph& graph);
 
-  // The assignment with the fewest obstacles whose root is `root`; nullopt where the calls themselves
-  // are others, or are connected in another way.
+  // The assignment with the fewest obstacles whose root is `root`; nullopt where the calls
+  // themselves are others, or are connected in another way.
   std::optional<Match> At(const Rule& rule, int32_t root) const;
 
   const Graph& graph() const { return graph_; }

@@ -34,7 +34,8 @@ class PatternBuilder {
   using AttrMap = std::map<std::string, AttrPattern, std::less<>>;
   using Scope = std::map<std::string_view, int>;
 
-  // The body of `op` called with these operands and attributes; its results as values of the pattern.
+  // The body of `op` called with these operands and attributes; its results as values of the
+  // pattern.
   std::vector<int> Append(const Op& op, const std::vector<int>& operands, const AttrMap& attrs) {
     const syntax::Body body = syntax::ParseEqualsSyntax(op.equals());
     Scope scope;
@@ -163,7 +164,8 @@ void CheckAttrs(const Rule& rule) {
   const Signature& signature = rule.op->signature();
   for (const std::string& name : bound) {
     if (signature.FindAttr(name)) continue;
-    RefuseRule(rule, Cat("expected every bound attribute in the replacement, which ignores ", name));
+    RefuseRule(rule,
+               Cat("expected every bound attribute in the replacement, which ignores ", name));
   }
   for (const AttrSpec& spec : signature.attrs) {
     if (bound.contains(spec.name)) continue;

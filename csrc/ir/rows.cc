@@ -9,8 +9,8 @@
 namespace fusible {
 namespace {
 
-// Where the elements of a value of the body lie, one row of the prefix being at any distance from the
-// next. Symbols of the prefix count as one row.
+// Where the elements of a value of the body lie, one row of the prefix being at any distance from
+// the next. Symbols of the prefix count as one row.
 struct RowLayout {
   Shape shape;
   Sizes strides;
@@ -73,8 +73,10 @@ class BodyCheck {
       const bool made = std::ranges::count(made_, node.inputs[i]) > 0;
       if (!spec.leading && made) return false;
       if (!made) continue;
+      // Without a layout it is a result whose sizes are symbols: contiguous, as every result is.
       const auto& layout = layouts_[node.inputs[i]];
-      if (!layout || !TrailingIsContiguous(*layout, static_cast<int>(spec.dims.size()))) return false;
+      const int trailing = static_cast<int>(spec.dims.size());
+      if (layout && !TrailingIsContiguous(*layout, trailing)) return false;
     }
     for (ValueId output : node.outputs) {
       layouts_[output] = ContiguousRows(body_.TypeOf(output).shape, prefix_);

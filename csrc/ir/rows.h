@@ -17,15 +17,15 @@ int LeadingRank(const TypeSpec& spec, const Type& type);
 // The dimensions that `...` stands for in a call of a row operator.
 Shape LeadingDims(const Graph& graph, const Node& node);
 
-// How many leading dimensions all row operators and views of the body share: a row program runs over
-// these. 0 where some operator has no leading dimension (the whole call is one row). nullopt where the
-// body cannot be a region: something else than row operators and views in it, no dimension in common,
-// a view that needs a copy, or a whole operand that the body itself makes.
+// How many leading dimensions all row operators and views of the body share: a row program runs
+// over these. 0 where some operator has no leading dimension (the whole call is one row). nullopt
+// where the body cannot be a region: something else than row operators and views in it, no
+// dimension in common, a view that needs a copy, or a whole operand that the body itself makes.
 std::optional<int> CommonPrefix(const Graph& body);
 
-// The most bytes, for one row over the first `prefix` dimensions, that values of the body which are not
-// its results hold at the same time: what a region needs as scratch. The largest int64_t where a size
-// behind the prefix is a symbol.
+// The most bytes, for one row over the first `prefix` dimensions, that values of the body which are
+// not its results hold at the same time: what a region needs as scratch. The largest int64_t where
+// a size behind the prefix is a symbol.
 int64_t LiveBytesPerRow(const Graph& body, int prefix);
 
 }  // namespace fusible

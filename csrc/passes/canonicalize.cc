@@ -22,7 +22,8 @@ class Canonicalizer {
       if (node.op) Rewrite(node);
     }
     if (rewrites_ == 0) return 0;
-    std::erase_if(graph_.nodes, [](const Node& node) { return !node.op && node.opaque.empty() && !node.region; });
+    std::erase_if(graph_.nodes,
+                  [](const Node& node) { return !node.op && node.opaque.empty() && !node.region; });
     replaced_.Apply(graph_);
     Compact(graph_);
     return rewrites_;
@@ -99,10 +100,13 @@ class Canonicalize final : public Pass {
  public:
   std::string_view name() const override { return "canonicalize"; }
   std::string_view doc() const override {
-    return "Drops views and casts that change nothing, merges reshapes, sorts the operands of commuting "
+    return "Drops views and casts that change nothing, merges reshapes, sorts the operands of "
+           "commuting "
            "operators, and writes equal attributes one way.";
   }
-  int Run(Graph& graph, const Target&, Report&) const override { return Canonicalizer(graph).Run(); }
+  int Run(Graph& graph, const Target&, Report&) const override {
+    return Canonicalizer(graph).Run();
+  }
 };
 
 }  // namespace

@@ -44,7 +44,8 @@ int DropDeadNodes(Graph& graph) {
   std::vector<bool> alive(graph.nodes.size(), false);
   for (size_t i = graph.nodes.size(); i-- > 0;) {
     const Node& node = graph.nodes[i];
-    alive[i] = node.mutates || std::ranges::any_of(node.outputs, [&](ValueId v) { return read[v]; });
+    alive[i] =
+        node.mutates || std::ranges::any_of(node.outputs, [&](ValueId v) { return read[v]; });
     if (!alive[i]) continue;
     for (ValueId input : node.inputs) {
       if (input != kAbsent) read[input] = true;
@@ -62,8 +63,9 @@ int ShareEqualCalls(Graph& graph) {
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     Node node = graph.nodes[i];
     for (ValueId& input : node.inputs) input = shared.Of(input);
-    const auto [call, fresh] = node.op ? calls.try_emplace(CallText(node, mutations[i]), node.outputs)
-                                       : std::pair(calls.end(), true);
+    const auto [call, fresh] = node.op
+                                   ? calls.try_emplace(CallText(node, mutations[i]), node.outputs)
+                                   : std::pair(calls.end(), true);
     if (fresh) {
       kept.push_back(std::move(node));
       continue;

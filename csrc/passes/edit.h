@@ -19,15 +19,16 @@ class Replacements {
   std::vector<ValueId> to_;  // indexed by value, as far as it reaches; kAbsent: itself
 };
 
-// Drops nodes whose results nobody reads; an opaque node that mutates is read by the world. Returns how
-// many.
+// Drops nodes whose results nobody reads; an opaque node that mutates is read by the world. Returns
+// how many.
 int DropDeadNodes(Graph& graph);
 
-// Makes equal calls of operators one: same operator, attributes, operands, and mutations before them.
-// Returns how many calls went away.
+// Makes equal calls of operators one: same operator, attributes, operands, and mutations before
+// them. Returns how many calls went away.
 int ShareEqualCalls(Graph& graph);
 
-// How many opaque nodes that mutate stand before each node. What has another count is not the same call.
+// How many opaque nodes that mutate stand before each node. What has another count is not the same
+// call.
 std::vector<int> MutationsBefore(const Graph& graph);
 
 }  // namespace fusible

@@ -18,7 +18,8 @@ namespace {
 // through are taken again of the fused call's results.
 class Rewriter {
  public:
-  explicit Rewriter(const Graph& graph) : original_(graph), graph_(graph), inserted_(graph.nodes.size()) {}
+  explicit Rewriter(const Graph& graph)
+      : original_(graph), graph_(graph), inserted_(graph.nodes.size()) {}
 
   void Apply(const Match& match) {
     const Pattern& pattern = match.rule->pattern;
@@ -60,7 +61,8 @@ class Rewriter {
     return graph_.AddValue(name, type);
   }
 
-  // The results of the fused call, in the shape it runs over: made now, or by an equal match before.
+  // The results of the fused call, in the shape it runs over: made now, or by an equal match
+  // before.
   const std::vector<ValueId>& Call(const Match& match) {
     const Pattern& pattern = match.rule->pattern;
     Node call;
@@ -103,7 +105,8 @@ class Rewriter {
       node.attrs = *ReplayAttrs(original_, view, graph_.TypeOf(result));
       node.inputs = {result};
       const Shape& shape = graph_.TypeOf(result).shape;
-      const Type type{graph_.TypeOf(result).dtype, view.op->view()(shape, nullptr, node.attrs).shape};
+      const Type type{graph_.TypeOf(result).dtype,
+                      view.op->view()(shape, nullptr, node.attrs).shape};
       result = i + 1 == views.size() ? value : Fresh(value, type);
       node.outputs = {result};
       inserted_[at].push_back(std::move(node));

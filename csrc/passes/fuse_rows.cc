@@ -25,13 +25,16 @@ int OnlyRowOperand(const Node& node) {
   return only;
 }
 
-// The reshape in front of a row operator that parts it from the row operator which makes its rows: it
-// changes how the rows are counted and nothing else, so it can as well stand behind. nullptr: none.
-const Node* FindParting(const Graph& graph, const std::vector<int32_t>& producers, const Node& node) {
+// The reshape in front of a row operator that parts it from the row operator which makes its rows:
+// it changes how the rows are counted and nothing else, so it can as well stand behind. nullptr:
+// none.
+const Node* FindParting(const Graph& graph, const std::vector<int32_t>& producers,
+                        const Node& node) {
   const int operand = IsRowOp(node) ? OnlyRowOperand(node) : -1;
   if (operand < 0 || producers[node.inputs[operand]] < 0) return nullptr;
   const Node& view = graph.nodes[producers[node.inputs[operand]]];
-  if (!IsView(view) || view.op->name() != "reshape" || producers[view.inputs[0]] < 0) return nullptr;
+  if (!IsView(view) || view.op->name() != "reshape" || producers[view.inputs[0]] < 0)
+    return nullptr;
   const Node& maker = graph.nodes[producers[view.inputs[0]]];
   if (!IsRowOp(maker) || CommonDims(LeadingDims(graph, maker), LeadingDims(graph, node)) > 0) {
     return nullptr;
@@ -122,7 +125,8 @@ class FuseRows final : public Pass {
  public:
   std::string_view name() const override { return "fuse-rows"; }
   std::string_view doc() const override {
-    return "Gathers row operators over common leading dimensions into regions that run block by block.";
+    return "Gathers row operators over common leading dimensions into regions that run block by "
+           "block.";
   }
   std::string contract() const override {
     std::string text;
@@ -131,9 +135,8 @@ class FuseRows final : public Pass {
   }
   int Run(Graph& graph, const Target& target, Report& report) const override {
     Graph fused = graph;
-    int rewrites = ExpandCalls(fused, [](const Op& op) {
-      return !op.equals().empty() && !op.rows() && !op.kernel();
-    });
+    int rewrites = ExpandCalls(
+        fused, [](const Op& op) { return !op.equals().empty() && !op.rows() && !op.kernel(); });
     // Both can bring equal calls to light.
     if (SinkViews(fused) || rewrites > 0) ShareEqualCalls(fused);
     std::vector<RowGroup> groups = GroupRows(fused, target, &report.misses);

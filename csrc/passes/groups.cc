@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "core/cat.h"
 #include "ir/rows.h"
@@ -101,8 +102,8 @@ class Grouper {
     }
   }
 
-  // Operators that read the same value read it from memory once if they run together. Those that read
-  // parts of it share less: there, a group that is a named operator stays one.
+  // Operators that read the same value read it from memory once if they run together. Those that
+  // read parts of it share less: there, a group that is a named operator stays one.
   void JoinSiblings() {
     struct Reader {
       int32_t node;
@@ -114,10 +115,11 @@ class Grouper {
       for (const Traced& operand : Operands(i, false)) {
         const bool viewed = !operand.views.empty();
         const auto [at, first] = readers.try_emplace(operand.source, Reader{i, viewed});
-        const Reader& reader = at->second;
-        if (first || group_[reader.node] == group_[i]) continue;
-        if ((viewed || reader.viewed) && (IsNamed(reader.node) || IsNamed(i))) continue;
-        Join(reader.node, i);
+        // Each with the one before it: what cannot join across a layer can within the next.
+        const Reader before = std::exchange(at->second, Reader{i, viewed});
+        if (first || group_[before.node] == group_[i]) continue;
+        if ((viewed || before.viewed) && (IsNamed(before.node) || IsNamed(i))) continue;
+        Join(before.node, i);
       }
     }
   }
@@ -278,8 +280,9 @@ class Grouper {
         return std::ranges::any_of(users_[value], [&](int32_t user) { return group_[user] >= 0; });
       });
       if (!before || !behind) continue;
-      misses->push_back({"rows", Label(i), "not_rows",
-                         Cat("write ", node.opaque, " in row operators: both of its neighbours are")});
+      misses->push_back(
+          {"rows", Label(i), "not_rows",
+           Cat("write ", node.opaque, " in row operators: both of its neighbours are")});
     }
   }
 
@@ -289,14 +292,15 @@ class Grouper {
   std::vector<int32_t> producers_;
   std::vector<int> mutations_;
   std::vector<bool> results_;
-  std::vector<int> group_;         // of each node, -1: not a row operator
-  std::vector<Members> members_;   // of each group; empty: joined to another
+  std::vector<int> group_;        // of each node, -1: not a row operator
+  std::vector<Members> members_;  // of each group; empty: joined to another
   std::map<std::pair<int32_t, int32_t>, Boundary> boundaries_;  // (reader, maker)
 };
 
 }  // namespace
 
-std::vector<RowGroup> GroupRows(const Graph& graph, const Target& target, std::vector<Miss>* misses) {
+std::vector<RowGroup> GroupRows(const Graph& graph, const Target& target,
+                                std::vector<Miss>* misses) {
   return Grouper(graph, target).Run(misses);
 }
 

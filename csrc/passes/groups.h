@@ -21,6 +21,7 @@ struct RowGroup {
 
 // Joins row operators that read each other or the same value, as far as the target's scratch goes;
 // groups of one are left out. Misses have the rule "rows".
-std::vector<RowGroup> GroupRows(const Graph& graph, const Target& target, std::vector<Miss>* misses);
+std::vector<RowGroup> GroupRows(const Graph& graph, const Target& target,
+                                std::vector<Miss>* misses);
 
 }  // namespace fusible

@@ -47,7 +47,8 @@ PassStats RunPass(const Pass& pass, const Target& target, Graph& graph, Report& 
   stats.nodes_after = static_cast<int>(graph.nodes.size());
   Verify(graph, pass.name());
   if ((stats.rewrites == 0) != (ToText(graph) == before)) {
-    throw GraphError(Cat(pass.name(), ": says that it made ", stats.rewrites, " rewrites, and the graph ",
+    throw GraphError(Cat(pass.name(), ": says that it made ", stats.rewrites,
+                         " rewrites, and the graph ",
                          stats.rewrites == 0 ? "changed" : "is the same"));
   }
   return stats;

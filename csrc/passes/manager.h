@@ -19,7 +19,8 @@ struct PassStats {
 
 struct OptimizeResult {
   Graph graph;
-  int operators_before = 0, operators_after = 0;  // at top level; a region counts as one; views do not
+  int operators_before = 0,
+      operators_after = 0;  // at top level; a region counts as one; views do not
   Report report;
   std::vector<PassStats> stats;
   Key key;  // of graph and pipeline: GraphKey of the input graph, then the pipeline's parts

@@ -48,7 +48,10 @@ bool IsSameCall(const Match& a, const Match& b) {
 class Selector {
  public:
   Selector(const Matcher& matcher, const Target& target)
-      : matcher_(matcher), graph_(matcher.graph()), target_(target), policy_(EscapePolicyOf(target)) {}
+      : matcher_(matcher),
+        graph_(matcher.graph()),
+        target_(target),
+        policy_(EscapePolicyOf(target)) {}
 
   Selection Run() {
     Collect();
@@ -129,8 +132,8 @@ class Selector {
     return false;
   }
 
-  // Who reads `value`, or a view of it, and is not fused with what makes it: a sentence; nullopt where
-  // nobody does. `base` is what the match makes; value is base or a view of it.
+  // Who reads `value`, or a view of it, and is not fused with what makes it: a sentence; nullopt
+  // where nobody does. `base` is what the match makes; value is base or a view of it.
   std::optional<std::string> FindReader(ValueId value, ValueId base, const Match& match) const {
     const std::string& name = graph_.values[value].name;
     if (matcher_.IsResult(value)) return Cat("do not return ", name, " from the graph");
@@ -166,8 +169,8 @@ class Selector {
     return std::nullopt;
   }
 
-  // A node that several different matches share, and that one of them gives the results of, need not be
-  // computed by the others: they take a smaller rule and read its result.
+  // A node that several different matches share, and that one of them gives the results of, need
+  // not be computed by the others: they take a smaller rule and read its result.
   std::optional<Obstacle> FindClaim(const Site& site) const {
     const Match& match = *site.current();
     for (int32_t node : match.nodes) {
@@ -202,9 +205,8 @@ class Selector {
   }
 
   bool SharesInterior(const Match& a, const Match& b) const {
-    return std::ranges::any_of(a.nodes, [&](int32_t node) {
-      return b.Contains(node) && !GivesAll(b, node);
-    });
+    return std::ranges::any_of(
+        a.nodes, [&](int32_t node) { return b.Contains(node) && !GivesAll(b, node); });
   }
 
   void Report(const Site& site, std::vector<Miss>* misses) const {
@@ -220,7 +222,8 @@ class Selector {
   const Target& target_;
   EscapePolicy policy_;
   std::vector<Site> sites_;  // in order of their roots
-  std::vector<std::vector<size_t>> owners_;  // for each node the sites of which some option holds it
+  std::vector<std::vector<size_t>>
+      owners_;  // for each node the sites of which some option holds it
 };
 
 }  // namespace

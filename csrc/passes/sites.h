@@ -1,5 +1,5 @@
-// Which matches fuse: all rules at once, since what feeds several sites is only free when all of them
-// take it.
+// Which matches fuse: all rules at once, since what feeds several sites is only free when all of
+// them take it.
 #pragma once
 
 #include <vector>

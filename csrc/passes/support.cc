@@ -48,8 +48,9 @@ bool Cost(const Target& target, std::string_view name, bool fallback) {
   const auto cost = target.costs.find(std::string(name));
   if (cost == target.costs.end()) return fallback;
   const bool* value = std::get_if<bool>(&cost->second);
-  if (!value) throw ArgumentError(Cat("target: costs: ", name, ": expected true or false, got ",
-                                      ToText(cost->second)));
+  if (!value)
+    throw ArgumentError(
+        Cat("target: costs: ", name, ": expected true or false, got ", ToText(cost->second)));
   return *value;
 }
 

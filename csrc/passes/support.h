@@ -16,7 +16,8 @@ struct Lack {
   std::string hint;
 };
 
-// Of a call of one operator: views run everywhere; a fused operator's variants are those of its parts.
+// Of a call of one operator: views run everywhere; a fused operator's variants are those of its
+// parts.
 std::optional<Lack> FindLack(const Target& target, const Op& op, const Attrs& attrs);
 
 // Of the fused operator of a match, and of the variants of the calls that it takes the place of.
