@@ -1,0 +1,172 @@
+"""Keys of graphs: what they see, what they do not see, and how they say so."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import uuid
+
+import pytest
+
+import fusible
+
+GRAPH = """\
+input x: bf16[T, 256]
+input r: bf16[T, 256]
+constant w: bf16[256]
+sum = add(x, r)
+y = rms_norm(sum, w, eps=1e-05)
+q, s = per_token_group_quant_fp8(y)
+z = mul(x, by=2.0)
+return q, s, z
+"""
+
+REGION = """\
+input x: f32[T, 64]
+y = rows add+softmax {
+  z = add(x, x)
+  y = softmax(z)
+  return y
+}
+return y
+"""
+
+OPAQUE = """\
+input x: f32[T]
+a: f32[T] = opaque(x, name="first", mutates=true)
+b: f32[T] = opaque(x, name="second", mutates=true)
+c: f32[S] = opaque(x, name="third")
+return a, b, c
+"""
+
+
+def key(text: str) -> fusible.Key:
+    graph = fusible.Graph.parse(text)
+    graph.verify()
+    return graph.key()
+
+
+def rename(text: str) -> str:
+    """The same graph under other names of values and symbols."""
+    text = re.sub(r"\b(x|r|w|sum|y|q|s|z|a|b|c)\b(?!=)", r"other.\1", text)
+    return re.sub(r"\b(T|S)\b", r"Size\1", text)
+
+
+def swap(text: str, first: str, second: str) -> str:
+    """Two lines in the other order."""
+    lines = text.splitlines()
+    i, j = (next(n for n, line in enumerate(lines) if line.startswith(s)) for s in (first, second))
+    lines[i], lines[j] = lines[j], lines[i]
+    return "\n".join(lines) + "\n"
+
+
+def test_a_key_is_a_uuid_of_version_8() -> None:
+    text = key(GRAPH).uuid
+    parsed = uuid.UUID(text)
+    assert str(parsed) == text == str(key(GRAPH))
+    assert (parsed.version, parsed.variant) == (8, uuid.RFC_4122)
+
+
+@pytest.mark.parametrize("text", [GRAPH, REGION, OPAQUE])
+def test_names_do_not_count(text: str) -> None:
+    assert rename(text) != text
+    assert key(rename(text)) == key(text)
+
+
+def test_the_order_of_independent_nodes_does_not_count() -> None:
+    assert key(swap(GRAPH, "sum =", "z =")) == key(GRAPH)
+    assert key(swap(GRAPH, "q, s =", "z =")) == key(GRAPH)
+
+
+def test_what_nothing_needs_does_not_count() -> None:
+    assert key(GRAPH.replace("return", "unused = softmax(x)\nreturn")) == key(GRAPH)
+
+
+def test_the_order_of_mutations_counts() -> None:
+    assert key(swap(OPAQUE, "a:", "b:")) != key(OPAQUE)
+    assert key(swap(OPAQUE, "b:", "c:")) != key(OPAQUE)
+
+
+def test_mutations_count_though_nothing_reads_them() -> None:
+    assert key(OPAQUE.replace("return a, b, c", "return c")) != key(
+        OPAQUE.replace("return a, b, c", "return c").replace('"second"', '"other"')
+    )
+
+
+def test_the_name_of_a_region_does_not_count_and_its_borders_do() -> None:
+    assert key(REGION.replace("add+softmax", "both")) == key(REGION)
+    plain = "input x: f32[T, 64]\nz = add(x, x)\ny = softmax(z)\nreturn y\n"
+    assert key(plain) != key(REGION)
+
+
+OTHERS = {
+    "attribute": GRAPH.replace("1e-05", "1e-06"),
+    "attribute of another node": GRAPH.replace("by=2.0", "by=-2.0"),
+    "variant": GRAPH.replace("quant_fp8(y)", "quant_fp8(y, dtype=e4m3fnuz)"),
+    "dtype": GRAPH.replace("bf16", "f16"),
+    "size": GRAPH.replace("256", "512"),
+    "number for a symbol": GRAPH.replace("x: bf16[T", "x: bf16[1").replace(
+        "r: bf16[T", "r: bf16[1"
+    ),
+    "operands swapped": GRAPH.replace("add(x, r)", "add(r, x)"),
+    "other operand": GRAPH.replace("add(x, r)", "add(x, x)"),
+    "absent operand": GRAPH.replace("rms_norm(sum, w,", "rms_norm(sum, none,"),
+    "kind of input": GRAPH.replace("constant w", "input w"),
+    "order of inputs": swap(GRAPH, "input r", "constant w"),
+    "order of outputs": GRAPH.replace("return q, s, z", "return z, q, s"),
+    "output twice": GRAPH.replace("return q, s, z", "return q, s, z, z"),
+    "operator": GRAPH.replace("y = rms_norm(sum, w", "y = gemma_rms_norm(sum, w"),
+    "node that is done twice": GRAPH.replace(
+        "z = mul(x, by=2.0)", "v = mul(x, by=2.0)\nz = add(v, v)"
+    ),
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_another_graph_has_another_key(what: str) -> None:
+    assert OTHERS[what] != GRAPH
+    assert key(OTHERS[what]) != key(GRAPH)
+
+
+def test_all_keys_differ() -> None:
+    keys = {str(key(text)) for text in [GRAPH, REGION, OPAQUE, *OTHERS.values()]}
+    assert len(keys) == len(OTHERS) + 3
+
+
+def test_which_dimensions_share_a_symbol_counts() -> None:
+    text = (
+        "input x: f32[{}, 64]\ninput y: f32[{}, 64]\na = softmax(x)\nb = softmax(y)\nreturn a, b\n"
+    )
+    assert key(text.format("T", "T")) == key(text.format("S", "S"))
+    assert key(text.format("T", "S")) == key(text.format("S", "T"))
+    assert key(text.format("T", "T")) != key(text.format("T", "S"))
+
+
+def test_a_key_says_what_it_is_made_from() -> None:
+    made = key(GRAPH)
+    assert [name for name, _ in made.parts] == ["inputs", "outputs", "structure", "operators"]
+    assert "constant bf16[256]" in made.explain()
+    assert made.explain().startswith(made.uuid)
+
+
+def test_a_difference_is_named() -> None:
+    assert key(GRAPH).diff(key(GRAPH)) == []
+    assert key(GRAPH).diff(key(OTHERS["kind of input"])) == ["inputs"]
+    assert set(key(GRAPH).diff(key(OTHERS["attribute"]))) == {"outputs", "structure"}
+    assert "operators" in key(GRAPH).diff(key(OTHERS["operator"]))
+
+
+def test_another_process_makes_the_same_key() -> None:
+    code = f"import fusible; print(fusible.Graph.parse({GRAPH!r}).key())"
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for seed in ("1", "2")
+    ]
+    assert runs == [str(key(GRAPH))] * 2
