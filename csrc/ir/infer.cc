@@ -91,8 +91,8 @@ std::string ShapeProblem(const Shape& shape) {
     if (dim.factor < 0 || (dim.IsConstant() && dim.offset < 0)) {
       return Cat("expected sizes of at least 0, got ", dim);
     }
-    const bool fits = dim.factor <= kMaxElements && dim.offset <= kMaxElements &&
-                      dim.offset >= -kMaxElements;
+    const bool fits =
+        dim.factor <= kMaxElements && dim.offset <= kMaxElements && dim.offset >= -kMaxElements;
     const int64_t size = fits ? dim.factor + std::abs(dim.offset) : 0;
     if (!fits || __builtin_mul_overflow(elements, std::max<int64_t>(size, 1), &elements) ||
         elements > kMaxElements) {

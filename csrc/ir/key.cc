@@ -36,7 +36,8 @@ class Structure {
     Hashes values(graph.values.size());
     for (size_t i = 0; i < graph.inputs.size(); ++i) {
       const Input& input = graph.inputs[i];
-      inputs_ += Cat(kInputKinds[static_cast<int>(input.kind)], TypeText(graph.TypeOf(input.value)), "\n");
+      inputs_ +=
+          Cat(kInputKinds[static_cast<int>(input.kind)], TypeText(graph.TypeOf(input.value)), "\n");
       values[input.value] = HashOf({"input", Cat(i)});
     }
     HashNodes(graph, Live(graph), values);
@@ -85,7 +86,8 @@ class Structure {
         HashRegion(node, values);
         continue;
       }
-      const std::string hash = node.op ? HashCall(node, values) : HashOpaque(graph, node, values, mutation);
+      const std::string hash =
+          node.op ? HashCall(node, values) : HashOpaque(graph, node, values, mutation);
       for (size_t r = 0; r < node.outputs.size(); ++r) {
         values[node.outputs[r]] = HashOf({hash, Cat(r)});
       }
@@ -107,8 +109,8 @@ class Structure {
                    AttrsText(node.attrs), OperandsText(node, values)});
   }
 
-  // A body is hashed with what flows into it; what comes out is marked, so that a region is not the same
-  // as its nodes outside of one. Its name does not count.
+  // A body is hashed with what flows into it; what comes out is marked, so that a region is not the
+  // same as its nodes outside of one. Its name does not count.
   void HashRegion(const Node& node, Hashes& values) {
     const Graph& body = node.region->body;
     Hashes inner(body.values.size());

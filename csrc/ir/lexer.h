@@ -24,8 +24,8 @@ struct Token {
 // What an error message calls the token; plain ASCII whatever the text holds.
 std::string Describe(const Token& token);
 
-// Hands out one token after the other and shows two of them ahead. The ends of lines inside (), [] are
-// no tokens. A comment runs from # to the end of its line.
+// Hands out one token after the other and shows two of them ahead. The ends of lines inside (), []
+// are no tokens. A comment runs from # to the end of its line.
 class Lexer {
  public:
   explicit Lexer(std::string_view text);

@@ -51,7 +51,8 @@ class Successors {
 [[noreturn]] void FailCycle(const Graph& graph, const std::vector<int32_t>& before) {
   const auto stuck = std::find_if(before.begin(), before.end(), [](int32_t n) { return n > 0; });
   const Node& node = graph.nodes[stuck - before.begin()];
-  const std::string& name = node.outputs.empty() ? NodeName(node) : graph.values[node.outputs[0]].name;
+  const std::string& name =
+      node.outputs.empty() ? NodeName(node) : graph.values[node.outputs[0]].name;
   throw GraphError(Cat("acyclic: ", name, ": expected operands made before it, got a cycle"));
 }
 

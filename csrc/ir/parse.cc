@@ -139,7 +139,8 @@ void AddOpaque(const syntax::Statement& statement, Scope& scope) {
   node.attrs.Erase("mutates");
   std::vector<Type> types;
   for (const syntax::Target& target : statement.targets) {
-    if (!target.type) Fail(target.name, "opaque: expected a result with its type, as in `y: f32[T]`");
+    if (!target.type)
+      Fail(target.name, "opaque: expected a result with its type, as in `y: f32[T]`");
     types.push_back(*target.type);
   }
   DefineResults(statement, types, scope, node);

@@ -27,7 +27,8 @@ class Printer {
       out_ << '\n';
     }
     out_ << indent << "return";
-    Join(graph.outputs, [&](ValueId id) { Mention(graph, id); }, " ");
+    Join(
+        graph.outputs, [&](ValueId id) { Mention(graph, id); }, " ");
     out_ << '\n';
   }
 

@@ -294,7 +294,8 @@ std::string_view Keyword(InputKind kind) {
 }
 
 void Fail(const Name& at, std::string_view message) {
-  throw GraphError(Cat("line ", at.line, ", column ", at.column, ": ", message), at.line, at.column);
+  throw GraphError(Cat("line ", at.line, ", column ", at.column, ": ", message), at.line,
+                   at.column);
 }
 
 }  // namespace fusible::syntax

@@ -7,7 +7,8 @@ namespace {
 
 std::string EntriesText(const std::map<std::string, AttrValue>& entries) {
   std::string text;
-  for (const auto& [name, value] : entries) text += Cat("  ", ToText(name), " = ", ToText(value), "\n");
+  for (const auto& [name, value] : entries)
+    text += Cat("  ", ToText(name), " = ", ToText(value), "\n");
   return text;
 }
 
@@ -19,9 +20,10 @@ const AttrValue* Target::Capability(std::string_view name) const {
 }
 
 std::string Target::ToText() const {
-  std::string text = Cat("name = ", fusible::ToText(name), "\npipeline = ", fusible::ToText(pipeline),
-                         "\nfp8 = ", Name(fp8), "\nscratch_bytes = ", scratch_bytes,
-                         "\nall_operators = ", fusible::ToText(all_operators), "\noperators\n");
+  std::string text =
+      Cat("name = ", fusible::ToText(name), "\npipeline = ", fusible::ToText(pipeline),
+          "\nfp8 = ", Name(fp8), "\nscratch_bytes = ", scratch_bytes,
+          "\nall_operators = ", fusible::ToText(all_operators), "\noperators\n");
   for (const std::string& op : operators) text += Cat("  ", fusible::ToText(op), "\n");
   text += "variants\n";
   for (const auto& [op, attrs] : variants) {

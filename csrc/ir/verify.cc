@@ -77,7 +77,8 @@ void CheckSingleDefinition(const Subject& s) {
   for (const Input& input : s.graph.inputs) made[input.value] = true;
   for (const Node& node : s.graph.nodes) {
     for (ValueId output : node.outputs) {
-      if (made[output]) s.Report(s.NameOf(output), "expected a value that is made once, got it again");
+      if (made[output])
+        s.Report(s.NameOf(output), "expected a value that is made once, got it again");
       made[output] = true;
     }
   }
@@ -155,7 +156,8 @@ void CheckArity(const Subject& s) {
     }
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       if (node.inputs[i] == kAbsent && !signature.params[i].optional) {
-        s.Report(node, NodeName(node), ": expected operand ", signature.params[i].name, ", got none");
+        s.Report(node, NodeName(node), ": expected operand ", signature.params[i].name,
+                 ", got none");
       }
     }
   }
@@ -181,7 +183,8 @@ void CheckTypes(const Subject& s) {
       for (size_t i = 0; i < expected.size(); ++i) {
         const Type& got = s.graph.TypeOf(node.outputs[i]);
         if (got == expected[i]) continue;
-        s.Report(s.NameOf(node.outputs[i]), NodeName(node), ": expected ", expected[i], ", got ", got);
+        s.Report(s.NameOf(node.outputs[i]), NodeName(node), ": expected ", expected[i], ", got ",
+                 got);
       }
     } catch (const Error& error) {
       s.Report(node, error.what());
@@ -268,7 +271,8 @@ void CheckRegionInputs(const Subject& s) {
     }
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const ValueId inner = body.inputs[i].value;
-      if (node.inputs[i] == kAbsent || inner < 0 || inner >= static_cast<int64_t>(body.values.size())) {
+      if (node.inputs[i] == kAbsent || inner < 0 ||
+          inner >= static_cast<int64_t>(body.values.size())) {
         s.Report(node, "expected operand ", i, " of the region, got none");
         continue;
       }
@@ -278,7 +282,8 @@ void CheckRegionInputs(const Subject& s) {
         s.Report(node, "expected input ", outer.name, ": ", outer.type, " of the body, got ",
                  input.name, ": ", input.type);
       }
-      if (body.inputs[i].kind != InputKind::kPlain) s.Report(node, "expected plain inputs in the body");
+      if (body.inputs[i].kind != InputKind::kPlain)
+        s.Report(node, "expected plain inputs in the body");
     }
   }
 }
@@ -348,8 +353,10 @@ constexpr std::array kRules = {
          CheckRegionInputs},
     Rule{"region-outputs", "A body's outputs have the types of the region's results.",
          CheckRegionOutputs, true},
-    Rule{"region-rows", "A region holds row operators and views, nothing else.", CheckRegionRows, true},
-    Rule{"region-prefix", "What a region holds has leading dimensions in common.", CheckRegionPrefix},
+    Rule{"region-rows", "A region holds row operators and views, nothing else.", CheckRegionRows,
+         true},
+    Rule{"region-prefix", "What a region holds has leading dimensions in common.",
+         CheckRegionPrefix},
     Rule{"update-once", "Of an updated input there is at most one new value among the outputs.",
          CheckUpdateOnce},
 };
@@ -376,8 +383,7 @@ std::vector<Violation> FindViolations(const Graph& graph) {
 void Verify(const Graph& graph, std::string_view where) {
   const std::vector<Violation> found = FindViolations(graph);
   if (found.empty()) return;
-  throw GraphError(
-      Cat(where, ": ", found[0].rule, ": ", found[0].node, ": ", found[0].message));
+  throw GraphError(Cat(where, ": ", found[0].rule, ": ", found[0].node, ": ", found[0].message));
 }
 
 std::vector<std::pair<std::string, std::string>> VerifierRules() {

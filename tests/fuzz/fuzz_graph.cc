@@ -1,5 +1,6 @@
-// Any text is refused with a GraphError, or is a graph; a graph that verifies prints as text that reads
-// back as the same graph with the same key, expands to one that verifies, and takes sizes or says why not.
+// Any text is refused with a GraphError, or is a graph; a graph that verifies prints as text that
+// reads back as the same graph with the same key, expands to one that verifies, and takes sizes or
+// says why not.
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -53,7 +54,8 @@ void CheckSizes(const Graph& graph) {
       Verify(BindSymbols(graph, SizesFor(graph, size)), "bound");
     } catch (const fusible::GraphError&) {
       throw;
-    } catch (const fusible::Error&) {  // a size that does not fit: a reshape of 7 rows to pairs, say
+    } catch (
+        const fusible::Error&) {  // a size that does not fit: a reshape of 7 rows to pairs, say
     }
   }
 }

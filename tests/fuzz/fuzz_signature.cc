@@ -52,7 +52,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     const fusible::Op op(text);
     CheckExprs(op.signature());
-    for (const Shape& shape : {Shape{Dim(1, fusible::Symbol("T"), 0), 128}, Shape{4, 8, 8}, Shape{}}) {
+    for (const Shape& shape :
+         {Shape{Dim(1, fusible::Symbol("T"), 0), 128}, Shape{4, 8, 8}, Shape{}}) {
       for (DType dtype : {DType::kBF16, DType::kE4M3FN, DType::kI32}) Bind(op, dtype, shape);
     }
   } catch (const fusible::GraphError&) {
