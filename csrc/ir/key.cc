@@ -6,6 +6,7 @@
 
 #include "core/cat.h"
 #include "core/digest.h"
+#include "ir/syntax.h"
 
 namespace fusible {
 namespace {
@@ -36,12 +37,11 @@ class Structure {
     Hashes values(graph.values.size());
     for (size_t i = 0; i < graph.inputs.size(); ++i) {
       const Input& input = graph.inputs[i];
-      inputs_ +=
-          Cat(kInputKinds[static_cast<int>(input.kind)], TypeText(graph.TypeOf(input.value)), "\n");
+      inputs_ += Cat(syntax::Keyword(input.kind), " ", TypeText(graph.TypeOf(input.value)), "\n");
       values[input.value] = HashOf({"input", Cat(i)});
     }
     HashNodes(graph, Live(graph), values);
-    std::sort(nodes_.begin(), nodes_.end());
+    nodes_text_ = Cat(nodes_.size(), " nodes, sha256:", HashOf({NodesText(0)}));
     for (ValueId output : graph.outputs) outputs_ += values[output] + "\n";
   }
 
@@ -50,15 +50,10 @@ class Structure {
   const std::set<const Op*>& ops() const { return ops_; }
 
   // Every live node, those of regions too, as often as it is there.
-  std::string nodes() const {
-    Sha256 hash;
-    for (const std::string& node : nodes_) hash.UpdateFramed(node);
-    return Cat(nodes_.size(), " nodes, sha256:", Hex(hash.Finish()));
-  }
+  const std::string& nodes() const { return nodes_text_; }
 
  private:
   using Hashes = std::vector<std::string>;  // of values
-  static constexpr std::string_view kInputKinds[] = {"input ", "constant ", "updated "};
 
   // Nodes that an output or a mutation depends on.
   static std::vector<bool> Live(const Graph& graph) {
@@ -109,18 +104,29 @@ class Structure {
                    AttrsText(node.attrs), OperandsText(node, values)});
   }
 
-  // A body is hashed with what flows into it; what comes out is marked, so that a region is not the
-  // same as its nodes outside of one. Its name does not count.
+  // A body is hashed with what flows into it, and marked at its borders, so that a region is not
+  // the same as its nodes outside of one. Its name does not count. It is a node beside those in it:
+  // which of them stand in one region counts.
   void HashRegion(const Node& node, Hashes& values) {
     const Graph& body = node.region->body;
     Hashes inner(body.values.size());
     for (size_t i = 0; i < body.inputs.size(); ++i) {
       inner[body.inputs[i].value] = HashOf({"region", values[node.inputs[i]]});
     }
+    const size_t first = nodes_.size();
     HashNodes(body, Live(body), inner);
+    nodes_.push_back(HashOf({"region", NodesText(first)}));
     for (size_t r = 0; r < node.outputs.size(); ++r) {
       values[node.outputs[r]] = HashOf({"region result", inner[body.outputs[r]]});
     }
+  }
+
+  // The nodes from `first` on, sorted.
+  std::string NodesText(size_t first) {
+    std::sort(nodes_.begin() + static_cast<int64_t>(first), nodes_.end());
+    std::string text;
+    for (size_t i = first; i < nodes_.size(); ++i) text += nodes_[i] + "\n";
+    return text;
   }
 
   static std::string OperandsText(const Node& node, const Hashes& values) {
@@ -143,7 +149,7 @@ class Structure {
     return Cat(renamed);
   }
 
-  std::string inputs_, outputs_;
+  std::string inputs_, outputs_, nodes_text_;
   std::vector<std::string> nodes_;
   std::set<const Op*> ops_;
   std::map<std::string, size_t> symbols_;

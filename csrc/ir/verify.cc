@@ -2,39 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <unordered_map>
 #include <unordered_set>
 
-#include "core/cat.h"
 #include "ir/infer.h"
-#include "ir/rows.h"
-#include "ir/views.h"
+#include "ir/verify_rules.h"
 
 namespace fusible {
 namespace {
-
-// What a rule sees: one graph or one region's body.
-struct Subject {
-  const Graph& graph;
-  const Node* region;  // nullptr for a whole graph
-  std::string_view rule;
-  std::vector<Violation>& found;
-
-  template <class... Parts>
-  void Report(const std::string& where, const Parts&... message) const {
-    found.push_back({std::string(rule), where, Cat(message...)});
-  }
-  template <class... Parts>
-  void Report(const Node& node, const Parts&... message) const {
-    Report(Label(node), message...);
-  }
-  bool Known(ValueId id) const { return id >= 0 && id < static_cast<ValueId>(graph.values.size()); }
-  std::string Label(const Node& node) const {
-    const bool named = !node.outputs.empty() && Known(node.outputs[0]);
-    return named ? graph.values[node.outputs[0]].name : NodeName(node);
-  }
-  const std::string& NameOf(ValueId id) const { return graph.values[id].name; }
-};
 
 void CheckValueIds(const Subject& s) {
   const auto unknown = [&](ValueId id) { return !s.Known(id); };
@@ -177,7 +151,7 @@ void CheckAttributes(const Subject& s) {
 
 void CheckTypes(const Subject& s) {
   for (const Node& node : s.graph.nodes) {
-    if (!node.op || !HasArity(node)) continue;
+    if (!node.op) continue;
     try {
       const std::vector<Type> expected = InferTypes(s.graph, node);
       for (size_t i = 0; i < expected.size(); ++i) {
@@ -205,134 +179,22 @@ void CheckOpaque(const Subject& s) {
   }
 }
 
-// The operand whose memory a result may take, through regions; kAbsent where there is none.
-ValueId AliasOf(const Node& node, ValueId result) {
-  const auto at = std::find(node.outputs.begin(), node.outputs.end(), result);
-  const size_t index = at - node.outputs.begin();
-  if (node.op) {
-    const std::string& alias = node.op->signature().results[index].alias;
-    return alias.empty() ? kAbsent : node.inputs[node.op->signature().FindParam(alias)];
-  }
-  if (!node.region) return kAbsent;
-  const Graph& body = node.region->body;
-  const std::vector<int32_t> producers = Producers(body);
-  ValueId id = body.outputs[index];
-  while (id != kAbsent && producers[id] >= 0) id = AliasOf(body.nodes[producers[id]], id);
-  for (size_t i = 0; i < body.inputs.size(); ++i) {
-    if (body.inputs[i].value == id) return node.inputs[i];
-  }
-  return kAbsent;
-}
-
-void CheckUpdateOnce(const Subject& s) {
-  std::unordered_map<ValueId, ValueId> updates;  // an updated input -> its new value
-  for (const Input& input : s.graph.inputs) {
-    if (input.kind == InputKind::kUpdated) updates[input.value] = input.value;
-  }
-  if (updates.empty()) return;
-  const std::vector<int32_t> producers = Producers(s.graph);
-  for (ValueId output : s.graph.outputs) {
-    ValueId id = output;
-    while (id != kAbsent && producers[id] >= 0) id = AliasOf(s.graph.nodes[producers[id]], id);
-    const auto update = updates.find(id);
-    if (update == updates.end() || output == id || update->second == output) continue;
-    if (update->second != id) {
-      s.Report(s.NameOf(id), "expected one new value, got ", s.NameOf(update->second), " and ",
-               s.NameOf(output));
-    }
-    update->second = output;
-  }
-}
-
-bool IsRegionName(std::string_view name) {
-  while (true) {
-    const size_t plus = name.find('+');
-    if (!IsValueName(name.substr(0, plus))) return false;
-    if (plus == std::string_view::npos) return true;
-    name.remove_prefix(plus + 1);
-  }
-}
-
-void CheckRegionName(const Subject& s) {
-  for (const Node& node : s.graph.nodes) {
-    if (node.region && !IsRegionName(node.region->name)) {
-      s.Report(node, "expected operators joined by +, got `", node.region->name, "`");
-    }
-  }
-}
-
-void CheckRegionInputs(const Subject& s) {
-  for (const Node& node : s.graph.nodes) {
-    if (!node.region) continue;
-    const Graph& body = node.region->body;
-    if (body.inputs.size() != node.inputs.size()) {
-      s.Report(node, "expected ", body.inputs.size(), " operands, got ", node.inputs.size());
-      continue;
-    }
-    for (size_t i = 0; i < node.inputs.size(); ++i) {
-      const ValueId inner = body.inputs[i].value;
-      if (node.inputs[i] == kAbsent || inner < 0 ||
-          inner >= static_cast<int64_t>(body.values.size())) {
-        s.Report(node, "expected operand ", i, " of the region, got none");
-        continue;
-      }
-      const Value& outer = s.graph.values[node.inputs[i]];
-      const Value& input = body.values[inner];
-      if (outer.name != input.name || !(outer.type == input.type)) {
-        s.Report(node, "expected input ", outer.name, ": ", outer.type, " of the body, got ",
-                 input.name, ": ", input.type);
-      }
-      if (body.inputs[i].kind != InputKind::kPlain)
-        s.Report(node, "expected plain inputs in the body");
-    }
-  }
-}
-
-void CheckRegionOutputs(const Subject& s) {
-  for (const Node& node : s.graph.nodes) {
-    if (!node.region) continue;
-    const Graph& body = node.region->body;
-    if (body.outputs.size() != node.outputs.size()) {
-      s.Report(node, "expected ", body.outputs.size(), " results, got ", node.outputs.size());
-      continue;
-    }
-    for (size_t i = 0; i < node.outputs.size(); ++i) {
-      const ValueId inner = body.outputs[i];
-      if (inner < 0 || inner >= static_cast<int64_t>(body.values.size())) {
-        s.Report(node, "expected result ", i, " of the body, got none");
-      } else if (const Type& got = s.graph.TypeOf(node.outputs[i]); !(got == body.TypeOf(inner))) {
-        s.Report(s.NameOf(node.outputs[i]), "expected ", body.TypeOf(inner), ", got ", got);
-      }
-    }
-  }
-}
-
-void CheckRegionRows(const Subject& s) {
-  if (!s.region) return;
-  for (const Node& node : s.graph.nodes) {
-    if (!IsRowOp(node) && !IsView(node)) {
-      s.Report(node, "expected row operators and views in a region, got ", NodeName(node));
-    }
-  }
-}
-
-void CheckRegionPrefix(const Subject& s) {
-  if (!s.region || CommonPrefix(s.graph)) return;
-  s.Report(s.region->region->name, "expected leading dimensions in common, operands from outside");
-}
+// What happens after a violation of a rule: the next rules run, or none that relies on this one. A
+// rule that is last runs when there is no violation at all, in bodies neither.
+enum class Then { kGoOn, kStop, kLast };
 
 struct Rule {
   std::string_view name;
   std::string_view sentence;
   void (*check)(const Subject&);
-  bool ends = false;  // what later rules rely on: they do not run after a violation
+  Then then = Then::kGoOn;
 };
 
 constexpr std::array kRules = {
     Rule{"value-ids", "Everything mentioned is a value of the graph; only operands may be absent.",
-         CheckValueIds, true},
+         CheckValueIds, Then::kStop},
     Rule{"one-kind", "A node is a call of an operator, an opaque node or a region, and only that.",
-         CheckOneKind, true},
+         CheckOneKind, Then::kStop},
     Rule{"inputs-distinct", "No value is an input twice.", CheckInputsDistinct},
     Rule{"single-definition", "No value is made twice.", CheckSingleDefinition},
     Rule{"defined-before-use", "An operand is an input, or made by a node above.",
@@ -341,10 +203,11 @@ constexpr std::array kRules = {
     Rule{"unique-names", "Names are legal, and unique in the graph or the body that they stand in.",
          CheckUniqueNames},
     Rule{"sizes", "No size is negative, and no value has more than 2^58 elements.", CheckSizes},
-    Rule{"arity", "A call has the operands and results of the operator's signature.", CheckArity},
+    Rule{"arity", "A call has the operands and results of the operator's signature.", CheckArity,
+         Then::kStop},
     Rule{"attributes", "Attributes are those of the signature, legal, with defaults filled in.",
          CheckAttributes},
-    Rule{"types", "Results have the types that the signature infers.", CheckTypes},
+    Rule{"types", "Results have the types that the signature infers.", CheckTypes, Then::kStop},
     Rule{"opaque-typed", "An opaque node has legal attributes, none called name or mutates.",
          CheckOpaque},
     Rule{"region-name", "A region is named by an operator, or by several joined by +.",
@@ -352,20 +215,20 @@ constexpr std::array kRules = {
     Rule{"region-inputs", "A body's inputs have the names and types of the region's operands.",
          CheckRegionInputs},
     Rule{"region-outputs", "A body's outputs have the types of the region's results.",
-         CheckRegionOutputs, true},
+         CheckRegionOutputs, Then::kStop},
     Rule{"region-rows", "A region holds row operators and views, nothing else.", CheckRegionRows,
-         true},
+         Then::kStop},
     Rule{"region-prefix", "What a region holds has leading dimensions in common.",
          CheckRegionPrefix},
     Rule{"update-once", "Of an updated input there is at most one new value among the outputs.",
-         CheckUpdateOnce},
+         CheckUpdateOnce, Then::kLast},
 };
 
 void FindIn(const Graph& graph, const Node* region, std::vector<Violation>& found) {
   const size_t before = found.size();
   for (const Rule& rule : kRules) {
-    rule.check({graph, region, rule.name, found});
-    if (rule.ends && found.size() > before) return;
+    if (rule.then != Then::kLast) rule.check({graph, region, rule.name, found});
+    if (rule.then == Then::kStop && found.size() > before) return;
   }
   for (const Node& node : graph.nodes) {
     if (node.region) FindIn(node.region->body, &node, found);
@@ -377,6 +240,9 @@ void FindIn(const Graph& graph, const Node* region, std::vector<Violation>& foun
 std::vector<Violation> FindViolations(const Graph& graph) {
   std::vector<Violation> found;
   FindIn(graph, nullptr, found);
+  for (const Rule& rule : kRules) {
+    if (rule.then == Then::kLast && found.empty()) rule.check({graph, nullptr, rule.name, found});
+  }
   return found;
 }
 
