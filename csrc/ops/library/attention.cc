@@ -1,6 +1,7 @@
 #include "kernels/attention.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/error.h"
 #include "ops/library/library.h"
@@ -22,6 +23,11 @@ const int32_t* Integers(const WholeCall& c, int operand) {
   return reinterpret_cast<const int32_t*>(c.in[operand].data);
 }
 
+[[noreturn]] void Refuse(const char* attr, double value) {
+  throw ArgumentError(
+      Cat("attention: ", attr, ": expected 0 or a finite number above, got ", value));
+}
+
 void CheckCall(const WholeCall& c) {
   for (int i = 0; i <= kResult; ++i) {
     const TensorView& tensor = i < kResult ? c.in[i] : c.out[0];
@@ -33,11 +39,9 @@ void CheckCall(const WholeCall& c) {
   if (heads % std::max<int64_t>(kv_heads, 1) != 0 || (kv_heads == 0 && heads != 0)) {
     Fail<ShapeError>(kQ, "a multiple of ", kv_heads, " heads, got ", heads);
   }
-  for (const char* name : {"window", "softcap"}) {
-    const double value =
-        std::string_view(name) == "window" ? static_cast<double>(c.Int(name)) : c.Float(name);
-    if (value >= 0) continue;
-    throw ArgumentError(Cat("attention: ", name, ": expected 0 or more, got ", value));
+  if (c.Int("window") < 0) Refuse("window", static_cast<double>(c.Int("window")));
+  if (!(c.Float("softcap") >= 0) || std::isinf(c.Float("softcap"))) {
+    Refuse("softcap", c.Float("softcap"));
   }
 }
 

@@ -1,0 +1,156 @@
+"""Attention: a query has the same bits in any batch, and bad indices never reach the cache."""
+
+import numpy as np
+import pytest
+
+import fusible
+from cases.attention import paged
+from fusible import ops
+from support.case import Case
+from support.contract import ISAS, machine
+from support.tolerance import assert_same_bits
+
+SCALE = 0.25
+SETTINGS = [{}, {"window": 100}, {"softcap": 3.0}, {"window": 7, "softcap": 3.0}]
+
+
+def made(*args, dtype="bf16", **sizes):
+    return Case("made", paged(*args, **sizes)).make(dtype)
+
+
+def attend(operands, **attrs):
+    return ops.attention(*operands.values(), scale=SCALE, **attrs)
+
+
+def one_query(operands, sequence, query):
+    """The call that decodes this query alone."""
+    start = operands["query_start"]
+    token, end = start[sequence] + query, start[sequence + 1]
+    return operands | {
+        "q": operands["q"][token : token + 1],
+        "block_table": operands["block_table"][sequence : sequence + 1],
+        "query_start": np.array([0, 1], np.int32),
+        "lengths": operands["lengths"][sequence : sequence + 1] - (end - token - 1),
+    }
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("attrs", SETTINGS, ids=str)
+@pytest.mark.parametrize("dtype", ["f32", "bf16", "f16"])
+def test_prefill_equals_decoding(isa, attrs, dtype):
+    operands = made([5, 0, 133], [300, 20, 140], dtype=dtype, heads=3, kv_heads=1)
+    with machine(isa, 3):
+        together = attend(operands, **attrs)
+    with machine(isa, 1):
+        alone = [
+            attend(one_query(operands, s, i), **attrs)
+            for s, n in ((0, 5), (2, 133))
+            for i in range(n)
+        ]
+    assert_same_bits(together, np.concatenate(alone), f"{attrs}")
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("heads", [(8, 8), (8, 2), (40, 1)], ids=str)
+def test_threads_do_not_change_bits(isa, heads):
+    operands = made([1, 2, 1], [700, 260, 1], heads=heads[0], kv_heads=heads[1])
+    with machine(isa, 1):
+        expected = attend(operands)
+    for threads in (2, 3, 13):
+        with machine(isa, threads):
+            assert_same_bits(attend(operands), expected, f"{threads} threads")
+
+
+def test_the_size_of_a_page_does_not_change_bits():
+    keys, width = 200, 16
+    rng = np.random.default_rng(1)
+    k, v = (rng.standard_normal((keys, 2, width)).astype(np.float32) for _ in range(2))
+    q = rng.standard_normal((9, 4, width)).astype(np.float32)
+    results = []
+    for page in (1, 8, 25, 200):
+        table = np.arange(keys // page, dtype=np.int32)[None]
+        caches = (c.reshape(-1, page, 2, width) for c in (k, v))
+        start, lengths = np.array([0, 9], np.int32), np.array([keys], np.int32)
+        results.append(ops.attention(q, *caches, table, start, lengths, scale=SCALE))
+    for result in results[1:]:
+        assert_same_bits(result, results[0], "page")
+
+
+def test_one_key_gives_its_value():
+    operands = made([1], [1], heads=2, kv_heads=2)
+    block = operands["block_table"][0, 0]
+    np.testing.assert_array_equal(attend(operands)[0], operands["v_cache"][block, 0])
+
+
+def test_a_window_over_all_keys_is_none():
+    operands = made([9], [140])
+    for window in (140, 141, 2**62):
+        assert_same_bits(attend(operands, window=window), attend(operands), f"{window}")
+
+
+def test_scores_of_infinity_behave_as_in_numpy():
+    operands = made([1], [130], dtype="f32", heads=1, kv_heads=1, size=1)
+    operands["q"][...] = 1
+    k_cache, table = operands["k_cache"], operands["block_table"][0]
+    k_cache[table[0], 3] = -np.inf
+    assert np.isfinite(attend(operands)).all()
+    k_cache[table[: 128 // 16]] = -np.inf
+    last = operands["v_cache"][table[8], :2, 0, 0]
+    weights = np.exp(k_cache[table[8], :2, 0, 0] * SCALE)
+    np.testing.assert_allclose(attend(operands)[0, 0, 0], weights @ last / weights.sum(), rtol=1e-5)
+    k_cache[table[8]] = -np.inf
+    assert np.isnan(attend(operands)).all()
+
+
+def test_a_nan_in_a_query_stays_in_its_head():
+    operands = made([3], [40])
+    operands["q"][1, 2, 5] = np.nan
+    wrong = np.isnan(attend(operands).astype(np.float32))
+    assert wrong[1, 2].all()
+    assert wrong.sum() == wrong[1, 2].size
+
+
+def test_blocks_before_the_window_need_no_entry():
+    operands = made([2], [200])
+    expected = attend(operands, window=20)
+    operands["block_table"][0, : (200 - 21) // 16] = -1
+    assert_same_bits(attend(operands, window=20), expected, "dropped blocks")
+
+
+BAD = [
+    ("query_start", [1, 2, 5], "query_start: expected 0 first, got 1"),
+    ("query_start", [0, 6, 5], r"query_start: expected values that do not fall, got 6 and then 5"),
+    ("query_start", [0, 2, 4], r"query_start: expected 5 \(the rows of q\) last, got 4"),
+    ("lengths", [20, 1000], r"lengths: expected values from 0 to 48 .*, got 1000 at \[1\]"),
+    ("lengths", [20, -1], r"lengths: expected values from 0 to 48 .*, got -1 at \[1\]"),
+    ("lengths", [20, 2], r"lengths: expected 0, or at least the 3 queries .*, got 2 at \[1\]"),
+    ("block_table", [[0, -1, 0], [0, 1, 2]], r"block_table: expected .*, got -1 at \[0, 1\]"),
+    ("block_table", [[0, 1, 0], [0, 1, 99]], r"block_table: expected .*, got 99 at \[1, 2\]"),
+]
+
+
+@pytest.mark.parametrize(("name", "values", "message"), BAD)
+def test_bad_indices_are_refused_before_writing(name, values, message):
+    operands = made([2, 3], [20, 40])
+    operands[name] = np.array(values, np.int32)
+    out = np.full_like(operands["q"], 7)
+    with pytest.raises(fusible.RangeError, match=f"^attention: {message}"):
+        attend(operands, out=out)
+    np.testing.assert_array_equal(out, 7)
+
+
+def test_heads_that_do_not_divide_are_refused():
+    with pytest.raises(
+        fusible.ShapeError, match=r"^attention: q: expected a multiple of 2 heads, got 3"
+    ):
+        attend(made([1], [5], heads=3, kv_heads=2))
+
+
+@pytest.mark.parametrize(
+    "attrs", [{"window": -1}, {"softcap": -2.0}, {"softcap": float("inf")}], ids=str
+)
+def test_bad_settings_are_refused(attrs):
+    with pytest.raises(
+        fusible.ArgumentError, match=f"^attention: {next(iter(attrs))}: expected 0 or a finite"
+    ):
+        attend(made([1], [5]), **attrs)
