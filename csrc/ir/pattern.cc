@@ -235,8 +235,8 @@ const Rule* FindRule(std::string_view name) {
 
 std::string RuleContract(const Rule& rule) {
   std::string text = OperatorContract(*rule.op);
-  for (const PatternNode& node : rule.pattern.nodes) text += "\n" + OperatorContract(*node.op);
-  for (const std::string& view : rule.via) text += "\nvia " + view;
+  for (const PatternNode& node : rule.pattern.nodes) text += Cat("\n", OperatorContract(*node.op));
+  for (const std::string& view : rule.via) text += Cat("\nvia ", view);
   return text;
 }
 
