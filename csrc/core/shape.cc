@@ -19,14 +19,20 @@ Dim::Dim(int64_t factor, Symbol symbol, int64_t offset)
 
 std::optional<Dim> Add(const Dim& a, const Dim& b) {
   if (a.symbol && b.symbol && !(a.symbol == b.symbol)) return std::nullopt;
-  return Dim(a.factor + b.factor, a.symbol ? a.symbol : b.symbol, a.offset + b.offset);
+  int64_t factor = 0, offset = 0;
+  if (__builtin_add_overflow(a.factor, b.factor, &factor)) return std::nullopt;
+  if (__builtin_add_overflow(a.offset, b.offset, &offset)) return std::nullopt;
+  return Dim(factor, a.symbol ? a.symbol : b.symbol, offset);
 }
 
 std::optional<Dim> Multiply(const Dim& a, const Dim& b) {
   if (a.symbol && b.symbol) return std::nullopt;
   const Dim& symbolic = a.symbol ? a : b;
   const int64_t by = a.symbol ? b.offset : a.offset;
-  return Dim(symbolic.factor * by, symbolic.symbol, symbolic.offset * by);
+  int64_t factor = 0, offset = 0;
+  if (__builtin_mul_overflow(symbolic.factor, by, &factor)) return std::nullopt;
+  if (__builtin_mul_overflow(symbolic.offset, by, &offset)) return std::nullopt;
+  return Dim(factor, symbolic.symbol, offset);
 }
 
 std::optional<Dim> Divide(const Dim& a, int64_t divisor) {
@@ -36,7 +42,7 @@ std::optional<Dim> Divide(const Dim& a, int64_t divisor) {
 
 std::optional<Dim> CeilDivide(const Dim& a, int64_t divisor) {
   if (divisor <= 0) return std::nullopt;
-  if (a.IsConstant()) return Dim((a.offset + divisor - 1) / divisor);
+  if (a.IsConstant()) return Dim(a.offset / divisor + (a.offset % divisor > 0));
   return Divide(a, divisor);
 }
 

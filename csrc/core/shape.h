@@ -84,7 +84,7 @@ struct Dim {
   friend bool operator==(const Dim&, const Dim&) = default;
 };
 
-// Arithmetic that stays inside factor * symbol + offset; nullopt where it does not.
+// Arithmetic that stays inside factor * symbol + offset and int64_t; nullopt where it does not.
 std::optional<Dim> Add(const Dim& a, const Dim& b);
 std::optional<Dim> Multiply(const Dim& a, const Dim& b);
 std::optional<Dim> Divide(const Dim& a, int64_t divisor);      // exact: must divide factor and offset
