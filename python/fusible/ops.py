@@ -1,0 +1,776 @@
+"""Every operator as a typed function. Written by ci/generate.py from the signatures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from fusible import _core
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fusible.graph import Value
+
+# Arrays compute; values of a graph that is being traced record a node.
+A = TypeVar("A", "np.ndarray[Any, np.dtype[Any]]", "Value")
+# "bf16", numpy.float32, ml_dtypes.bfloat16, a NumPy dtype.
+DType = Any
+
+__all__ = [
+    "add",
+    "attention",
+    "block_scaled_matmul",
+    "cast",
+    "embedding",
+    "fused_add_rms_norm",
+    "fused_add_rms_norm_group_quant_fp8",
+    "fused_add_rms_norm_static_quant_fp8",
+    "gelu_tanh_and_mul",
+    "gemma_rms_norm",
+    "kv_cache_update",
+    "matmul",
+    "mul",
+    "per_token_group_quant_fp8",
+    "reshape",
+    "rms_norm",
+    "rms_norm_group_quant_fp8",
+    "rms_norm_static_quant_fp8",
+    "rotary_embedding",
+    "silu_and_mul",
+    "silu_and_mul_group_quant_fp8",
+    "slice",
+    "softmax",
+    "static_quant_fp8",
+    "transpose",
+]
+
+_add = _core.find_op("add")
+_attention = _core.find_op("attention")
+_block_scaled_matmul = _core.find_op("block_scaled_matmul")
+_cast = _core.find_op("cast")
+_embedding = _core.find_op("embedding")
+_fused_add_rms_norm = _core.find_op("fused_add_rms_norm")
+_fused_add_rms_norm_group_quant_fp8 = _core.find_op("fused_add_rms_norm_group_quant_fp8")
+_fused_add_rms_norm_static_quant_fp8 = _core.find_op("fused_add_rms_norm_static_quant_fp8")
+_gelu_tanh_and_mul = _core.find_op("gelu_tanh_and_mul")
+_gemma_rms_norm = _core.find_op("gemma_rms_norm")
+_kv_cache_update = _core.find_op("kv_cache_update")
+_matmul = _core.find_op("matmul")
+_mul = _core.find_op("mul")
+_per_token_group_quant_fp8 = _core.find_op("per_token_group_quant_fp8")
+_reshape = _core.find_op("reshape")
+_rms_norm = _core.find_op("rms_norm")
+_rms_norm_group_quant_fp8 = _core.find_op("rms_norm_group_quant_fp8")
+_rms_norm_static_quant_fp8 = _core.find_op("rms_norm_static_quant_fp8")
+_rotary_embedding = _core.find_op("rotary_embedding")
+_silu_and_mul = _core.find_op("silu_and_mul")
+_silu_and_mul_group_quant_fp8 = _core.find_op("silu_and_mul_group_quant_fp8")
+_slice = _core.find_op("slice")
+_softmax = _core.find_op("softmax")
+_static_quant_fp8 = _core.find_op("static_quant_fp8")
+_transpose = _core.find_op("transpose")
+
+
+def add(x: A, y: A, *, out: Any = None) -> A:
+    """Adds two arrays element by element: the residual connection of a block.
+
+    Args:
+        x: F[..., C].
+        y: F[..., C].
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        sum: F[..., C]; out may be x's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: He et al. 2015, arXiv:1512.03385, eq. 1.
+    """
+    return _add((x, y), {}, out)
+
+
+def attention(
+    q: A,
+    k_cache: A,
+    v_cache: A,
+    block_table: A,
+    query_start: A,
+    lengths: A,
+    *,
+    scale: float,
+    window: int = 0,
+    softcap: float = 0.0,
+    out: Any = None,
+) -> A:
+    """Causal softmax attention over a paged cache: sequence s has the queries query_start[s] to query_start[s+1], the last of its lengths[s] keys, and key j lies in block block_table[s, j / P] at offset j % P.
+
+    H/N query heads share a kv head. Scores are (q . k) * scale; softcap > 0 makes them softcap *
+        tanh(score / softcap); with window > 0 a query sees that many keys, itself the last. A
+        sequence of length 0 gives zeros. f32 inside, in blocks of 128 keys: a query has the same
+        bits in prefill and in decoding.
+
+    Args:
+        q: F[T, H, D].
+        k_cache: F[B, P, N, D].
+        v_cache: F[B, P, N, E].
+        block_table: i32[S, M].
+        query_start: i32[S+1].
+        lengths: i32[S].
+        scale: float.
+        window: int.
+        softcap: float.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: F[T, H, E].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Kwon et al. 2023, arXiv:2309.06180; Dao et al. 2022, arXiv:2205.14135, section 3.1.
+    """
+    attrs = {"scale": scale, "window": window, "softcap": softcap}
+    return _attention((q, k_cache, v_cache, block_table, query_start, lengths), attrs, out)
+
+
+def block_scaled_matmul(
+    x: A,
+    w: A,
+    x_scale: A,
+    w_scale: A,
+    bias: A | None = None,
+    *,
+    group_size: int = 128,
+    dtype: DType = "bf16",
+    out: Any = None,
+) -> A:
+    """Multiplies quantized rows by the transpose of quantized weights with a scale for every 128 x 128 of them: y[n] = round(sum over groups g of k of (sum over k in g of x[k] * w[n, k]) * (x_scale[g] * w_scale[n/128, k/128]) + bias[n]), in f32.
+
+    A row has the same bits alone and in any batch. x_scale may have any strides.
+
+    Args:
+        x: Q8[..., K].
+        w: Q8[N, K].
+        x_scale: f32[..., K/group_size].
+        w_scale: f32[ceil(N/128), ceil(K/128)].
+        bias: f32[N] (optional).
+        group_size: int, one of 32, 64, 128.
+        dtype: dtype, one of f32, bf16, f16.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: dtype[..., N].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2.
+    """
+    attrs = {"group_size": group_size, "dtype": dtype}
+    return _block_scaled_matmul((x, w, x_scale, w_scale, bias), attrs, out)
+
+
+def cast(x: A, *, dtype: DType = "bf16", out: Any = None) -> A:
+    """Converts to another float format: round to nearest even.
+
+    What is too large for an 8-bit format, infinity included, becomes its largest finite value. NaN
+        stays NaN.
+
+    Args:
+        x: FQ[..., C].
+        dtype: dtype, one of f32, bf16, f16, e4m3fn, e4m3fnuz.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: dtype[..., C].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: IEEE 754-2019, section 5.4.2; OCP 8-bit floating point specification, revision 1.0.
+    """
+    return _cast((x,), {"dtype": dtype}, out)
+
+
+def embedding(ids: A, table: A, *, out: Any = None) -> A:
+    """Looks up rows of a table: y[i] = table[ids[i]], bit for bit.
+
+    Args:
+        ids: I[...]; values below V.
+        table: F[V, C].
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: F[..., C].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError, RangeError: an argument that does not fit, before a
+            write.
+    """
+    return _embedding((ids, table), {}, out)
+
+
+def fused_add_rms_norm(
+    x: A,
+    residual: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    out: Any = None,
+) -> tuple[A, A]:
+    """Adds to the residual stream, then rms_norm of the sum as it was stored.
+
+    Args:
+        x: F[..., C].
+        residual: F[..., C].
+        weight: F[C].
+        eps: float.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: F[..., C]; out may be x's own memory.
+        sum: F[..., C]; out may be residual's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
+
+    Equals, bit for bit::
+
+        sum = add(x, residual)
+        y = rms_norm(sum, weight, eps=eps)
+        return y, sum
+    """
+    return _fused_add_rms_norm((x, residual, weight), {"eps": eps}, out)
+
+
+def fused_add_rms_norm_group_quant_fp8(
+    x: A,
+    residual: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    group_size: int = 128,
+    dtype: DType = "e4m3fn",
+    layout: Literal["row", "col"] = "row",
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A, A]:
+    """Adds to the residual stream, then rms_norm of the sum, then per_token_group_quant_fp8.
+
+    Args:
+        x: F[..., C].
+        residual: F[..., C].
+        weight: F[C].
+        eps: float.
+        group_size: int, one of 32, 64, 128.
+        dtype: dtype, one of e4m3fn, e4m3fnuz.
+        layout: str, one of row, col.
+        fp8_max: float.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+        scales: f32[..., C/group_size], stored column by column if layout says so.
+        sum: F[..., C]; out may be residual's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
+
+    Equals, bit for bit::
+
+        sum = add(x, residual)
+        y = rms_norm(sum, weight, eps=eps)
+        q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, fp8_max=fp8_max)
+        return q, scales, sum
+    """
+    attrs = {"eps": eps, "group_size": group_size, "dtype": dtype, "layout": layout, "fp8_max": fp8_max}
+    return _fused_add_rms_norm_group_quant_fp8((x, residual, weight), attrs, out)
+
+
+def fused_add_rms_norm_static_quant_fp8(
+    x: A,
+    residual: A,
+    weight: A,
+    scale: A,
+    *,
+    eps: float = 1e-06,
+    dtype: DType = "e4m3fn",
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A]:
+    """Adds to the residual stream, then rms_norm of the sum, then static_quant_fp8.
+
+    Args:
+        x: F[..., C].
+        residual: F[..., C].
+        weight: F[C].
+        scale: f32[1].
+        eps: float.
+        dtype: dtype, one of e4m3fn, e4m3fnuz.
+        fp8_max: float.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+        sum: F[..., C]; out may be residual's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
+
+    Equals, bit for bit::
+
+        sum = add(x, residual)
+        y = rms_norm(sum, weight, eps=eps)
+        q = static_quant_fp8(y, scale, dtype=dtype, fp8_max=fp8_max)
+        return q, sum
+    """
+    attrs = {"eps": eps, "dtype": dtype, "fp8_max": fp8_max}
+    return _fused_add_rms_norm_static_quant_fp8((x, residual, weight, scale), attrs, out)
+
+
+def gelu_tanh_and_mul(x: A, *, out: Any = None) -> A:
+    """gelu(first half of the row), by its tanh formula, * second half, in f32 with one rounding; gelu(-inf) = -0.
+
+    Args:
+        x: F[..., 2*D].
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: F[..., D].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Hendrycks and Gimpel 2016, arXiv:1606.08415, section 2; Shazeer 2020, arXiv:2002.05202.
+    """
+    return _gelu_tanh_and_mul((x,), {}, out)
+
+
+def gemma_rms_norm(x: A, weight: A, *, eps: float = 1e-06, out: Any = None) -> A:
+    """rms_norm of a model whose weights are stored less one: the factor is 1 + weight, formed in f32.
+
+    Args:
+        x: F[..., C].
+        weight: F[C].
+        eps: float.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: F[..., C]; out may be x's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+    """
+    return _gemma_rms_norm((x, weight), {"eps": eps}, out)
+
+
+def kv_cache_update(
+    k: A,
+    v: A,
+    slots: A,
+    k_cache: A,
+    v_cache: A,
+    *,
+    out: Any = None,
+) -> tuple[A, A]:
+    """Writes the keys and values of new tokens into a paged cache: row i goes to slot slots[i] = block * P + offset; a negative slot is skipped, and of two equal ones the later row stays.
+
+    Args:
+        k: F[..., N, D].
+        v: F[..., N, E].
+        slots: i64[...]; negative: skipped; else below B*P.
+        k_cache: F[B, P, N, D].
+        v_cache: F[B, P, N, E].
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        k_cache: F[B, P, N, D]; out may be k_cache's own memory.
+        v_cache: F[B, P, N, E]; out may be v_cache's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError, RangeError: an argument that does not fit, before a
+            write.
+
+    Source: Kwon et al. 2023, arXiv:2309.06180, section 4.3.
+    """
+    return _kv_cache_update((k, v, slots, k_cache, v_cache), {}, out)
+
+
+def matmul(x: A, w: A, bias: A | None = None, *, out: Any = None) -> A:
+    """Multiplies rows by the transpose of w: y[n] = round(sum over k of x[k] * w[n, k] + bias[n]).
+
+    Each output is one chain of f32 fused multiply-adds, k ascending, so a row has the same bits
+        alone and in any batch.
+
+    Args:
+        x: F[..., K].
+        w: F[N, K].
+        bias: F[N] (optional).
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: F[..., N].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Goto and van de Geijn 2008, doi:10.1145/1356052.1356053 (packed panels).
+    """
+    return _matmul((x, w, bias), {}, out)
+
+
+def mul(x: A, y: A | None = None, *, by: float = 1.0, out: Any = None) -> A:
+    """Multiplies x by y, if given, and then by a number.
+
+    Each product is rounded in f32, the result once more to its dtype.
+
+    Args:
+        x: F[..., C].
+        y: F[..., C] (optional).
+        by: float.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        z: F[..., C]; out may be x's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: IEEE 754-2019, section 5.4.1.
+    """
+    return _mul((x, y), {"by": by}, out)
+
+
+def per_token_group_quant_fp8(
+    x: A,
+    *,
+    group_size: int = 128,
+    dtype: DType = "e4m3fn",
+    layout: Literal["row", "col"] = "row",
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A]:
+    """Quantizes each group of a row with a scale of its own: a = max(amax, 1e-10), scale = a / fp8_max, q = clamp(x / scale) to nearest even.
+
+    A NaN makes its group's scale and codes NaN. fp8_max is 448 for e4m3fn and 224 for e4m3fnuz
+        unless given.
+
+    Args:
+        x: F[..., C].
+        group_size: int, one of 32, 64, 128.
+        dtype: dtype, one of e4m3fn, e4m3fnuz.
+        layout: str, one of row, col.
+        fp8_max: float.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+        scales: f32[..., C/group_size], stored column by column if layout says so.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2.
+    """
+    attrs = {"group_size": group_size, "dtype": dtype, "layout": layout, "fp8_max": fp8_max}
+    return _per_token_group_quant_fp8((x,), attrs, out)
+
+
+def reshape(x: A, *, shape: Sequence[int]) -> A:
+    """The same elements in the same order under another shape, in the same memory.
+
+    One size may be -1, which is inferred; 0 keeps the operand's dimension at that place.
+
+    Args:
+        x: A, any shape.
+        shape: ints.
+
+    Returns:
+        y: A, any shape.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+    """
+    return _reshape((x,), {"shape": shape})
+
+
+def rms_norm(x: A, weight: A | None = None, *, eps: float = 1e-06, out: Any = None) -> A:
+    """Scales each row to a root mean square of one, then by weight: y = (x * (1 / sqrt(mean(x^2) + eps))) * weight, in f32 with one rounding at the end.
+
+    Args:
+        x: F[..., C].
+        weight: F[C] (optional).
+        eps: float.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: F[..., C]; out may be x's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
+    """
+    return _rms_norm((x, weight), {"eps": eps}, out)
+
+
+def rms_norm_group_quant_fp8(
+    x: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    group_size: int = 128,
+    dtype: DType = "e4m3fn",
+    layout: Literal["row", "col"] = "row",
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A]:
+    """rms_norm, then per_token_group_quant_fp8 of its result.
+
+    Args:
+        x: F[..., C].
+        weight: F[C].
+        eps: float.
+        group_size: int, one of 32, 64, 128.
+        dtype: dtype, one of e4m3fn, e4m3fnuz.
+        layout: str, one of row, col.
+        fp8_max: float.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+        scales: f32[..., C/group_size], stored column by column if layout says so.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
+
+    Equals, bit for bit::
+
+        y = rms_norm(x, weight, eps=eps)
+        q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, fp8_max=fp8_max)
+        return q, scales
+    """
+    attrs = {"eps": eps, "group_size": group_size, "dtype": dtype, "layout": layout, "fp8_max": fp8_max}
+    return _rms_norm_group_quant_fp8((x, weight), attrs, out)
+
+
+def rms_norm_static_quant_fp8(
+    x: A,
+    weight: A,
+    scale: A,
+    *,
+    eps: float = 1e-06,
+    dtype: DType = "e4m3fn",
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> A:
+    """rms_norm, then static_quant_fp8 of its result.
+
+    Args:
+        x: F[..., C].
+        weight: F[C].
+        scale: f32[1].
+        eps: float.
+        dtype: dtype, one of e4m3fn, e4m3fnuz.
+        fp8_max: float.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
+
+    Equals, bit for bit::
+
+        y = rms_norm(x, weight, eps=eps)
+        q = static_quant_fp8(y, scale, dtype=dtype, fp8_max=fp8_max)
+        return q
+    """
+    attrs = {"eps": eps, "dtype": dtype, "fp8_max": fp8_max}
+    return _rms_norm_static_quant_fp8((x, weight, scale), attrs, out)
+
+
+def rotary_embedding(
+    x: A,
+    positions: A,
+    cos_sin: A,
+    *,
+    style: Literal["neox", "interleaved"] = "neox",
+    out: Any = None,
+) -> A:
+    """Rotates the first R elements of each head by the angles of its row's position.
+
+    A row of cos_sin is R/2 cosines and then R/2 sines; partners are (i, i + R/2) in style neox and
+        (2i, 2i + 1) in style interleaved. The other elements of a head pass through.
+
+    Args:
+        x: F[..., H, D].
+        positions: I[...]; values below P.
+        cos_sin: F2[P, R].
+        style: str, one of neox, interleaved.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: F[..., H, D]; out may be x's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError, RangeError: an argument that does not fit, before a
+            write.
+
+    Source: Su et al. 2021, arXiv:2104.09864, eq. 34.
+    """
+    return _rotary_embedding((x, positions, cos_sin), {"style": style}, out)
+
+
+def silu_and_mul(x: A, *, out: Any = None) -> A:
+    """silu(first half of the row) * second half, in f32 with one rounding; silu(-inf) = -0.
+
+    Args:
+        x: F[..., 2*D].
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: F[..., D].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU).
+    """
+    return _silu_and_mul((x,), {}, out)
+
+
+def silu_and_mul_group_quant_fp8(
+    x: A,
+    *,
+    group_size: int = 128,
+    dtype: DType = "e4m3fn",
+    layout: Literal["row", "col"] = "row",
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A]:
+    """silu_and_mul, then per_token_group_quant_fp8 of its result.
+
+    Args:
+        x: F[..., 2*D].
+        group_size: int, one of 32, 64, 128.
+        dtype: dtype, one of e4m3fn, e4m3fnuz.
+        layout: str, one of row, col.
+        fp8_max: float.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., D].
+        scales: f32[..., D/group_size], stored column by column if layout says so.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5; DeepSeek-AI 2024, arXiv:2412.19437, section
+        3.3.2.
+
+    Equals, bit for bit::
+
+        y = silu_and_mul(x)
+        q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, fp8_max=fp8_max)
+        return q, scales
+    """
+    attrs = {"group_size": group_size, "dtype": dtype, "layout": layout, "fp8_max": fp8_max}
+    return _silu_and_mul_group_quant_fp8((x,), attrs, out)
+
+
+def slice(x: A, *, dim: int = -1, start: int = 0, stop: int) -> A:
+    """Elements start to stop (exclusive) of one dimension, in the same memory.
+
+    Args:
+        x: A, any shape.
+        dim: int.
+        start: int.
+        stop: int.
+
+    Returns:
+        y: A, any shape.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+    """
+    return _slice((x,), {"dim": dim, "start": start, "stop": stop})
+
+
+def softmax(x: A, *, out: Any = None) -> A:
+    """e^(x - max(x)) / sum of these over the row, in f32 with one rounding.
+
+    Args:
+        x: F[..., C].
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: F[..., C]; out may be x's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Milakov and Gimelshein 2018, arXiv:1805.02867, algorithm 2.
+    """
+    return _softmax((x,), {}, out)
+
+
+def static_quant_fp8(
+    x: A,
+    scale: A,
+    *,
+    dtype: DType = "e4m3fn",
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> A:
+    """Quantizes with one given scale: q = clamp(x / scale) to nearest even.
+
+    fp8_max is 448 for e4m3fn and 224 for e4m3fnuz unless given.
+
+    Args:
+        x: F[..., C].
+        scale: f32[1].
+        dtype: dtype, one of e4m3fn, e4m3fnuz.
+        fp8_max: float.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Micikevicius et al. 2022, arXiv:2209.05433, section 3.
+    """
+    return _static_quant_fp8((x, scale), {"dtype": dtype, "fp8_max": fp8_max}, out)
+
+
+def transpose(x: A, *, dims: Sequence[int]) -> A:
+    """The dimensions in another order, in the same memory: result dimension i is operand dimension dims[i].
+
+    Args:
+        x: A, any shape.
+        dims: ints.
+
+    Returns:
+        y: A, any shape.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+    """
+    return _transpose((x,), {"dims": dims})
