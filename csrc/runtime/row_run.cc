@@ -29,6 +29,12 @@ void CheckIndexOperands(const IndexCheck& check, std::span<std::byte* const> inp
   CheckIndices(*check.op, check.binding, {operands.data(), check.operands.size()});
 }
 
+// Blocks that are set one by one: clearing all of them first takes longer than a short kernel.
+union BlockRoom {
+  BlockRoom() {}
+  std::array<kernels::Block, kMaxStepArgs> blocks;
+};
+
 // One thread's way through a range of rows.
 class RowRunner {
  public:
@@ -45,9 +51,10 @@ class RowRunner {
 
   void Run(int64_t begin, int64_t end) {
     while (begin < end) {
-      const int64_t inner = begin % plan_.inner;
+      const int64_t outer = plan_.outer.empty() ? 0 : begin / plan_.inner;
+      const int64_t inner = begin - outer * plan_.inner;
       const int64_t n = std::min({plan_.block_rows, end - begin, plan_.inner - inner});
-      Seek(begin / plan_.inner, inner);
+      Seek(outer, inner);
       for (const RowStep& step : plan_.steps) RunStep(step, n);
       begin += n;
     }
@@ -56,14 +63,12 @@ class RowRunner {
  private:
   // Points every walk at row `inner` of the outer index `outer`.
   void Seek(int64_t outer, int64_t inner) {
-    Sizes index = plan_.outer;
-    for (int d = plan_.outer.size() - 1; d >= 0; --d) {
-      index[d] = outer % plan_.outer[d];
-      outer /= plan_.outer[d];
-    }
     for (const RowWalk& walk : plan_.walks) {
       std::byte* at = pointers_[walk.array] + inner * walk.inner;
-      for (int d = 0; d < index.size(); ++d) at += index[d] * walk.outer[d];
+      for (int64_t d = plan_.outer.size() - 1, rest = outer; d >= 0; --d) {
+        at += rest % plan_.outer[d] * walk.outer[d];
+        rest /= plan_.outer[d];
+      }
       pointers_[plan_.WalkPointer(walk.array)] = at;
     }
   }
@@ -81,7 +86,8 @@ class RowRunner {
   }
 
   void Call(const RowStep& step, std::span<const RowArg> args, int64_t row, int64_t rows) const {
-    std::array<kernels::Block, kMaxStepArgs> blocks;
+    BlockRoom room;
+    auto& blocks = room.blocks;
     for (size_t i = 0; i < args.size(); ++i) {
       blocks[i] = args[i].block;
       if (args[i].pointer >= 0) blocks[i].data = At(args[i], row);
