@@ -19,9 +19,9 @@ struct TensorView {
 };
 
 inline bool TensorView::IsContiguous() const {
+  if (Count() == 0) return true;
   int64_t expected = 1;
   for (int i = shape.size() - 1; i >= 0; --i) {
-    if (shape[i] == 0) return true;
     if (shape[i] != 1 && strides[i] != expected) return false;
     expected *= shape[i];
   }

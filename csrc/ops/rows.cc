@@ -13,9 +13,9 @@ constexpr size_t kMaxOperands = 16;
 
 // Trailing dimensions must follow each other without gaps; dimensions of one element never count.
 bool IsPacked(const TensorView& tensor, int from) {
+  if (tensor.Count() == 0) return true;  // NumPy's strides of empty arrays mean nothing
   int64_t expected = 1;
   for (int i = tensor.shape.size() - 1; i >= from; --i) {
-    if (tensor.shape[i] == 0) return true;
     if (tensor.shape[i] != 1 && tensor.strides[i] != expected) return false;
     expected *= tensor.shape[i];
   }
