@@ -6,11 +6,11 @@ import statistics
 
 import pytest
 
-from support.sources import files, name, without_comments_and_strings
+from support.sources import GENERATED, files, name, without_comments_and_strings
 
 FOLDERS = ("csrc", "python", "tests", "ci", "benchmarks")
 CPP = files(*FOLDERS, suffixes=(".cc", ".h"))
-PYTHON = files(*FOLDERS, suffixes=(".py",))
+PYTHON = [p for p in files(*FOLDERS, suffixes=(".py",)) if name(p) not in GENERATED]
 
 # What may stand between a function's parameters and its body.
 HEAD = re.compile(

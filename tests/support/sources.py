@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+GENERATED = frozenset({"python/fusible/ops.py", "python/fusible/_core.pyi"})
 
 
 @functools.cache
