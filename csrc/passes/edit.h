@@ -19,8 +19,8 @@ class Replacements {
   std::vector<ValueId> to_;  // indexed by value, as far as it reaches; kAbsent: itself
 };
 
-// Drops nodes whose results nobody reads; an opaque node that mutates is read by the world. Returns
-// how many.
+// Drops nodes whose results nobody reads (nodes must be in topological order); an opaque node that
+// mutates is read by the world. Returns how many.
 int DropDeadNodes(Graph& graph);
 
 // Makes equal calls of operators one: same operator, attributes, operands, and mutations before

@@ -43,8 +43,8 @@ class Rewriter {
     }
     graph_.nodes = std::move(nodes);
     replaced_.Apply(graph_);
-    DropDeadNodes(graph_);
     SortTopologically(graph_);
+    DropDeadNodes(graph_);
     return std::move(graph_);
   }
 
@@ -161,6 +161,7 @@ class FuseOps final : public Pass {
   }
   int Run(Graph& graph, const Target& target, Report& report) const override {
     Graph plain = graph;
+    DropDeadNodes(plain);  // what nobody reads neither fuses nor stands in the way
     int rewrites = ExpandCalls(plain, [](const Op& op) { return !op.equals().empty(); });
     const Matcher matcher(plain);
     Selection selection = SelectSites(matcher, target);

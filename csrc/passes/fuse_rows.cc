@@ -135,6 +135,7 @@ class FuseRows final : public Pass {
   }
   int Run(Graph& graph, const Target& target, Report& report) const override {
     Graph fused = graph;
+    DropDeadNodes(fused);  // what nobody reads neither joins nor stands in the way
     int rewrites = ExpandCalls(
         fused, [](const Op& op) { return !op.equals().empty() && !op.rows() && !op.kernel(); });
     // Both can bring equal calls to light.

@@ -8,11 +8,11 @@ CLEAN = "canonicalize,share-common,fuse-ops,select-ops,drop-dead"
 FUSED = {"rms_norm", "per_token_group_quant_fp8", "static_quant_fp8", "add"}
 
 
-def graph(consumers, results, add=False):
+def graph(consumers, results, add=False, rows="T"):
     head = "sum = add(x, residual)\n" if add else "sum = cast(x, dtype=bf16)\n"
     scales = "".join(f"constant scale{i}: f32[1]\n" for i in range(8))
     return fusible.Graph.parse(
-        "input x: bf16[T, 1024]\ninput residual: bf16[T, 1024]\nconstant w: bf16[1024]\n"
+        f"input x: bf16[{rows}, 1024]\ninput residual: bf16[{rows}, 1024]\nconstant w: bf16[1024]\n"
         + scales
         + head
         + "y = rms_norm(sum, w)\n"
@@ -74,8 +74,7 @@ def test_equal_ones_behind_views_merge(before):
         calls[i] = f"v{i} = reshape(y, shape=[{i + 1}, -1, 1024])\n" + calls[i].replace(
             "(y)", f"(v{i})"
         )
-    text = str(graph(calls, results)).replace("[T, 1024]", "[2*T, 1024]")
-    result = fusible.optimize(fusible.Graph.parse(text), "cuda-sm90", CLEAN)
+    result = fusible.optimize(graph(calls, results, rows="2*T"), "cuda-sm90", CLEAN)
     assert result.fusions == {"rms_norm_group_quant_fp8": 1}
     assert names(result)[0] == "rms_norm_group_quant_fp8"
     assert set(names(result)) <= {"rms_norm_group_quant_fp8", "reshape"}

@@ -63,7 +63,7 @@ def load_target(name_or_path: str | Path) -> Target:
     _check(path, table)
     table.pop("description", None)
     try:
-        return Target(**table)
+        return Target(**{**table, "operators": set(table.get("operators", []))})
     except (_core.Error, TypeError) as error:
         raise _core.ArgumentError(f"{path}: {error}") from error
 
