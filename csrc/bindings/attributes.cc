@@ -1,5 +1,7 @@
 #include "bindings/attributes.h"
 
+#include <pybind11/stl.h>
+
 #include "bindings/arrays.h"
 #include "core/cat.h"
 #include "core/error.h"
