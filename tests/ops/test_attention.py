@@ -146,11 +146,8 @@ def test_heads_that_do_not_divide_are_refused():
         attend(made([1], [5], heads=3, kv_heads=2))
 
 
-@pytest.mark.parametrize(
-    "attrs", [{"window": -1}, {"softcap": -2.0}, {"softcap": float("inf")}], ids=str
-)
+@pytest.mark.parametrize("attrs", [{"window": -1}, {"softcap": -2.0}], ids=str)
 def test_bad_settings_are_refused(attrs):
-    with pytest.raises(
-        fusible.ArgumentError, match=f"^attention: {next(iter(attrs))}: expected 0 or a finite"
-    ):
+    message = f"^attention: {next(iter(attrs))}: expected 0 or more, got -"
+    with pytest.raises(fusible.ArgumentError, match=message):
         attend(made([1], [5]), **attrs)
