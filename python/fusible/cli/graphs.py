@@ -84,6 +84,7 @@ def explain(
 
     if (graph is None) == (model is None):
         raise click.UsageError("explain: expected either GRAPH or --model, got both or none")
+    counts = expected_counts(expect)
     chosen = fusible.load_target(target)
     before = (
         read_graph(graph) if graph else model_graph(model or "", layers, chosen, fp8, fp8_format)
@@ -102,23 +103,26 @@ def explain(
         from fusible.demo.show import print_graph
 
         print_graph(Console(highlight=False), f"{graph or model} for {chosen.name}", report)
-    return check(result, expect)
+    return check(result, counts)
 
 
-def check(result: fusible.Result, expected: tuple[str, ...]) -> int:
-    """Exit code 1, and the reasons on the error stream, where a fusion was not made as often."""
-    import fusible
-
+def expected_counts(items: tuple[str, ...]) -> dict[str, int]:
+    """Reads `--expect` options. Raises UsageError for one that is not NAME=COUNT."""
     counts = {}
-    for item in expected:
+    for item in items:
         name, _, count = item.partition("=")
         if not count.isdigit():
             raise click.UsageError(f"--expect: expected NAME=COUNT, got {item}")
         counts[name] = int(count)
+    return counts
+
+
+def check(result: fusible.Result, counts: dict[str, int]) -> int:
+    """Exit code 1, and the reasons on the error stream, where a fusion was not made as often."""
+    import fusible
+
     try:
         result.expect(counts)
-    except fusible.ArgumentError:
-        raise
     except fusible.Error as error:
         click.echo(str(error), err=True)
         return 1
