@@ -58,6 +58,7 @@ RowsView ViewAsRows(const Op& op, const std::string& argument, const TypeSpec& s
   view.block.data = tensor.data;
   view.block.dtype = tensor.dtype;
   view.whole = !spec.leading;
+  if (!tensor.data && tensor.shape.empty()) return view;  // absent
   const int leading = view.whole ? 0 : tensor.shape.size() - static_cast<int>(spec.dims.size());
   if (column_layout && !tensor.shape.empty()) {
     view.block.stride = tensor.strides.back();
