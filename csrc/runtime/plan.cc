@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/cat.h"
+#include "core/error.h"
 #include "ir/infer.h"
 #include "ir/views.h"
 #include "runtime/in_place.h"
@@ -85,6 +87,11 @@ class Planner {
 
   void AddKernel(const Node& node) {
     const Signature& signature = node.op->signature();
+    if (node.inputs.size() + node.outputs.size() > kMaxStepArgs) {
+      throw UnsupportedError(Cat(NodeName(node), ": expected at most ", kMaxStepArgs,
+                                 " operands and results, got ",
+                                 node.inputs.size() + node.outputs.size()));
+    }
     KernelRun run;
     run.op = node.op;
     run.binding = BindCall(*node.op, OperandTypes(graph_, node), node.attrs);

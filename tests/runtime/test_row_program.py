@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import fusible
 from fusible import ops, spec
-from support.graphs import bits, check, normal, padded
+from support.graphs import bits, check, normal, packed, padded
 
 W = normal(9, (256,))
 
@@ -52,7 +52,7 @@ def test_fan_out():
 def test_column_scales_inside_and_out():
     def columns(x, r, w):
         q, s = ops.per_token_group_quant_fp8(ops.add(x, r), group_size=32, layout="col")
-        return q, s, ops.mul(s, by=2.0), ops.rms_norm(x, w)
+        return q, s, ops.mul(packed(s), by=2.0), ops.rms_norm(x, w)
 
     _, (_, scales, _, _) = check(columns, ROWS, rows(19))
     assert scales.strides == (4, 4 * 19)
@@ -103,7 +103,7 @@ def test_two_leading_dimensions_and_padded_rows(shape):
 
 def test_views_that_need_a_copy():
     def transposed(x, w):
-        y = ops.transpose(ops.add(x, x), dims=[0, 2, 1])
+        y = packed(ops.transpose(ops.add(x, x), dims=[0, 2, 1]))
         flat = ops.reshape(y, shape=[0, -1])
         return ops.rms_norm(flat, w), ops.softmax(y)
 

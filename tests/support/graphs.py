@@ -30,6 +30,11 @@ def bits(array: Array) -> bytes:
     return np.ascontiguousarray(array).tobytes()
 
 
+def packed(value: Any) -> Any:
+    """An array without gaps: called alone, an operator wants one; in a graph, steps see to it."""
+    return np.ascontiguousarray(value) if isinstance(value, np.ndarray) else value
+
+
 def as_tuple(results: Any) -> tuple[Array, ...]:
     """What a call returned, as a tuple."""
     return results if isinstance(results, tuple) else (results,)
