@@ -1,7 +1,7 @@
 """Graphs before and after pipelines, as text files.
 
-A file is a graph, then any number of expectations: a line ``=> <pipeline> <target>``, the graph that
-comes out, and lines ``fusions: a=1`` and ``miss: <rule> <reason> at <node>`` for all there are.
+A file is a graph, then any number of expectations: a line ``=> <pipeline> <target>``, the graph
+that comes out, and lines ``fusions: a=1`` and ``miss: <rule> <reason> at <node>`` for all of them.
 ``FUSIBLE_UPDATE_GOLDEN=1`` writes what comes out into the files: read the diff before committing.
 """
 

@@ -115,7 +115,7 @@ def test_names_do_not_count_in_the_key_of_a_result():
 
 
 @pytest.mark.parametrize(
-    "old, new",
+    ("old", "new"),
     [
         ("1e-05", "1e-06"),
         ("add(x, residual)", "add(residual, x)"),

@@ -44,7 +44,7 @@ def test_every_attribute_comes_along(group_size, layout):
 
 
 @pytest.mark.parametrize(
-    "between, quantized",
+    ("between", "quantized"),
     [
         ("v = reshape(y, shape=[2, -1, 512])", "v"),
         ("v = reshape(y, shape=[1, 1, -1, 512])", "v"),
@@ -108,7 +108,7 @@ def test_a_view_that_splits_the_row_is_refused(between):
     }
 
 
-@pytest.mark.parametrize("first, second", [("x", "residual"), ("residual", "x")])
+@pytest.mark.parametrize(("first", "second"), [("x", "residual"), ("residual", "x")])
 def test_commuting_operands_match_in_either_order(first, second):
     result = fuse(
         f"""

@@ -21,7 +21,11 @@ def misses(body, target="cuda-sm90", pipeline="fuse-ops"):
 
 def test_extra_user_names_the_reader():
     found, result = misses(
-        "y = rms_norm(x, w)\nq, s = per_token_group_quant_fp8(y)\nz = matmul(y, m)\nreturn q, s, z\n"
+        """y = rms_norm(x, w)
+q, s = per_token_group_quant_fp8(y)
+z = matmul(y, m)
+return q, s, z
+"""
     )
     assert found == {("rms_norm_group_quant_fp8", "y", "extra_user")}
     assert "matmul (z)" in result.misses[0].hint
@@ -72,7 +76,9 @@ return q, s, a
     assert any("64 or 128" in miss.hint for miss in result.misses)
 
 
-@pytest.mark.parametrize("target, wrong", [("rocm-gfx950", "e4m3fnuz"), ("rocm-gfx942", "e4m3fn")])
+@pytest.mark.parametrize(
+    ("target", "wrong"), [("rocm-gfx950", "e4m3fnuz"), ("rocm-gfx942", "e4m3fn")]
+)
 def test_op_variant_names_the_targets_own(target, wrong):
     body = f"y = rms_norm(x, w)\nq, s = per_token_group_quant_fp8(y, dtype={wrong})\nreturn q, s\n"
     found, result = misses(body, target, None)
@@ -138,9 +144,7 @@ def test_misses_are_said_once_and_in_order():
 
 
 def test_expect_shows_the_reasons():
-    _, result = misses(
-        "y = rms_norm(x, w)\nq, s = per_token_group_quant_fp8(y)\nreturn q, s, y\n"
-    )
+    _, result = misses("y = rms_norm(x, w)\nq, s = per_token_group_quant_fp8(y)\nreturn q, s, y\n")
     with pytest.raises(fusible.Error, match="expected 2, got 0") as error:
         result.expect({"rms_norm_group_quant_fp8": "2*L"}, L=1)
     assert "extra_user" in str(error.value)

@@ -65,7 +65,7 @@ def test_heads_fold_into_the_row():
         """
     )
     assert regions(result) == [["rms_norm", "rotary_embedding", "reshape", "softmax"]]
-    assert [node.name for node in result.graph.nodes][0] == "reshape"
+    assert next(node.name for node in result.graph.nodes) == "reshape"
 
 
 def test_two_leading_dimensions_are_a_common_prefix():
@@ -111,9 +111,16 @@ def test_named_operators_that_read_parts_of_one_value_stay_apart():
 
 def test_unrelated_rows_stay_apart():
     result = rows(
-        "input x: bf16[T, 256]\ninput y: bf16[T, 256]\na = softmax(x)\nb = softmax(y)\nreturn a, b\n"
+        """
+        input x: bf16[T, 256]
+        input y: bf16[T, 256]
+        a = softmax(x)
+        b = softmax(y)
+        return a, b
+        """
     )
-    assert result.fusions == {} and result.misses == []
+    assert result.fusions == {}
+    assert result.misses == []
 
 
 def test_a_matmul_parts_regions_without_a_miss():
@@ -127,7 +134,8 @@ def test_a_matmul_parts_regions_without_a_miss():
         return c
         """
     )
-    assert result.fusions == {} and result.misses == []
+    assert result.fusions == {}
+    assert result.misses == []
 
 
 def test_a_cache_update_is_no_row_operator():
@@ -146,7 +154,7 @@ def test_a_cache_update_is_no_row_operator():
 
 
 @pytest.mark.parametrize(
-    "body, reason",
+    ("body", "reason"),
     [
         ("t = transpose(a, dims=[1, 0])\nb = softmax(t)", "leading_dims"),
         ("c = cast(a, dtype=f16)\nb = embedding(ids, c)", "whole_operand"),
@@ -162,7 +170,7 @@ def test_boundaries_have_reasons(body, reason):
     assert {miss.rule for miss in result.misses} == {"rows"}
 
 
-@pytest.mark.parametrize("scratch, count", [(256, 0), (512, 1), (1024, 1)])
+@pytest.mark.parametrize(("scratch", "count"), [(256, 0), (512, 1), (1024, 1)])
 def test_rows_fit_the_scratch_of_the_target(scratch, count):
     target = fusible.Target(
         name="small", pipeline="fuse-rows", all_operators=True, scratch_bytes=scratch

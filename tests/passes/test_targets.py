@@ -22,7 +22,8 @@ def test_the_targets_of_the_package_load():
 
 
 @pytest.mark.parametrize(
-    "name, fp8", [("rocm-gfx942", "e4m3fnuz"), ("rocm-gfx950", "e4m3fn"), ("cuda-sm90", "e4m3fn")]
+    ("name", "fp8"),
+    [("rocm-gfx942", "e4m3fnuz"), ("rocm-gfx950", "e4m3fn"), ("cuda-sm90", "e4m3fn")],
 )
 def test_native_fp8_format(name, fp8):
     assert fusible.load_target(name).fp8 == fp8
@@ -32,7 +33,8 @@ def test_a_file_of_ones_own(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(MINE)
     target = fusible.load_target(path)
-    assert target.has("fused_add_rms_norm") and not target.has("rms_norm")
+    assert target.has("fused_add_rms_norm")
+    assert not target.has("rms_norm")
     assert target.capability("tensor_memory") is True
     assert fusible.load_target(str(path)).name == "mine"
 
@@ -55,7 +57,7 @@ def test_equal_targets_have_equal_text(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "old, new, message",
+    ("old", "new", "message"),
     [
         ('name = "mine"', "", "mine.toml: name: expected a value, got none"),
         ("pipeline", "pipe", "mine.toml: pipe: expected one of .*, got an unknown key"),
