@@ -26,10 +26,12 @@ def call_of(name: str) -> fusible.Graph:
     """A graph of one call of the operator with all its operands."""
     about = _core.find_op(name).describe()
     attrs = {attr["name"]: attr["default"] for attr in about["attrs"]}
+    given = ", group_size=32" if "group_size" in attrs else ""  # divides every size
+    attrs |= {"group_size": 32}
     operands = ", ".join(operand["name"] for operand in about["params"])
     results = ", ".join(f"{result['name']}_" for result in about["results"])
     lines = [operand_text(operand, attrs) for operand in about["params"]]
-    lines += [f"{results} = {name}({operands})", f"return {results}"]
+    lines += [f"{results} = {name}({operands}{given})", f"return {results}"]
     return fusible.Graph.parse("\n".join(lines) + "\n")
 
 

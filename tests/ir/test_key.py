@@ -75,8 +75,38 @@ def test_names_do_not_count(text: str) -> None:
 
 
 def test_the_order_of_independent_nodes_does_not_count() -> None:
-    assert key(swap(GRAPH, "sum =", "z =")) == key(GRAPH)
+    assert key(swap(swap(GRAPH, "q, s =", "z ="), "y =", "z =")) == key(GRAPH)
     assert key(swap(GRAPH, "q, s =", "z =")) == key(GRAPH)
+
+
+APART = """\
+input x: f32[T, 64]
+input z: f32[T, 64]
+y = rows a {
+  y = softmax(x)
+  return y
+}
+u = rows b {
+  u = softmax(z)
+  return u
+}
+return y, u
+"""
+
+TOGETHER = """\
+input x: f32[T, 64]
+input z: f32[T, 64]
+y, u = rows a {
+  y = softmax(x)
+  u = softmax(z)
+  return y, u
+}
+return y, u
+"""
+
+
+def test_which_nodes_share_a_region_counts() -> None:
+    assert key(APART) != key(TOGETHER)
 
 
 def test_what_nothing_needs_does_not_count() -> None:
