@@ -95,18 +95,20 @@ def print_misses(console: Console, misses: list[dict[str, str]]) -> None:
 
 def print_times(console: Console, times: dict[str, Any]) -> None:
     """Prints median times, the ratio with its quartiles, and the share of the floor."""
-    table = _table("ms", "fused", "unfused", "unfused / fused", "of floor", "in row operators")
+    table = _table("milliseconds", "fused", "unfused", "unfused/fused", "of floor")
     for name, t in times.items():
         low, middle, high = t["speedup"]
-        rows = t["row_operators_ms"]
         table.add_row(
-            f"{name}, {t['tokens']} token{'s' if t['tokens'] > 1 else ''}",
+            f"{name} of {t['tokens']}",
             f"{t['fused_ms'][1]:.2f}",
             f"{t['unfused_ms'][1]:.2f}",
             f"{middle:.3f} ({low:.3f} to {high:.3f})",
             f"{t['of_floor']:.0%}",
-            f"{rows['fused']:.2f}, unfused {rows['unfused']:.2f}",
         )
+        rows = t["row_operators_ms"]
+        fused, unfused = rows["fused"], rows["unfused"]
+        ratio = f"{unfused / fused:.3f}" if fused else ""
+        table.add_row("  in row operators", f"{fused:.2f}", f"{unfused:.2f}", ratio, "")
     console.print(table)
 
 
