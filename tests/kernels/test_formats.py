@@ -39,7 +39,8 @@ def every_code(name):
 
 def midpoints(name):
     """The values of a format, halfway between neighbours, and the next f32 on either side."""
-    codes = every_code(name).astype(np.float32).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        codes = every_code(name).astype(np.float64)
     values = np.unique(codes[np.isfinite(codes)])
     middle = ((values[1:] + values[:-1]) / 2).astype(np.float32)
     down, up = (np.nextafter(middle, np.float32(end)) for end in (-np.inf, np.inf))

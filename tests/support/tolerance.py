@@ -63,10 +63,9 @@ def assert_close(result: Any, reference: Any, dtype: str, what: str) -> None:
     bound = TOLERANCES[dtype]
     same = (got == want) | np.isnan(want)
     with np.errstate(invalid="ignore"):
-        error = np.where(same, 0.0, np.abs(got - reference))
         allowed = (bound.relative + F32_ERROR) * np.abs(reference) + bound.smallest
-    allowed = allowed + F32_ERROR * row_largest(reference)
-    worst = np.max(error - allowed, initial=-np.inf)
+        excess = np.abs(got - reference) - allowed - F32_ERROR * row_largest(reference)
+    worst = np.max(np.where(same, 0.0, excess), initial=0.0)
     assert worst <= 0, f"{what}: {worst} beyond the tolerance"
 
 
