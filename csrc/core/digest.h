@@ -24,6 +24,7 @@ class Sha256 {
 };
 
 std::string Hex(const std::array<uint8_t, 32>& digest);
-std::string Uuid8(const std::array<uint8_t, 32>& digest);  // its first 16 bytes, version and variant set
+// Its first 16 bytes, with version and variant set.
+std::string Uuid8(const std::array<uint8_t, 32>& digest);
 
 }  // namespace fusible

@@ -43,8 +43,7 @@ class Expansion {
     for (const syntax::Target& target : statement.targets) names.emplace_back(target.name.text);
     const Node& node = graph_.AddCall(*callee, std::move(operands), GivenAttrs(statement), names);
     if (node.outputs.size() != names.size()) {
-      Fail(statement.callee,
-           Cat("expected ", node.outputs.size(), " results, got ", names.size()));
+      Fail(statement.callee, Cat("expected ", node.outputs.size(), " results, got ", names.size()));
     }
     for (size_t i = 0; i < names.size(); ++i) {
       if (!values_.try_emplace(names[i], node.outputs[i]).second) {
@@ -65,7 +64,8 @@ class Expansion {
       if (!op_.signature().FindAttr(name.text)) {
         Fail(name, Cat("expected an attribute of it, got ", name.text));
       }
-      if (const AttrValue* value = binding_.attrs.Find(name.text)) attrs.Set(attr.name.text, *value);
+      const AttrValue* value = binding_.attrs.Find(name.text);
+      if (value) attrs.Set(attr.name.text, *value);
     }
     return attrs;
   }

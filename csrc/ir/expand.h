@@ -10,8 +10,8 @@ namespace fusible {
 // results. Nested fused operators in the body are left as they are. GraphError if op has no Equals.
 Graph ExpandEquals(const Op& op, std::span<const std::optional<Type>> operands, const Attrs& attrs);
 
-// Replaces every call of an operator for which `choose` says so by its Equals body, repeatedly until
-// none is left; returns how many were replaced.
+// Replaces every call of an operator for which `choose` says so by its Equals body, repeatedly
+// until none is left; returns how many were replaced.
 int ExpandCalls(Graph& graph, bool (*choose)(const Op&));
 
 // A body's nodes, appended to `graph` with body inputs bound to `inputs`; returns the values that

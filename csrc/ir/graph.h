@@ -24,8 +24,8 @@ struct Value {
 
 enum class InputKind { kPlain, kConstant, kUpdated };
 
-// `constant`: a weight, bound at compile time. `updated`: a cache; its new value is an ordinary result,
-// found by following `y@x` results from the input.
+// `constant`: a weight, bound at compile time. `updated`: a cache; its new value is an ordinary
+// result, found by following `y@x` results from the input.
 struct Input {
   ValueId value = kAbsent;
   InputKind kind = InputKind::kPlain;
@@ -42,14 +42,14 @@ struct Node {
   std::shared_ptr<const Region> region;  // immutable once made, so graphs copy cheaply
   std::vector<ValueId> inputs;           // as long as op's params; kAbsent for absent ones
   std::vector<ValueId> outputs;
-  Attrs attrs;                           // complete: defaults filled in
+  Attrs attrs;  // complete: defaults filled in
 };
 
 // [A-Za-z_][A-Za-z0-9_.]*, and not `none`, which stands for an absent operand.
 bool IsValueName(std::string_view name);
 
-// Which names a graph has given out, so that a fresh one costs no search. Values appended by hand are
-// seen; a value renamed by hand is not, so give such a name through FreshName.
+// Which names a graph has given out, so that a fresh one costs no search. Values appended by hand
+// are seen; a value renamed by hand is not, so give such a name through FreshName.
 class NameIndex {
  public:
   std::string Fresh(const std::vector<Value>& values, std::string_view hint);
@@ -80,7 +80,8 @@ struct Graph {
   mutable NameIndex names;  // no part of what the graph is
 };
 
-// `rows name { … }`: the body's inputs stand, in order, for the node's inputs, and carry their names.
+// `rows name { … }`: the body's inputs stand, in order, for the node's inputs, and carry their
+// names.
 struct Region {
   std::string name;  // of the operator it equals, else its parts joined by '+' in dataflow order
   Graph body;
@@ -98,8 +99,8 @@ std::vector<int32_t> Producers(const Graph& graph);
 // Puts nodes into a topological order that keeps the present order where it can.
 // GraphError (rule "acyclic") when there is none.
 void SortTopologically(Graph& graph);
-// Drops dead values and renumbers the rest in order of first mention. A region's inputs are brought into
-// that order too, without unused and doubled ones, and take the names of the node's inputs.
+// Drops dead values and renumbers the rest in order of first mention. A region's inputs are brought
+// into that order too, without unused and doubled ones, and take the names of the node's inputs.
 void Compact(Graph& graph);
 
 }  // namespace fusible

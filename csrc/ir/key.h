@@ -10,12 +10,14 @@
 namespace fusible {
 
 struct Key {
-  std::vector<std::pair<std::string, std::string>> parts;  // name -> content (digest where it is long)
-  std::string uuid() const;                                // lower case, 36 characters
+  // name -> content (its digest where it is long)
+  std::vector<std::pair<std::string, std::string>> parts;
+  std::string uuid() const;  // lower case, 36 characters
 };
 
 // Structural: inputs and outputs count by position; names of values and symbols, and the order of
-// independent nodes, do not count. Parts: "inputs", "outputs", "structure", "operators" (contracts).
+// independent nodes, do not count. Parts: "inputs", "outputs", "structure", "operators"
+// (contracts).
 Key GraphKey(const Graph& graph);
 
 // The contract of an operator as keys see it: signature text, Equals text, commutes, view.

@@ -1,5 +1,6 @@
-// Tokens and the syntax tree of graph text, shared by whole graphs (ir/text.h) and by the Equals bodies
-// of operators (ir/expand.h, ir/pattern.h). Nothing is resolved here: no names, operators or types.
+// Tokens and the syntax tree of graph text, shared by whole graphs (ir/text.h) and by the Equals
+// bodies of operators (ir/expand.h, ir/pattern.h). Nothing is resolved here: no names, operators or
+// types.
 #pragma once
 
 #include <memory>
@@ -12,7 +13,7 @@
 
 namespace fusible::syntax {
 
-inline constexpr int kMaxDepth = 8;             // of regions within regions
+inline constexpr int kMaxDepth = 8;              // of regions within regions
 inline constexpr int64_t kMaxNodes = 1'000'000;  // of one text
 
 // Views into the text, which must outlive the tree. line and column count from 1.

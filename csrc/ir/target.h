@@ -1,5 +1,5 @@
-// What a graph is fused for. Read from TOML by Python (python/fusible/targets), plain data here, so that
-// a pass run is a pure function of graph and target.
+// What a graph is fused for. Read from TOML by Python (python/fusible/targets), plain data here, so
+// that a pass run is a pure function of graph and target.
 #pragma once
 
 #include <map>
@@ -16,10 +16,10 @@ namespace fusible {
 
 struct Target {
   std::string name;
-  std::string pipeline;                // "canonicalize,share-common,fuse-rows,drop-dead"
-  DType fp8 = DType::kE4M3FN;          // its native 8-bit float format
-  int64_t scratch_bytes = 256 << 10;   // for the live rows of a region (fuse-rows)
-  bool all_operators = false;          // cpu: everything registered here
+  std::string pipeline;                          // "canonicalize,share-common,fuse-rows,drop-dead"
+  DType fp8 = DType::kE4M3FN;                    // its native 8-bit float format
+  int64_t scratch_bytes = 256 << 10;             // for the live rows of a region (fuse-rows)
+  bool all_operators = false;                    // cpu: everything registered here
   std::set<std::string, std::less<>> operators;  // else: what it has a kernel or step for
   // operator -> attribute -> the values it has; absent: any. "variants" of an operator.
   std::map<std::string, std::map<std::string, std::vector<AttrValue>>> variants;

@@ -13,8 +13,9 @@
 //   a: bf16[T, 64] = opaque(q, s, name="flash", mutates=true)
 //   return a, sum
 //
-// An absent optional operand is `none`. Attributes with their default value are not printed. Names are
-// [A-Za-z_][A-Za-z0-9_.]*. ParseGraph(ToText(g)) == g for every graph that verifies (after Compact).
+// An absent optional operand is `none`. Attributes with their default value are not printed. Names
+// are [A-Za-z_][A-Za-z0-9_.]*. ParseGraph(ToText(g)) == g for every graph that verifies (after
+// Compact).
 #pragma once
 
 #include <string>

@@ -9,8 +9,7 @@
 namespace fusible {
 
 struct Violation {
-  std::string rule;  // "defined-before-use", "single-definition", "unique-names", "types", "attributes",
-                     // "arity", "outputs-defined", "region-rows", "region-prefix", "update-once", …
+  std::string rule;  // "defined-before-use", "types", …: one of VerifierRules
   std::string node;  // the name of its first result, or of the value
   std::string message;
 };
