@@ -1,10 +1,10 @@
 #include "ir/expand.h"
 
-#include <algorithm>
 #include <unordered_map>
 #include <utility>
 
 #include "core/cat.h"
+#include "ir/infer.h"
 #include "ir/syntax.h"
 #include "ops/registry.h"
 
@@ -126,13 +126,10 @@ class CallExpander {
       throw GraphError(Cat(node.op->name(), ": Equals: expected smaller operators, got a cycle"));
     }
     ++count_;
-    std::vector<std::optional<Type>> types;
-    std::vector<ValueId> given;
-    for (ValueId input : node.inputs) {
-      types.push_back(input == kAbsent ? std::nullopt : std::optional(graph_.TypeOf(input)));
-      if (input != kAbsent) given.push_back(input);
-    }
-    Replace(node, Inlined(ExpandEquals(*node.op, types, node.attrs), given), nesting);
+    const Graph body = ExpandEquals(*node.op, OperandTypes(graph_, node), node.attrs);
+    std::vector<ValueId> given = node.inputs;
+    std::erase(given, kAbsent);
+    Replace(node, Inlined(body, given), nesting);
   }
 
   // The body's nodes, taken out again, so that those among them that are chosen are replaced too.
