@@ -5,7 +5,9 @@ Names load on first use, so that ``import fusible`` costs little more than ``imp
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -84,6 +86,17 @@ __all__ = [
     "targets",
     "trace",
 ]
+
+
+class _Package(ModuleType):
+    """Keeps `compile` and `targets` the functions that they are, once modules of that name load."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _HOMES or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -93,7 +93,8 @@ class Decoder:
 
     def forward(self, **values: Tensor) -> tuple[Tensor, ...]:
         """Runs the blocks on arrays, or records them; values by the names of `specs`."""
-        x, residual = (values.get("hidden"), values.get("residual"))
+        x: Tensor = values.get("hidden")
+        residual: Tensor = values.get("residual")
         if self.head:
             x = ops.embedding(values["ids"], values["embed"])
             if self.config.embedding_scale != 1.0:
