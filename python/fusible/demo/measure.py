@@ -154,9 +154,9 @@ def _times(pair: Pair, machine: Machine, tokens: int, past: int, seconds: float)
 
 
 def row_operators_ms(executable: fusible.Executable, inputs: Mapping[str, Array]) -> float:
-    """Median over five calls of the time in row operators: what fusing can save at all."""
+    """Median over three calls of the time in row operators: what fusing can save at all."""
     totals = [
         sum(step.us for step in executable.profile(**inputs).steps if step.name not in WHOLE)
-        for _ in range(5)
+        for _ in range(3)
     ]
     return round(float(np.median(totals)) / 1e3, 4)
