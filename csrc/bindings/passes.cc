@@ -5,6 +5,7 @@
 #include "bindings/bind.h"
 #include "core/cat.h"
 #include "core/error.h"
+#include "ir/pattern.h"
 #include "passes/manager.h"
 
 namespace fusible {
@@ -125,6 +126,13 @@ void BindPasses(py::module_& m) {
         return names;
       },
       "Name and sentence of each pass.");
+  m.def(
+      "check_rule",
+      [](std::string_view signature, std::string_view equals) {
+        RuleOf(Op(signature).Equals(equals));
+      },
+      py::arg("signature"), py::arg("equals"),
+      "GraphError where a fused operator of this signature would lose what its Equals body binds.");
 }
 
 }  // namespace fusible

@@ -100,7 +100,14 @@ class Search {
     ValueId& bound = state->values[use.value];
     if (bound != kUnbound) return bound == use.actual;
     bound = use.actual;
-    return use.actual != kAbsent || rule_.op->signature().params[use.value].optional;
+    if (use.actual == kAbsent && !rule_.op->signature().params[use.value].optional) {
+      const int32_t node = state->nodes[use.consumer];
+      const Op& op = *graph_.nodes[node].op;
+      state->obstacles.push_back({"attr", node,
+                                  Cat("give ", op.signature().params[use.operand].name, " of ",
+                                      op.name(), ", which ", rule_.op->name(), " needs")});
+    }
+    return true;
   }
 
   // The node that makes the value, looking through views; -1 where it is bound already, as it

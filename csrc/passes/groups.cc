@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <map>
 #include <set>
-#include <utility>
 
 #include "core/cat.h"
 #include "ir/rows.h"
@@ -102,26 +101,33 @@ class Grouper {
     }
   }
 
-  // Operators that read the same value read it from memory once if they run together. Those that
-  // read parts of it share less: there, a group that is a named operator stays one.
+  struct Reader {
+    int32_t node;
+    bool viewed;
+  };
+
+  // Operators that read the same value read it from memory once if they run together. Each is tried
+  // with the last few before it: a value such as the positions has readers in every layer.
   void JoinSiblings() {
-    struct Reader {
-      int32_t node;
-      bool viewed;
-    };
-    std::map<ValueId, Reader> readers;
+    constexpr size_t kTried = 4;
+    std::map<ValueId, std::vector<Reader>> readers;
     for (int32_t i = 0; i < Size(); ++i) {
       if (group_[i] < 0) continue;
       for (const Traced& operand : Operands(i, false)) {
-        const bool viewed = !operand.views.empty();
-        const auto [at, first] = readers.try_emplace(operand.source, Reader{i, viewed});
-        // Each with the one before it: what cannot join across a layer can within the next.
-        const Reader before = std::exchange(at->second, Reader{i, viewed});
-        if (first || group_[before.node] == group_[i]) continue;
-        if ((viewed || before.viewed) && (IsNamed(before.node) || IsNamed(i))) continue;
-        Join(before.node, i);
+        std::vector<Reader>& before = readers[operand.source];
+        const Reader reader{i, !operand.views.empty()};
+        for (const Reader& other : before) JoinReaders(other, reader);
+        before.insert(before.begin(), reader);
+        before.resize(std::min(before.size(), kTried));
       }
     }
+  }
+
+  // Readers of parts of a value share less: there, a group that is a named operator stays one.
+  void JoinReaders(const Reader& a, const Reader& b) {
+    if (group_[a.node] == group_[b.node]) return;
+    if ((a.viewed || b.viewed) && (IsNamed(a.node) || IsNamed(b.node))) return;
+    Join(a.node, b.node);
   }
 
   bool IsNamed(int32_t node) const {
@@ -189,9 +195,24 @@ class Grouper {
     return views;
   }
 
+  // Behind this node nothing leads back to the members: no group that begins before it ends later.
+  int32_t Horizon(const Members& members) const {
+    int32_t horizon = *members.rbegin();
+    for (bool moved = true; moved;) {
+      moved = false;
+      for (const Members& group : members_) {
+        if (group.empty() || *group.begin() > horizon || *group.rbegin() <= horizon) continue;
+        horizon = *group.rbegin();
+        moved = true;
+      }
+    }
+    return horizon;
+  }
+
   // A node outside that needs the members' results and that a member needs, groups counting as one
   // node; -1 where there is none.
   int32_t FindDetour(const Members& members, const std::set<int32_t>& views) const {
+    const int32_t horizon = Horizon(members);
     std::vector<int32_t> stack(members.begin(), members.end());
     std::vector<bool> seen(graph_.nodes.size(), false);
     for (int32_t node : stack) seen[node] = true;
@@ -202,7 +223,7 @@ class Grouper {
       for (ValueId output : graph_.nodes[node].outputs) {
         for (int32_t user : users_[output]) {
           if (members.contains(user) && !inside) return node;
-          Visit(user, &seen, &stack);
+          if (user <= horizon) Visit(user, &seen, &stack);
         }
       }
     }

@@ -63,7 +63,7 @@ return q, s
     assert "[T, 512] into [T, 4, 128]" in result.misses[0].hint
 
 
-def test_attr():
+def test_a_group_size_that_the_target_lacks():
     found, result = misses(
         """a = add(x, residual)
 y = rms_norm(a, w)
@@ -74,6 +74,14 @@ return q, s, a
     assert ("rms_norm_group_quant_fp8", "q", "op_variant") in found
     assert result.fusions == {"fused_add_rms_norm": 1}
     assert any("64 or 128" in miss.hint for miss in result.misses)
+
+
+def test_attr():
+    found, result = misses(
+        "y = rms_norm(x)\nq, s = per_token_group_quant_fp8(y)\nreturn q, s\n", "rocm-gfx950"
+    )
+    assert found == {("rms_norm_group_quant_fp8", "y", "attr")}
+    assert result.misses[0].hint.startswith("give weight of rms_norm")
 
 
 @pytest.mark.parametrize(
