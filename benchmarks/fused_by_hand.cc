@@ -1,5 +1,5 @@
-// Residual, norm and fp8 groups of bf16 rows in one function, by hand: what a row program of the three
-// operators is measured against. Not part of the package.
+// Residual, norm and fp8 groups of bf16 rows in one function, by hand: what a row program of the
+// three operators is measured against. Not part of the package.
 #include <cmath>
 #include <cstdint>
 
@@ -74,7 +74,8 @@ HWY_EXPORT(FusedRow);
 
 }  // namespace fusible::kernels
 
-// All arrays contiguous: bf16 rows of `cols` (a multiple of 128) elements; scales f32[rows, cols/128].
+// All arrays contiguous: bf16 rows of `cols` (a multiple of 128) elements; scales f32[rows,
+// cols/128].
 extern "C" __attribute__((visibility("default"))) void fused_by_hand(
     const void* x, const void* residual, const void* weight, void* total, void* codes,
     float* scales, int64_t rows, int64_t cols, float eps) {
@@ -83,8 +84,7 @@ extern "C" __attribute__((visibility("default"))) void fused_by_hand(
     HWY_DYNAMIC_DISPATCH(FusedRow)
     ({static_cast<const BF16*>(x) + r * cols, static_cast<const BF16*>(residual) + r * cols,
       static_cast<const BF16*>(weight), static_cast<BF16*>(total) + r * cols,
-      static_cast<E4M3FN*>(codes) + r * cols, scales + r * (cols / 128),
-      static_cast<size_t>(cols)},
+      static_cast<E4M3FN*>(codes) + r * cols, scales + r * (cols / 128), static_cast<size_t>(cols)},
      eps);
   }
 }

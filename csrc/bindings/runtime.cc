@@ -133,7 +133,8 @@ void BindRuntime(py::module_& m) {
         return std::pair(plan.offsets, plan.bytes);
       },
       py::arg("needs"),
-      "Offsets of (bytes, first step, last step) in one arena, and its bytes: what plans are made of.");
+      "Offsets of (bytes, first step, last step) in one arena, and its bytes: what plans are made "
+      "of.");
 }
 
 }  // namespace fusible

@@ -10,7 +10,8 @@
 
 namespace fusible {
 
-// DTypeError or ShapeError that names the input, unless the array can be it for some sizes of symbols.
+// DTypeError or ShapeError that names the input, unless the array can be it for some sizes of
+// symbols.
 void CheckArray(const Graph& graph, const Input& input, const TensorView& array);
 
 // arrays: one for each of the graph's inputs, constants among them, in order. Throws DTypeError or

@@ -53,9 +53,8 @@ Made Make(const Op& op, std::span<const TensorView> operands, const Attrs& attrs
   made.op = &op;
   made.attrs = attrs;
   for (const TensorView& tensor : operands) {
-    made.operands.push_back(IsAbsent(tensor)
-                                ? std::nullopt
-                                : std::optional(Type{tensor.dtype, ToShape(tensor.shape)}));
+    made.operands.push_back(
+        IsAbsent(tensor) ? std::nullopt : std::optional(Type{tensor.dtype, ToShape(tensor.shape)}));
   }
   Graph body = ExpandEquals(op, made.operands, attrs);
   ExpandCalls(body, [](const Op& part) { return !part.equals().empty() && !part.rows(); });

@@ -34,8 +34,8 @@ std::vector<TensorView> TakeWeights(const Graph& graph,
     const std::string& name = graph.values[input.value].name;
     const auto found = given.find(name);
     if (found == given.end()) {
-      throw ArgumentError(Cat("weights: ", name, ": expected ", graph.TypeOf(input.value),
-                              ", got none"));
+      throw ArgumentError(
+          Cat("weights: ", name, ": expected ", graph.TypeOf(input.value), ", got none"));
     }
     weights.push_back(found->second);
   }
@@ -63,9 +63,9 @@ std::vector<TensorView> Merge(const Graph& graph, std::span<const TensorView> in
 }
 
 bool IsFor(const Executable::Plan& plan, std::span<const TensorView> inputs) {
-  return std::ranges::equal(plan.inputs, inputs, [](const ArrayLayout& layout, const TensorView& t) {
-    return layout.Describes(t);
-  });
+  return std::ranges::equal(
+      plan.inputs, inputs,
+      [](const ArrayLayout& layout, const TensorView& t) { return layout.Describes(t); });
 }
 
 }  // namespace
@@ -133,8 +133,8 @@ std::span<const Executable::ResultSpec> Executable::ResultSpecs(const Plan& plan
 
 void Executable::Run(const Plan& plan, std::span<const TensorView> inputs,
                      std::span<const TensorView> results, std::vector<StepProfile>* profile) {
-  RunPlan(plan, {.inputs = inputs, .weights = state_->weights, .results = results},
-          state_->arenas, profile);
+  RunPlan(plan, {.inputs = inputs, .weights = state_->weights, .results = results}, state_->arenas,
+          profile);
 }
 
 int Executable::plans_made() const {

@@ -25,17 +25,17 @@ struct StepProfile {
 class Executable {
  public:
   // weights: the graph's `constant` inputs by name, borrowed: the caller keeps them alive.
-  // ArgumentError for a missing or unknown name; shape and dtype are checked. UnsupportedError for an
-  // opaque node.
+  // ArgumentError for a missing or unknown name; shape and dtype are checked. UnsupportedError for
+  // an opaque node.
   Executable(Graph graph, const std::map<std::string, TensorView>& weights);
   ~Executable();
 
   const Graph& graph() const;
 
   // One call in three steps, so that the caller may make the result arrays:
-  // 1. Bind: checks inputs (plain and updated ones, in graph order), binds symbols, finds or makes the
-  //    plan for these sizes and strides.
-  // 2. ResultSpecs: dtype, shape, strides of each result; `updates` is the input whose memory it takes.
+  // 1. Bind: checks inputs (plain and updated ones, in graph order), binds symbols, finds or makes
+  //    the plan for these sizes and strides.
+  // 2. ResultSpecs: dtype, shape, strides of each result; `updates`: the input whose memory it takes.
   // 3. Run, with result arrays (data of an updated one = the input's own).
   struct ResultSpec {
     DType dtype;
@@ -46,11 +46,11 @@ class Executable {
   std::shared_ptr<const Plan> Bind(std::span<const TensorView> inputs);
   static std::span<const ResultSpec> ResultSpecs(const Plan& plan);
   // profile: nullptr, or filled with one entry a step. Thread-safe: arenas are taken from a pool.
-  void Run(const Plan& plan, std::span<const TensorView> inputs, std::span<const TensorView> results,
-           std::vector<StepProfile>* profile = nullptr);
+  void Run(const Plan& plan, std::span<const TensorView> inputs,
+           std::span<const TensorView> results, std::vector<StepProfile>* profile = nullptr);
 
-  int plans_made() const;        // for tests of the plan cache
-  int64_t arena_bytes() const;   // of the last plan
+  int plans_made() const;       // for tests of the plan cache
+  int64_t arena_bytes() const;  // of the last plan
 
  private:
   struct State;

@@ -38,10 +38,12 @@ void InPlace::FindWholes() {
   for (const Node& node : graph_.nodes) {
     if (!IsView(node)) continue;
     const ValueId in = node.inputs[0], out = node.outputs[0];
-    const Sizes before = *ToSizes(graph_.TypeOf(in).shape), after = *ToSizes(graph_.TypeOf(out).shape);
+    const Sizes before = *ToSizes(graph_.TypeOf(in).shape);
+    const Sizes after = *ToSizes(graph_.TypeOf(out).shape);
     const Sizes strides = ContiguousStrides(before);
     const auto seen = node.op->view()(graph_.TypeOf(in).shape, &strides, node.attrs).strides;
-    whole_[out] = whole_[in] && Product(before) == Product(after) && seen == ContiguousStrides(after);
+    whole_[out] =
+        whole_[in] && Product(before) == Product(after) && seen == ContiguousStrides(after);
   }
 }
 
@@ -50,9 +52,8 @@ bool InPlace::MayTake(int n, int k, int input) const {
   const ValueId operand = Operand(n, input), origin = reads_.Origin(operand);
   if (!(graph_.TypeOf(operand) == graph_.TypeOf(node.outputs[k]))) return false;
   if (!whole_[operand] || reads_.LastRead(operand) > n) return false;
-  const auto beside = std::ranges::count_if(node.inputs, [&](ValueId in) {
-    return in != kAbsent && reads_.Origin(in) == origin;
-  });
+  const auto beside = std::ranges::count_if(
+      node.inputs, [&](ValueId in) { return in != kAbsent && reads_.Origin(in) == origin; });
   if (beside != 1) return false;
   // Rows of an operand that every row sees cannot be written one after the other.
   const bool whole_result = node.op && !node.op->signature().results[k].type.leading;

@@ -16,13 +16,13 @@ class InPlace {
   // The graph outlives this.
   InPlace(const Graph& graph, const NodeBodies& bodies, const Reads& reads);
 
-  // The inputs of node n's body whose memory its result k may take: nobody reads them after, or beside,
-  // and they have its type. How they lie in memory is not looked at.
+  // The inputs of node n's body whose memory its result k may take: nobody reads them after, or
+  // beside, and they have its type. How they lie in memory is not looked at.
   const std::vector<int>& Candidates(int n, int k) const { return candidates_[n][k]; }
 
-  // The one of these that is an updated input's memory, if it is taken on the way to the input's new
-  // value: a result of the graph, found by going back over results that may take their operand's memory.
-  // nullopt: the result must leave such memory alone.
+  // The one of these that is an updated input's memory, if it is taken on the way to the input's
+  // new value: a result of the graph, found by going back over results that may take their
+  // operand's memory. nullopt: the result must leave such memory alone.
   std::optional<int> Updates(int n, int k) const { return updates_[n][k]; }
 
  private:
@@ -35,7 +35,7 @@ class InPlace {
   const NodeBodies& bodies_;
   const Reads& reads_;
   std::vector<int32_t> producers_;
-  std::vector<bool> whole_;  // all of its memory, in order: no slice or transpose of something larger
+  std::vector<bool> whole_;  // it shows all of a value in order: no slice or transpose
   std::vector<std::vector<std::vector<int>>> candidates_;
   std::vector<std::vector<std::optional<int>>> updates_;
 };

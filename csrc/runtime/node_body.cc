@@ -118,7 +118,8 @@ std::optional<NodeBody> BodyOf(const Graph& graph, const Node& node) {
                     .positions = PresentInputs(node)};
   }
   if (!node.region && (!node.op || node.op->equals().empty())) {
-    throw UnsupportedError(Cat(NodeName(node), ": expected a kernel or what it equals, got neither"));
+    throw UnsupportedError(
+        Cat(NodeName(node), ": expected a kernel or what it equals, got neither"));
   }
   NodeBody body{.graph = node.region ? node.region->body : Equal(graph, node),
                 .positions = PresentInputs(node)};

@@ -83,7 +83,7 @@ class Planner {
                             .flops = work.flops});
   }
 
-  // --- kernels of whole tensors -------------------------------------------------------------------
+  // --- kernels of whole tensors ---
 
   void AddKernel(const Node& node) {
     const Signature& signature = node.op->signature();
@@ -131,7 +131,7 @@ class Planner {
     run.memory.push_back(memory);
   }
 
-  // --- rows ---------------------------------------------------------------------------------------
+  // --- rows ---
 
   void AddRows(const Node& node, const NodeBody& body) {
     RowLayouts layouts;

@@ -14,8 +14,8 @@
 
 namespace fusible {
 
-// Bytes from a base of a run: the arena, an input, a weight, a result, or a weight's copy, in the order
-// of PlanBases.
+// Bytes from a base of a run: the arena, an input, a weight, a result, or a weight's copy, in the
+// order of PlanBases.
 struct Memory {
   int base = -1;  // -1: absent
   int64_t offset = 0;

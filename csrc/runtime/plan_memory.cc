@@ -36,7 +36,8 @@ int64_t BestFit(Taken& taken, int64_t bytes) {
 MemoryPlan PlanMemory(std::span<const MemoryNeed> needs) {
   std::vector<size_t> order(needs.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::ranges::stable_sort(order, [&](size_t a, size_t b) { return needs[a].bytes > needs[b].bytes; });
+  std::ranges::stable_sort(order,
+                           [&](size_t a, size_t b) { return needs[a].bytes > needs[b].bytes; });
   MemoryPlan plan;
   plan.offsets.resize(needs.size());
   Taken taken;

@@ -23,11 +23,7 @@ Sizes ColumnStrides(const Sizes& shape) {
 PlanStore::PlanStore(const Graph& graph, std::span<const TensorView> inputs,
                      std::span<const TensorView> weights, WeightCopies& copies,
                      Executable::Plan& plan)
-    : graph_(graph),
-      weights_(weights),
-      copies_(copies),
-      plan_(plan),
-      stored_(graph.values.size()) {
+    : graph_(graph), weights_(weights), copies_(copies), plan_(plan), stored_(graph.values.size()) {
   plan.bases = {.inputs = static_cast<int>(inputs.size()),
                 .weights = static_cast<int>(weights.size()),
                 .results = static_cast<int>(graph.outputs.size())};
@@ -131,9 +127,7 @@ void PlanStore::MakeContiguous(ValueId value) {
                     .strides = ContiguousStrides(ShapeOf(value))};
 }
 
-void PlanStore::AddCopy(ValueId from, ValueId to) {
-  AddCopyStep(from, stored_[from], stored_[to]);
-}
+void PlanStore::AddCopy(ValueId from, ValueId to) { AddCopyStep(from, stored_[from], stored_[to]); }
 
 void PlanStore::AddCopyStep(ValueId value, const Stored& from, const Stored& to) {
   Touch(from.block);

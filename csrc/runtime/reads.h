@@ -13,8 +13,8 @@ class Reads {
 
   // The value whose memory `value` shows: itself, or what a view was made of.
   ValueId Origin(ValueId value) const { return origin_[value]; }
-  // The last node that reads the memory `value` lies in, by itself or through any view of it; -1 when
-  // no node does.
+  // The last node that reads the memory `value` lies in, by itself or through any view of it; -1
+  // when no node does.
   int LastNode(ValueId value) const { return last_[origin_[value]]; }
   // The same, and past the last node where that memory is a result.
   int LastRead(ValueId value) const {

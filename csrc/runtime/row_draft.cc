@@ -10,7 +10,8 @@
 namespace fusible {
 namespace {
 
-// Half of a small core's second-level cache (256 KiB): the other half is for operands passing through.
+// Half of a small core's second-level cache (256 KiB): the other half is for operands passing
+// through.
 constexpr int64_t kScratchBytes = 128 << 10;
 
 // A block has rows enough that the calls of its steps (some 10 ns each) are small beside this much
@@ -165,8 +166,8 @@ class Finisher {
     for (int i = step.first_arg; i < step.first_arg + count; ++i) {
       const RowArgDraft& draft = draft_.args[i];
       if (draft.place.root < 0 || draft.whole) continue;
-      const int64_t fold = FoldedStride(draft.shape, draft.place.strides, draft_.prefix(),
-                                        draft.leading).value();
+      const int64_t fold =
+          FoldedStride(draft.shape, draft.place.strides, draft_.prefix(), draft.leading).value();
       const int64_t row = RowStride(draft);
       plan_.args[i].block.row_stride = step.fold == 1 ? row : fold;
       if (step.fold != 1 && plan_.block_rows > 1 && row != fold * step.fold) step.even = false;

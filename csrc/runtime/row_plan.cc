@@ -1,5 +1,5 @@
-// Finds a place for every value of a row program: an input's or result's own memory where its rows can
-// be read or written there, else a scratch of a few rows.
+// Finds a place for every value of a row program: an input's or result's own memory where its rows
+// can be read or written there, else a scratch of a few rows.
 #include "runtime/row_plan.h"
 
 #include <algorithm>
@@ -10,13 +10,15 @@
 #include "ir/infer.h"
 #include "ir/rows.h"
 #include "ir/views.h"
-#include "runtime/row_draft.h"
 #include "runtime/reads.h"
+#include "runtime/row_draft.h"
 
 namespace fusible {
 namespace {
 
-Sizes First(const Sizes& sizes, int n) { return Sizes(std::span(sizes.begin(), sizes.begin() + n)); }
+Sizes First(const Sizes& sizes, int n) {
+  return Sizes(std::span(sizes.begin(), sizes.begin() + n));
+}
 
 Sizes From(const Sizes& sizes, int n) { return Sizes(std::span(sizes.begin() + n, sizes.end())); }
 
@@ -62,8 +64,8 @@ class Builder {
   }
 
   [[noreturn]] void Refuse(const Node& node, std::string_view what) const {
-    throw GraphError(Cat("row program: ", body_.values[node.outputs[0]].name, " = ",
-                         NodeName(node), ": ", what));
+    throw GraphError(Cat("row program: ", body_.values[node.outputs[0]].name, " = ", NodeName(node),
+                         ": ", what));
   }
 
   void FindRows() {
@@ -81,7 +83,7 @@ class Builder {
     plan_.rows = Product(draft_.rows);
   }
 
-  // --- places -------------------------------------------------------------------------------------
+  // --- places ---
 
   // Memory of a block's rows that holds `value` without gaps, until its last reader.
   RowPlace AddTemporary(ValueId value) {
@@ -93,7 +95,8 @@ class Builder {
     return {.root = plan_.inputs + plan_.results + index, .strides = ContiguousStrides(shape)};
   }
 
-  // Copies the rows of `value` to a place without gaps, for it and the views made of it from now on.
+  // Copies the rows of `value` to a place without gaps, for it and the views made of it from now
+  // on.
   void Materialize(ValueId value) {
     const RowPlace from = places_[value];
     places_[value] = AddTemporary(value);
@@ -144,7 +147,7 @@ class Builder {
     if (!kept) Refuse(node, "expected a view that keeps the rows");
   }
 
-  // --- calls --------------------------------------------------------------------------------------
+  // --- calls ---
 
   void AddCall(const Node& node) {
     if (node.inputs.size() + node.outputs.size() > kMaxStepArgs) Refuse(node, "too many operands");
@@ -175,10 +178,8 @@ class Builder {
     RowArgDraft draft;
     if (value != kAbsent) {
       arg.block.dtype = body_.TypeOf(value).dtype;
-      draft = {.place = places_[value],
-               .shape = ShapeOf(value),
-               .leading = leading,
-               .whole = whole};
+      draft = {
+          .place = places_[value], .shape = ShapeOf(value), .leading = leading, .whole = whole};
     }
     plan_.args.push_back(arg);
     draft_.args.push_back(draft);
@@ -220,7 +221,7 @@ class Builder {
     }
   }
 
-  // --- results ------------------------------------------------------------------------------------
+  // --- results ---
 
   // The result's own memory where rows can be written there and nobody reads them after, else the
   // operand's temporary that this result may take, else a new one.
@@ -233,7 +234,8 @@ class Builder {
       written_[k] = true;
       return;
     }
-    if (!spec.type.leading) Refuse(node, "expected its result to be a contiguous one of the region");
+    if (!spec.type.leading)
+      Refuse(node, "expected its result to be a contiguous one of the region");
     const int alias = spec.alias.empty() ? -1 : node.op->signature().FindParam(spec.alias);
     if (alias < 0 || !CanTakeTemporary(node, alias, value)) {
       places_[value] = AddTemporary(value);
@@ -252,9 +254,8 @@ class Builder {
     const Sizes shape = ShapeOf(operand);
     const int64_t bytes = ProductFrom(shape, prefix_) * ElementBytes(operand);
     return place.strides == ContiguousStrides(shape) &&
-           draft_.TemporaryOf(place.root).row_bytes == bytes &&
-           reads_.LastRead(operand) == now_ && UsesOf(node, place.root) == 1 &&
-           !TakenInThisCall(node, place.root);
+           draft_.TemporaryOf(place.root).row_bytes == bytes && reads_.LastRead(operand) == now_ &&
+           UsesOf(node, place.root) == 1 && !TakenInThisCall(node, place.root);
   }
 
   int64_t UsesOf(const Node& node, int root) const {
@@ -272,13 +273,14 @@ class Builder {
     const ArrayLayout& layout = layouts_.results[k];
     const TypeSpec& spec = node.op->signature().results[r].type;
     if (!spec.leading) return IsPacked(layout.shape, layout.strides, 0);
-    if (!IsColumn(spec, node.attrs) && !IsPacked(layout.shape, layout.strides, leading)) return false;
+    if (!IsColumn(spec, node.attrs) && !IsPacked(layout.shape, layout.strides, leading))
+      return false;
     if (!FoldedStride(layout.shape, layout.strides, prefix_, leading)) return false;
     return layouts_.takes[k] < 0 || CanOverwrite(node, r, layouts_.takes[k], operands);
   }
 
-  // Whether this call may write its result r over input `taken`, whose rows end here: as the operator
-  // says (`y@x`), where commuting operands may change places to make it so.
+  // Whether this call may write its result r over input `taken`, whose rows end here: as the
+  // operator says (`y@x`), where commuting operands may change places to make it so.
   bool CanOverwrite(const Node& node, size_t r, int taken, std::vector<ValueId>* operands) {
     if (reads_.LastRead(body_.inputs[taken].value) > now_) return false;
     const int64_t uses = UsesOf(node, taken);
@@ -286,9 +288,8 @@ class Builder {
     const Signature& signature = node.op->signature();
     const int alias = signature.FindParam(signature.results[r].alias);
     if (uses > 1 || alias < 0) return false;
-    const auto at = std::ranges::find_if(node.inputs, [&](ValueId in) {
-      return in != kAbsent && places_[in].root == taken;
-    });
+    const auto at = std::ranges::find_if(
+        node.inputs, [&](ValueId in) { return in != kAbsent && places_[in].root == taken; });
     const int reader = static_cast<int>(at - node.inputs.begin());
     const RowPlace& place = places_[*at];
     if (place.offset != 0 || place.strides != layouts_.inputs[taken].strides) return false;
@@ -314,17 +315,18 @@ class Builder {
 
   void AddCheck(const Node& node, const Binding& binding) {
     const auto& params = node.op->signature().params;
-    IndexCheck check{
-        .op = node.op, .binding = binding, .operands = std::vector<TensorView>(params.size()), .sources = {}};
+    IndexCheck check{.op = node.op,
+                     .binding = binding,
+                     .operands = std::vector<TensorView>(params.size()),
+                     .sources = {}};
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const ValueId value = node.inputs[i];
       if (value == kAbsent || !params[i].bound) continue;
       // No operator makes indices: they are an input, or a view of one.
       const auto& place = in_inputs_[value];
       if (!place) Refuse(node, Cat(params[i].name, ": expected an input or a view of one"));
-      check.operands[i] = {.dtype = body_.TypeOf(value).dtype,
-                           .shape = ShapeOf(value),
-                           .strides = place->strides};
+      check.operands[i] = {
+          .dtype = body_.TypeOf(value).dtype, .shape = ShapeOf(value), .strides = place->strides};
       check.sources.push_back({static_cast<int>(i), place->root, place->offset});
     }
     if (!check.sources.empty()) plan_.checks.push_back(std::move(check));

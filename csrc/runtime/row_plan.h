@@ -1,5 +1,5 @@
-// A row program for arrays that lie in memory in one way: steps, and where each finds its rows. Plain
-// data but for the function pointers; another backend walks the same list.
+// A row program for arrays that lie in memory in one way: steps, and where each finds its rows.
+// Plain data but for the function pointers; another backend walks the same list.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +13,9 @@
 
 namespace fusible {
 
-// From here on a result has left the caches before anyone reads it: it is stored past them. About half
-// of a core's share of the last-level cache of a server (1 to 4 MiB a core), for a handful of cores.
+// From here on a result has left the caches before anyone reads it: it is stored past them. About
+// half of a core's share of the last-level cache of a server (1 to 4 MiB a core), for a handful of
+// cores.
 inline constexpr int64_t kStreamBytes = 8 << 20;
 
 inline constexpr int kMaxStepArgs = 16;  // operands and results of one step
@@ -51,7 +52,8 @@ struct RowStep {
   CopyPlan copy;                   // of one row
   int first_arg = 0, operands = 0, results = 0;
   int64_t fold = 1;  // a row of the program is this many rows of the operator
-  bool even = true;  // these lie evenly in every operand: one call for a block, else one for each row
+  bool even =
+      true;  // these lie evenly in every operand: one call for a block, else one for each row
 };
 
 // An operator whose index operands are checked before anything is written.
@@ -66,15 +68,16 @@ struct IndexCheck {
   std::vector<Source> sources;
 };
 
-// An input or result whose rows are walked. Bytes; the dimensions are RowPlan::outer, then inner rows.
+// An input or result whose rows are walked. Bytes; the dimensions are RowPlan::outer, then inner
+// rows.
 struct RowWalk {
   int array = 0;  // an input, or (number of inputs) + a result
   Sizes outer;
   int64_t inner = 0;
 };
 
-// A block's table of pointers: each input and result from its start, then each of them at the block's
-// first row, then the scratch.
+// A block's table of pointers: each input and result from its start, then each of them at the
+// block's first row, then the scratch.
 struct RowPlan {
   std::vector<RowStep> steps;
   std::vector<RowArg> args;

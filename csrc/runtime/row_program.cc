@@ -61,8 +61,8 @@ bool Matches(const RowLayouts& layouts, std::span<const TensorView> inputs,
 void SetStrides(std::vector<ArrayLayout>& layouts, std::span<const TensorView> tensors,
                 std::string_view what) {
   if (layouts.size() != tensors.size()) {
-    throw ArgumentError(Cat("row program: expected ", layouts.size(), " ", what, ", got ",
-                            tensors.size()));
+    throw ArgumentError(
+        Cat("row program: expected ", layouts.size(), " ", what, ", got ", tensors.size()));
   }
   for (size_t i = 0; i < layouts.size(); ++i) {
     if (tensors[i].shape != layouts[i].shape || tensors[i].dtype != layouts[i].dtype) {

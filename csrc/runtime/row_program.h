@@ -1,5 +1,5 @@
-// A graph of row operators over common leading dimensions, run block by block through a scratch that
-// stays in cache. Plain data: a list of steps that a backend walks.
+// A graph of row operators over common leading dimensions, run block by block through a scratch
+// that stays in cache. Plain data: a list of steps that a backend walks.
 #pragma once
 
 #include <memory>
@@ -12,15 +12,15 @@ namespace fusible {
 
 class RowProgram {
  public:
-  // body: row operators and views only (ir/rows.h says which), every size constant. prefix: how many
-  // leading dimensions are common. GraphError if the body cannot run so.
+  // body: row operators and views only (ir/rows.h says which), every size constant. prefix: how
+  // many leading dimensions are common. GraphError if the body cannot run so.
   RowProgram(const Graph& body, int prefix);
   ~RowProgram();
   RowProgram(RowProgram&&) noexcept;
 
-  // inputs and results as the body's; results may take the memory of inputs where the body says `@`:
-  // a program never writes a row of memory that a later step of that block still reads.
-  // Splits rows over threads. Indices are checked block by block.
+  // inputs and results as the body's; results may take the memory of inputs where the body says
+  // `@`: a program never writes a row of memory that a later step of that block still reads. Splits
+  // rows over threads. Indices are checked block by block.
   void Run(std::span<const TensorView> inputs, std::span<const TensorView> results) const;
 
   int64_t block_rows() const;     // rows of a block

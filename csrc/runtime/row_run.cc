@@ -10,7 +10,8 @@
 namespace fusible {
 namespace {
 
-// At least `bytes` of this thread's own memory. Only a RowRunner uses it, and no kernel starts another.
+// At least `bytes` of this thread's own memory. Only a RowRunner uses it, and no kernel starts
+// another.
 std::byte* ThreadScratch(int64_t bytes) {
   thread_local Buffer scratch;
   if (scratch.bytes() < bytes) {

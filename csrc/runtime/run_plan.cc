@@ -36,8 +36,8 @@ Extent ExtentOf(const TensorView& array, int input) {
   return {.begin = array.data + low * bytes, .end = array.data + high * bytes, .input = input};
 }
 
-// Two inputs may be one array, but not if a step writes one of them while others read. By increasing
-// address, so that many caches cost little.
+// Two inputs may be one array, but not if a step writes one of them while others read. By
+// increasing address, so that many caches cost little.
 void CheckInputsApart(const Executable::Plan& plan, std::span<const TensorView> inputs) {
   if (plan.in_place.empty()) return;
   std::vector<Extent> extents;
@@ -53,8 +53,8 @@ void CheckInputsApart(const Executable::Plan& plan, std::span<const TensorView> 
   for (const Extent& extent : extents) {
     const Extent& before = extent.written ? last : last_written;
     if (extent.begin < before.end) {
-      throw ArgumentError(Cat("inputs: ", plan.input_names[extent.input], ": expected memory apart ",
-                              "from ", plan.input_names[before.input],
+      throw ArgumentError(Cat("inputs: ", plan.input_names[extent.input],
+                              ": expected memory apart ", "from ", plan.input_names[before.input],
                               ", as one of them is updated in place, got an overlap"));
     }
     if (extent.end > last.end) last = extent;
@@ -101,9 +101,7 @@ class Runner {
                       .info = &run.info});
   }
 
-  void operator()(const CopyRun& run) const {
-    RunCopyParallel(run.plan, At(run.from), At(run.to));
-  }
+  void operator()(const CopyRun& run) const { RunCopyParallel(run.plan, At(run.from), At(run.to)); }
 
  private:
   std::byte* At(const Memory& memory) const { return bases_[memory.base] + memory.offset; }

@@ -13,8 +13,7 @@ constexpr int64_t kBytesPerThread = 64 << 10;
 
 // One element or run of `Bytes` bytes; a constant size lets the compiler use plain moves.
 template <size_t kBytes>
-void CopyLine(int64_t n, const std::byte* from, int64_t from_step, std::byte* to,
-              int64_t to_step) {
+void CopyLine(int64_t n, const std::byte* from, int64_t from_step, std::byte* to, int64_t to_step) {
   for (int64_t i = 0; i < n; ++i) std::memcpy(to + i * to_step, from + i * from_step, kBytes);
 }
 

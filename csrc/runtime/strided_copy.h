@@ -5,8 +5,8 @@
 
 namespace fusible {
 
-// What a copy comes down to: `run` bytes that follow each other in both arrays, at every step of the
-// dimensions that are left. Sizes, then strides in bytes.
+// What a copy comes down to: `run` bytes that follow each other in both arrays, at every step of
+// the dimensions that are left. Sizes, then strides in bytes.
 struct CopyPlan {
   Sizes sizes, from, to;
   int64_t run = 0;  // 0: nothing to copy

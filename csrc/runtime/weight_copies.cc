@@ -7,8 +7,7 @@
 namespace fusible {
 
 std::shared_ptr<const Buffer> WeightCopies::Get(int weight, int64_t offset,
-                                                const ArrayLayout& layout,
-                                                const std::byte* data) {
+                                                const ArrayLayout& layout, const std::byte* data) {
   const std::lock_guard lock(mutex_);
   const auto found = std::ranges::find_if(entries_, [&](const Entry& entry) {
     return entry.weight == weight && entry.offset == offset && entry.layout == layout;

@@ -13,8 +13,8 @@ namespace fusible {
 
 class WeightCopies {
  public:
-  // Without gaps, the elements of weight number `weight` that lie as `layout` says from byte `offset`
-  // of `data` on.
+  // Without gaps, the elements of weight number `weight` that lie as `layout` says from byte
+  // `offset` of `data` on.
   std::shared_ptr<const Buffer> Get(int weight, int64_t offset, const ArrayLayout& layout,
                                     const std::byte* data);
 
