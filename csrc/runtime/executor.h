@@ -35,7 +35,7 @@ class Executable {
   // One call in three steps, so that the caller may make the result arrays:
   // 1. Bind: checks inputs (plain and updated ones, in graph order), binds symbols, finds or makes
   //    the plan for these sizes and strides.
-  // 2. ResultSpecs: dtype, shape, strides of each result; `updates`: the input whose memory it takes.
+  // 2. ResultSpecs: dtype, shape, strides of each result; `updates`: the input whose memory it is.
   // 3. Run, with result arrays (data of an updated one = the input's own).
   struct ResultSpec {
     DType dtype;
