@@ -9,15 +9,16 @@ HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
 template <class T>
-void AddRow(const T* x, const T* y, T* out, size_t n) {
-  ForSteps(n, [=](auto at) HWY_ATTR { Store(Sum(Load(x, at), Load(y, at)), out, at); });
+void AddRow(const T* x, const T* y, T* out, size_t n, bool stream) {
+  ForSteps(n, stream, out,
+           [=](auto at) HWY_ATTR { Store(Sum(Load(x, at), Load(y, at)), out, at); });
 }
 
 void AddRows(const AddArgs& a) {
   VisitFloat(a.x.dtype, [&](auto type) HWY_ATTR {
     using T = decltype(type);
     for (int64_t r = 0; r < a.rows; ++r) {
-      AddRow(a.x.Row<T>(r), a.y.Row<T>(r), a.out.Row<T>(r), a.cols);
+      AddRow(a.x.Row<T>(r), a.y.Row<T>(r), a.out.Row<T>(r), a.cols, a.out.stream);
     }
   });
 }

@@ -9,8 +9,8 @@ HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
 template <class From, class To>
-void CastRow(const From* x, To* out, size_t n) {
-  ForSteps(n, [=](auto at) HWY_ATTR { Store(Load(x, at), out, at); });
+void CastRow(const From* x, To* out, size_t n, bool stream) {
+  ForSteps(n, stream, out, [=](auto at) HWY_ATTR { Store(Load(x, at), out, at); });
 }
 
 template <class F>
@@ -25,7 +25,7 @@ void CastRows(const CastArgs& a) {
       using From = decltype(from);
       using To = decltype(to);
       for (int64_t r = 0; r < a.rows; ++r) {
-        CastRow(a.x.Row<From>(r), a.out.Row<To>(r), a.cols);
+        CastRow(a.x.Row<From>(r), a.out.Row<To>(r), a.cols, a.out.stream);
       }
     });
   });

@@ -16,8 +16,8 @@ VF Activate(VF x) {
 }
 
 template <Activation kActivation, class T>
-void GateRow(const T* x, T* out, size_t n) {
-  ForSteps(n, [=](auto at) HWY_ATTR {
+void GateRow(const T* x, T* out, size_t n, bool stream) {
+  ForSteps(n, stream, out, [=](auto at) HWY_ATTR {
     const Pair gate = Load(x, at);
     const Pair active = {Activate<kActivation>(gate.even), Activate<kActivation>(gate.odd)};
     Store(Mul(active, Load(x + n, at)), out, at);
@@ -29,7 +29,7 @@ void GatedActivationRows(const GatedActivationArgs& a) {
     using T = decltype(type);
     const auto row = a.activation == Activation::kSilu ? &GateRow<Activation::kSilu, T>
                                                        : &GateRow<Activation::kGeluTanh, T>;
-    for (int64_t r = 0; r < a.rows; ++r) row(a.x.Row<T>(r), a.out.Row<T>(r), a.cols);
+    for (int64_t r = 0; r < a.rows; ++r) row(a.x.Row<T>(r), a.out.Row<T>(r), a.cols, a.out.stream);
   });
 }
 

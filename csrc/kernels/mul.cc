@@ -9,15 +9,15 @@ HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
 template <class T>
-void ScaleRow(const T* x, T* out, size_t n, float by) {
+void ScaleRow(const T* x, T* out, size_t n, float by, bool stream) {
   const VF factor = hn::Set(DF(), by);
-  ForSteps(n, [=](auto at) HWY_ATTR { Store(Mul(Load(x, at), factor), out, at); });
+  ForSteps(n, stream, out, [=](auto at) HWY_ATTR { Store(Mul(Load(x, at), factor), out, at); });
 }
 
 template <class T>
-void MulRow(const T* x, const T* y, T* out, size_t n, float by) {
+void MulRow(const T* x, const T* y, T* out, size_t n, float by, bool stream) {
   const VF factor = hn::Set(DF(), by);
-  ForSteps(n,
+  ForSteps(n, stream, out,
            [=](auto at) HWY_ATTR { Store(Mul(Mul(Load(x, at), Load(y, at)), factor), out, at); });
 }
 
@@ -28,9 +28,9 @@ void MulRows(const MulArgs& a) {
       const T* x = a.x.Row<T>(r);
       T* out = a.out.Row<T>(r);
       if (a.y) {
-        MulRow(x, a.y.Row<T>(r), out, a.cols, a.by);
+        MulRow(x, a.y.Row<T>(r), out, a.cols, a.by, a.out.stream);
       } else {
-        ScaleRow(x, out, a.cols, a.by);
+        ScaleRow(x, out, a.cols, a.by, a.out.stream);
       }
     }
   });

@@ -22,10 +22,10 @@ float SumOfSquares(const T* x, size_t n) {
 }
 
 template <Weight kWeight, class T>
-void ScaleRow(const T* x, const T* weight, T* out, size_t n, float scale) {
+void ScaleRow(const T* x, const T* weight, T* out, size_t n, float scale, bool stream) {
   const VF factor = hn::Set(DF(), scale);
   const VF one = hn::Set(DF(), 1.0f);
-  ForSteps(n, [=](auto at) HWY_ATTR {
+  ForSteps(n, stream, out, [=](auto at) HWY_ATTR {
     Pair y = Mul(Load(x, at), factor);
     if constexpr (kWeight != Weight::kNone) {
       Pair w = Load(weight, at);
@@ -42,7 +42,8 @@ void NormRows(const RmsNormArgs& a) {
   for (int64_t r = 0; r < a.rows; ++r) {
     const T* x = a.x.Row<T>(r);
     const float mean = SumOfSquares(x, a.cols) / static_cast<float>(a.cols);
-    ScaleRow<kWeight>(x, weight, a.out.Row<T>(r), a.cols, 1.0f / std::sqrt(mean + a.eps));
+    const float scale = 1.0f / std::sqrt(mean + a.eps);
+    ScaleRow<kWeight>(x, weight, a.out.Row<T>(r), a.cols, scale, a.out.stream);
   }
 }
 

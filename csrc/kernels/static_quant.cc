@@ -9,9 +9,10 @@ HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
 template <class T, class Code>
-void QuantizeRow(const T* x, Code* codes, size_t n, float scale, float max) {
+void QuantizeRow(const T* x, Code* codes, size_t n, float scale, float max, bool stream) {
   const VF divisor = hn::Set(DF(), scale);
-  ForSteps(n, [=](auto at) HWY_ATTR { Store(Div(Load(x, at), divisor), codes, at, max); });
+  ForSteps(n, stream, codes,
+           [=](auto at) HWY_ATTR { Store(Div(Load(x, at), divisor), codes, at, max); });
 }
 
 void StaticQuantRows(const StaticQuantArgs& a) {
@@ -22,7 +23,7 @@ void StaticQuantRows(const StaticQuantArgs& a) {
       using Code = decltype(code);
       const float max = HWY_MIN(a.max, Code8<Code>::kMax);
       for (int64_t r = 0; r < a.rows; ++r) {
-        QuantizeRow(a.x.Row<T>(r), a.codes.Row<Code>(r), a.cols, scale, max);
+        QuantizeRow(a.x.Row<T>(r), a.codes.Row<Code>(r), a.cols, scale, max, a.codes.stream);
       }
     });
   });

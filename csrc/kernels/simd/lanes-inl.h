@@ -17,6 +17,7 @@
 #define FUSIBLE_KERNELS_SIMD_LANES_INL_H_
 #endif
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -175,16 +176,25 @@ struct Storage<F16> {
   }
 };
 
-// Where a step of a row begins: whole, or cut short by the row's end.
+// Where a step of a row begins: whole, or cut short by the row's end, or whole with stores that go
+// past the caches.
 struct Full {
   size_t i;
 };
 struct Tail {
   size_t i, count;
 };
+struct Streamed {
+  size_t i;
+};
 
 template <class T>
 HWY_INLINE Pair Load(const T* row, Full at) {
+  return Storage<T>::Load(row + at.i);
+}
+
+template <class T>
+HWY_INLINE Pair Load(const T* row, Streamed at) {
   return Storage<T>::Load(row + at.i);
 }
 
@@ -209,6 +219,24 @@ HWY_INLINE void Store(const Pair& v, T* row, Tail at, How... how) {
   std::memcpy(row + at.i, buffer, at.count * sizeof(T));
 }
 
+// The row is aligned to kStreamAlign. The buffer never leaves the registers.
+template <class T, class... How>
+HWY_INLINE void Store(const Pair& v, T* row, Streamed at, How... how) {
+  constexpr size_t kChunk = HWY_MIN(kStep * sizeof(T), kLanes * sizeof(float));
+  if constexpr (kChunk < 16) {  // no instruction streams so little
+    Storage<T>::Store(v, row + at.i, how...);
+  } else {
+    const hn::CappedTag<uint8_t, kChunk> chunk;
+    alignas(64) T buffer[kStep];
+    Storage<T>::Store(v, buffer, how...);
+    const uint8_t* from = reinterpret_cast<const uint8_t*>(buffer);
+    uint8_t* to = reinterpret_cast<uint8_t*>(row + at.i);
+    for (size_t b = 0; b < sizeof(buffer); b += kChunk) {
+      hn::Stream(hn::Load(chunk, from + b), chunk, to + b);
+    }
+  }
+}
+
 // One element for each two of the step, in order: those that its pairs of neighbours share.
 template <class T>
 HWY_INLINE VF LoadHalf(const T* row, Full at) {
@@ -222,11 +250,22 @@ HWY_INLINE VF LoadHalf(const T* row, Tail at) {
 }
 
 // Calls step(Full) over a row of n elements, and step(Tail) for what is left.
-template <class Step>
+template <class At = Full, class Step>
 HWY_INLINE void ForSteps(size_t n, const Step& step) {
   size_t i = 0;
-  for (; i + kStep <= n; i += kStep) step(Full{i});
+  for (; i + kStep <= n; i += kStep) step(At{i});
   if (i < n) step(Tail{i, n - i});
+}
+
+inline constexpr size_t kStreamAlign = 64;
+
+// ForSteps with stores past the caches, if `stream` says so and the row that is written allows it.
+// For results of 8 MiB and more, add took 0.7 to 1.0 of the time with plain stores on a Zen 3.
+template <class Step>
+HWY_INLINE void ForSteps(size_t n, bool stream, const void* out, const Step& step) {
+  if (!stream || reinterpret_cast<uintptr_t>(out) % kStreamAlign != 0) return ForSteps(n, step);
+  ForSteps<Streamed>(n, step);
+  hwy::FlushStream();
 }
 
 HWY_INLINE Pair Sum(const Pair& a, const Pair& b) {
