@@ -176,7 +176,9 @@ class Binder {
       if (bound == name) return dtype;
     }
     if (const auto dtype = FindDType(name)) return *dtype;
-    return binding_.attrs.Type(name);
+    if (binding_.attrs.Find(name)) return binding_.attrs.Type(name);
+    throw DTypeError(Cat(op_.name(), ": expected an operand or attribute that says ", name,
+                         ", the dtype of a result, got none"));
   }
 
   void BindLeading(const ParamSpec& param, const Shape& shape, int rank) {

@@ -1,5 +1,6 @@
 #include "ops/signature.h"
 
+#include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <set>
@@ -235,8 +236,15 @@ class Parser {
     for (const ResultSpec& r : s.results) {
       CheckName(results, r.name, r.type, s);
       if (!r.alias.empty() && s.FindParam(r.alias) < 0) Fail("an operand behind @", r.alias);
+      const bool given = std::any_of(s.params.begin(), s.params.end(), [&](const ParamSpec& p) {
+        return p.type.dtype == r.type.dtype;
+      });
+      if (IsDTypeClass(r.type.dtype) && !given) {
+        Fail("a class of dtypes that an operand has", r.type.dtype);
+      }
       const AttrSpec* layout = s.FindAttr(r.type.layout);
-      if (!r.type.layout.empty() && r.type.layout != "col" && !layout) {
+      const bool says_layout = layout && layout->kind == AttrKind::kString && !layout->optional;
+      if (!r.type.layout.empty() && r.type.layout != "col" && !says_layout) {
         Fail("col or an attribute as layout", r.type.layout);
       }
     }

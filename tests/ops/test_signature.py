@@ -23,6 +23,7 @@ ILLEGAL = [
     ("", 1, "expected an operator name, got the end"),
     ("f(x F[C]) -> y: F[C]", 5, "expected ':'"),
     ("f(x: F[C]) -> y: G[C]", 22, "expected a dtype, a class of dtypes or a dtype attribute"),
+    ("f(x: F1[C]) -> y: F2[C]", 24, "expected a class of dtypes that an operand has, got F2"),
     ("f(x: F[C]) -> y@z: F[C]", 24, "expected an operand behind @, got z"),
     ("f(x: F[C], x: F[C]) -> y: F[C]", 31, "expected a name used once, got x"),
     ("f(x: F[ceil(C)]) -> y: F[C]", 15, "expected a division inside ceil"),
