@@ -1,5 +1,6 @@
 #include "kernels/group_quant.h"
 
+#include <cmath>
 #include <limits>
 
 #undef HWY_TARGET_INCLUDE
@@ -30,6 +31,8 @@ void QuantizeGroup(const T* x, Code* codes, size_t n, float scale, float max) {
   }
 }
 
+inline constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();  // the canonical one
+
 template <class T, class Code>
 void QuantizeRow(const GroupQuantArgs& a, int64_t r) {
   const T* x = a.x.Row<T>(r);
@@ -39,7 +42,7 @@ void QuantizeRow(const GroupQuantArgs& a, int64_t r) {
     const int64_t begin = g * a.group_size;
     const float amax = MaxMagnitude(x + begin, a.group_size);
     const float scale = (amax < 1e-10f ? 1e-10f : amax) / a.max;
-    scales[g * a.scales.stride] = scale == scale ? scale : std::numeric_limits<float>::quiet_NaN();
+    scales[g * a.scales.stride] = std::isnan(scale) ? kNaN : scale;
     QuantizeGroup(x + begin, codes + begin, a.group_size, scale, HWY_MIN(a.max, Code8<Code>::kMax));
   }
 }
