@@ -10,28 +10,6 @@
 namespace fusible {
 namespace {
 
-// Below this much traffic waking a thread costs more than it saves (a wake-up is some 5 us).
-constexpr int64_t kBytesPerThread = 64 << 10;
-
-// Results past this size leave the caches before anyone reads them: stored past them.
-constexpr int64_t kStreamBytes = 8 << 20;
-
-struct Extent {
-  const std::byte* begin = nullptr;
-  const std::byte* end = nullptr;
-};
-
-Extent ExtentOf(const TensorView& t) {
-  if (!t.data || t.Count() == 0) return {};
-  int64_t low = 0, high = 0;
-  for (int i = 0; i < t.shape.size(); ++i) {
-    const int64_t reach = (t.shape[i] - 1) * t.strides[i];
-    (reach < 0 ? low : high) += reach;
-  }
-  const auto bytes = static_cast<int64_t>(Bytes(t.dtype));
-  return {t.data + low * bytes, t.data + (high + 1) * bytes};
-}
-
 bool SameMemory(const TensorView& a, const TensorView& b) {
   return a.data == b.data && a.dtype == b.dtype && a.shape == b.shape && a.strides == b.strides;
 }
@@ -59,8 +37,7 @@ std::vector<RowsView> ViewsOf(const Op& op, const Binding& binding, bool results
   std::vector<RowsView> views;
   views.reserve(tensors.size());
   for (size_t i = 0; i < tensors.size(); ++i) {
-    const TypeSpec& spec =
-        results ? op.signature().results[i].type : op.signature().params[i].type;
+    const TypeSpec& spec = results ? op.signature().results[i].type : op.signature().params[i].type;
     const std::string& name =
         results ? op.signature().results[i].name : op.signature().params[i].name;
     views.push_back(
@@ -113,6 +90,17 @@ void RunRowsOp(const Op& op, const Binding& binding, std::span<const TensorView>
 }
 
 }  // namespace
+
+Extent ExtentOf(const TensorView& t) {
+  if (!t.data || t.Count() == 0) return {};
+  int64_t low = 0, high = 0;
+  for (int i = 0; i < t.shape.size(); ++i) {
+    const int64_t reach = (t.shape[i] - 1) * t.strides[i];
+    (reach < 0 ? low : high) += reach;
+  }
+  const auto bytes = static_cast<int64_t>(Bytes(t.dtype));
+  return {t.data + low * bytes, t.data + (high + 1) * bytes};
+}
 
 void CheckOverlap(const Op& op, std::span<const TensorView> operands,
                   std::span<const TensorView> results) {

@@ -13,6 +13,13 @@ namespace fusible {
 void RunOp(const Op& op, const Binding& binding, std::span<const TensorView> operands,
            std::span<const TensorView> results);
 
+// The bytes from the first to the last element; nothing for an array without elements.
+struct Extent {
+  const std::byte* begin = nullptr;
+  const std::byte* end = nullptr;
+};
+Extent ExtentOf(const TensorView& tensor);
+
 // Refuses a result that overlaps an operand other than as `y@x` says (same memory, shape, strides),
 // or that overlaps another result.
 void CheckOverlap(const Op& op, std::span<const TensorView> operands,

@@ -8,6 +8,13 @@
 
 namespace fusible {
 
+// Less traffic than this is not worth waking a thread, which takes some 5 us.
+inline constexpr int64_t kBytesPerThread = 64 << 10;
+
+// A result of this size has left the caches before anyone reads it: it is stored past them. About
+// half of the last-level cache that a handful of a server's cores share (1 to 4 MiB a core).
+inline constexpr int64_t kStreamBytes = 8 << 20;
+
 // An operand seen as rows: element (r, c) of its flattened rows is at row(r) + c * col_stride. Rows are
 // numbered over the leading dimensions; where their strides do not fold into one, `outer` walks them.
 struct RowsView {

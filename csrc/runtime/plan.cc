@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "ir/infer.h"
 #include "ir/views.h"
+#include "ops/rows.h"
 #include "runtime/in_place.h"
 #include "runtime/node_body.h"
 #include "runtime/plan_store.h"

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/arena.h"
+#include "ops/rows.h"
 #include "runtime/plan_memory.h"
 
 namespace fusible {
@@ -17,9 +18,6 @@ constexpr int64_t kScratchBytes = 128 << 10;
 // A block has rows enough that the calls of its steps (some 10 ns each) are small beside this much
 // traffic; at 4,096 elements a row, one row is as good as more.
 constexpr int64_t kBlockBytes = 16 << 10;
-
-// Less traffic than this is not worth waking a thread (some 5 us).
-constexpr int64_t kBytesPerThread = 64 << 10;
 
 class Finisher {
  public:

@@ -13,11 +13,6 @@
 
 namespace fusible {
 
-// From here on a result has left the caches before anyone reads it: it is stored past them. About
-// half of a core's share of the last-level cache of a server (1 to 4 MiB a core), for a handful of
-// cores.
-inline constexpr int64_t kStreamBytes = 8 << 20;
-
 inline constexpr int kMaxStepArgs = 16;  // operands and results of one step
 
 // How an array lies in memory, without the memory.

@@ -9,6 +9,7 @@
 #include "core/cat.h"
 #include "core/error.h"
 #include "ir/expand.h"
+#include "ops/rows.h"
 #include "runtime/row_plan.h"
 
 namespace fusible {

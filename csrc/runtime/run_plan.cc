@@ -7,6 +7,7 @@
 #include "core/cat.h"
 #include "core/error.h"
 #include "core/threads.h"
+#include "ops/dispatch.h"
 #include "ops/rows.h"
 
 namespace fusible {
@@ -19,46 +20,33 @@ double MicrosecondsBetween(Clock::time_point from, Clock::time_point to) {
 }
 
 // The bytes that an input spans.
-struct Extent {
-  const std::byte* begin = nullptr;
-  const std::byte* end = nullptr;
+struct InputExtent {
+  Extent extent;
   int input = 0;
   bool written = false;
 };
-
-Extent ExtentOf(const TensorView& array, int input) {
-  int64_t low = 0, high = 1;
-  for (int i = 0; i < array.shape.size(); ++i) {
-    const int64_t reach = (array.shape[i] - 1) * array.strides[i];
-    (reach < 0 ? low : high) += reach;
-  }
-  const auto bytes = static_cast<int64_t>(Bytes(array.dtype));
-  return {.begin = array.data + low * bytes, .end = array.data + high * bytes, .input = input};
-}
 
 // Two inputs may be one array, but not if a step writes one of them while others read. By
 // increasing address, so that many caches cost little.
 void CheckInputsApart(const Executable::Plan& plan, std::span<const TensorView> inputs) {
   if (plan.in_place.empty()) return;
-  std::vector<Extent> extents;
+  std::vector<InputExtent> extents;
   extents.reserve(inputs.size());
   for (int i = 0; i < std::ssize(inputs); ++i) {
-    if (inputs[i].Count() > 0) extents.push_back(ExtentOf(inputs[i], i));
+    const bool written = std::ranges::count(plan.in_place, i) > 0;
+    if (inputs[i].Count() > 0) extents.push_back({ExtentOf(inputs[i]), i, written});
   }
-  for (Extent& extent : extents) {
-    extent.written = std::ranges::count(plan.in_place, extent.input) > 0;
-  }
-  std::ranges::sort(extents, {}, &Extent::begin);
-  Extent last, last_written;  // of those before, the ones that reach furthest
-  for (const Extent& extent : extents) {
-    const Extent& before = extent.written ? last : last_written;
-    if (extent.begin < before.end) {
-      throw ArgumentError(Cat("inputs: ", plan.input_names[extent.input],
-                              ": expected memory apart ", "from ", plan.input_names[before.input],
+  std::ranges::sort(extents, {}, [](const InputExtent& one) { return one.extent.begin; });
+  InputExtent last, last_written;  // of those before, the ones that reach furthest
+  for (const InputExtent& one : extents) {
+    const InputExtent& before = one.written ? last : last_written;
+    if (one.extent.begin < before.extent.end) {
+      throw ArgumentError(Cat("inputs: ", plan.input_names[one.input], ": expected memory apart ",
+                              "from ", plan.input_names[before.input],
                               ", as one of them is updated in place, got an overlap"));
     }
-    if (extent.end > last.end) last = extent;
-    if (extent.written && extent.end > last_written.end) last_written = extent;
+    if (one.extent.end > last.extent.end) last = one;
+    if (one.written && one.extent.end > last_written.extent.end) last_written = one;
   }
 }
 

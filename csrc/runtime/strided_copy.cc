@@ -4,12 +4,10 @@
 #include <cstring>
 
 #include "core/threads.h"
+#include "ops/rows.h"
 
 namespace fusible {
 namespace {
-
-// A copy of this many bytes is worth waking a thread for (some 5 us).
-constexpr int64_t kBytesPerThread = 64 << 10;
 
 // One element or run of `Bytes` bytes; a constant size lets the compiler use plain moves.
 template <size_t kBytes>
