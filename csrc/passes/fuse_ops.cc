@@ -163,6 +163,7 @@ class FuseOps final : public Pass {
     Graph plain = graph;
     DropDeadNodes(plain);  // what nobody reads neither fuses nor stands in the way
     int rewrites = ExpandCalls(plain, [](const Op& op) { return !op.equals().empty(); });
+    if (rewrites > 0) ShareEqualCalls(plain);
     const Matcher matcher(plain);
     Selection selection = SelectSites(matcher, target);
     rewrites += static_cast<int>(selection.chosen.size());

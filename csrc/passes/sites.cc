@@ -10,6 +10,8 @@
 namespace fusible {
 namespace {
 
+constexpr std::string_view kClaimed = "claimed_by";
+
 // A match of one rule, and why it does not fuse, if it does not.
 struct Option {
   Match match;
@@ -25,6 +27,13 @@ struct Site {
   const Match* current() const { return at < options.size() ? &options[at].match : nullptr; }
   void Advance() {
     while (at < options.size() && options[at].refusal) ++at;
+  }
+  void ForgetClaims() {
+    for (Option& option : options) {
+      if (option.refusal && option.refusal->reason == kClaimed) option.refusal.reset();
+    }
+    at = 0;
+    Advance();
   }
 };
 
@@ -94,19 +103,32 @@ class Selector {
     }
   }
 
-  // One sweep; true when some site had to take a smaller rule, which changes what others may do.
+  // One step; true when some site had to take a smaller rule, which changes what others may do.
+  // Claims come last, and are judged anew whenever a site gave way for another reason: it may have
+  // claimed.
   bool Settle() {
     bool changed = false;
     for (Site& site : sites_) {
-      if (!site.current() || IsSuperseded(site)) continue;
-      auto refusal = FindEscape(*site.current());
-      if (!refusal) refusal = FindClaim(site);
-      if (!refusal) continue;
-      site.options[site.at].refusal = std::move(refusal);
-      site.Advance();
-      changed = true;
+      if (site.current() && !IsSuperseded(site)) {
+        changed |= Refuse(&site, FindEscape(*site.current()));
+      }
     }
-    return changed;
+    if (changed) {
+      for (Site& site : sites_) site.ForgetClaims();
+      return true;
+    }
+    for (Site& site : sites_) {
+      if (!site.current() || IsSuperseded(site)) continue;
+      if (Refuse(&site, FindClaim(site))) return true;
+    }
+    return false;
+  }
+
+  static bool Refuse(Site* site, std::optional<Obstacle> refusal) {
+    if (!refusal) return false;
+    site->options[site->at].refusal = std::move(refusal);
+    site->Advance();
+    return true;
   }
 
   // Sites whose present match holds the node.
@@ -179,7 +201,7 @@ class Selector {
         if (other == &site || !ComesFirst(*other, site) || IsSuperseded(*other)) continue;
         if (IsSameCall(*other->current(), match) || !GivesAll(*other->current(), node)) continue;
         if (!HasSmaller(site, node) && SharesInterior(*other->current(), match)) continue;
-        return Obstacle{"claimed_by", node,
+        return Obstacle{std::string(kClaimed), node,
                         Cat(other->current()->rule->op->name(), " (", matcher_.Label(other->root),
                             ") computes ", matcher_.Label(node), " already")};
       }
