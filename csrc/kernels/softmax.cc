@@ -1,7 +1,8 @@
 #include "kernels/softmax.h"
 
 #include <limits>
-#include <vector>
+
+#include "kernels/scratch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/softmax.cc"
@@ -61,9 +62,8 @@ namespace fusible::kernels {
 HWY_EXPORT(SoftmaxRows);
 
 void Softmax(const SoftmaxArgs& args) {
-  static thread_local std::vector<float> scratch;  // one row in f32; kept, so that calls are cheap
-  if (scratch.size() < static_cast<size_t>(args.cols)) scratch.resize(args.cols);
-  HWY_DYNAMIC_DISPATCH(SoftmaxRows)(args, scratch.data());
+  static thread_local Scratch scratch;  // one row in f32
+  HWY_DYNAMIC_DISPATCH(SoftmaxRows)(args, scratch.Floats(args.cols));
 }
 
 }  // namespace fusible::kernels
