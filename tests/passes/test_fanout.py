@@ -129,3 +129,27 @@ def test_a_cost_of_another_type_is_refused():
     calls, results = different(2)
     with pytest.raises(fusible.ArgumentError, match="recompute: expected true or false, got 3"):
         fusible.optimize(graph(calls, results), target(recompute=3))
+
+
+def test_a_smaller_rule_fuses_where_a_larger_one_gave_way():
+    text = graph(["q = static_quant_fp8(y, scale0)"], ["q", "y", "sum"], add=True)
+    result = fusible.optimize(text, "cuda-sm90", CLEAN)
+    assert result.fusions == {"fused_add_rms_norm": 1}
+    assert {miss.reason for miss in result.misses} == {"extra_user"}
+
+
+def test_what_is_fused_by_hand_twice_is_computed_once():
+    result = fusible.optimize(
+        fusible.Graph.parse(
+            """
+            input x: bf16[T, 1024]
+            input residual: bf16[T, 1024]
+            constant w: bf16[1024]
+            y, sum = fused_add_rms_norm(x, residual, w)
+            z = add(x, residual)
+            return y, sum, z
+            """
+        ),
+        "cuda-sm90",
+    )
+    assert names(result) == ["fused_add_rms_norm"]
