@@ -46,8 +46,8 @@ TensorView ViewOf(const py::array& array, const std::string& what) {
   const auto bytes = static_cast<py::ssize_t>(Bytes(*known));
   for (py::ssize_t i = 0; i < array.ndim(); ++i) {
     if (array.strides(i) % bytes != 0) {
-      throw ShapeError(Cat(what, ": expected strides that are multiples of ", bytes,
-                           " bytes, got ", array.strides(i)));
+      throw ShapeError(Cat(what, ": expected strides that are multiples of ", bytes, " bytes, got ",
+                           array.strides(i)));
     }
     view.shape.push_back(array.shape(i));
     view.strides.push_back(array.strides(i) / bytes);
@@ -90,8 +90,7 @@ BorrowedArray ReadArray(const py::handle& object, const std::string& what) {
 }
 
 BorrowedArray ReadWritableArray(const py::handle& object, const std::string& what) {
-  if (py::isinstance<py::array>(object) &&
-      !py::reinterpret_borrow<py::array>(object).writeable()) {
+  if (py::isinstance<py::array>(object) && !py::reinterpret_borrow<py::array>(object).writeable()) {
     throw ArgumentError(Cat(what, ": expected an array that can be written, got a read-only one"));
   }
   return ReadArray(object, what);

@@ -20,9 +20,9 @@ struct BorrowedArray {
   py::object owner;
 };
 
-// `what` begins the messages: "rms_norm: weight". Takes NumPy and ml_dtypes arrays, and anything with
-// DLPack on the CPU or the array interface. Throws DTypeError for anything else, ShapeError for
-// strides that are no multiple of the item size.
+// `what` begins the messages: "rms_norm: weight". Takes NumPy and ml_dtypes arrays, and anything
+// with DLPack on the CPU or the array interface. Throws DTypeError for anything else, ShapeError
+// for strides that are no multiple of the item size.
 BorrowedArray ReadArray(const py::handle& object, const std::string& what);
 
 // The same for an array that is to be written: refuses read-only ones with ArgumentError.

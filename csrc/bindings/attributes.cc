@@ -57,8 +57,7 @@ Attrs ReadAttrs(const Op& op, const py::dict& values) {
     if (spec && spec->kind == AttrKind::kDType) {
       const auto dtype = DTypeOf(value);
       if (!dtype) {
-        throw ArgumentError(
-            Cat(op.name(), ": ", name, ": expected a dtype, got ", ReprOf(value)));
+        throw ArgumentError(Cat(op.name(), ": ", name, ": expected a dtype, got ", ReprOf(value)));
       }
       attrs.Set(name, *dtype);
     } else {
@@ -72,7 +71,8 @@ py::object ToPython(const AttrValue& value) {
   if (const auto* dtype = std::get_if<DType>(&value)) return py::str(std::string(Name(*dtype)));
   return std::visit(
       [](const auto& held) -> py::object {
-        if constexpr (std::is_same_v<std::decay_t<decltype(held)>, DType>) return py::none();
+        if constexpr (std::is_same_v<std::decay_t<decltype(held)>, DType>)
+          return py::none();
         else if constexpr (std::is_same_v<std::decay_t<decltype(held)>, std::vector<int64_t>>) {
           py::list list;
           for (int64_t item : held) list.append(item);

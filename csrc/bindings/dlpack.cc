@@ -33,9 +33,8 @@ struct Format {
   DType dtype;
 };
 constexpr Format kFormats[] = {
-    {2, 32, DType::kF32},      {4, 16, DType::kBF16}, {2, 16, DType::kF16},
-    {10, 8, DType::kE4M3FN},   {11, 8, DType::kE4M3FNUZ},
-    {0, 32, DType::kI32},      {0, 64, DType::kI64},
+    {2, 32, DType::kF32},      {4, 16, DType::kBF16}, {2, 16, DType::kF16}, {10, 8, DType::kE4M3FN},
+    {11, 8, DType::kE4M3FNUZ}, {0, 32, DType::kI32},  {0, 64, DType::kI64},
 };
 
 DType ToDType(const DLDataType& dtype, const std::string& what) {
@@ -44,8 +43,10 @@ DType ToDType(const DLDataType& dtype, const std::string& what) {
       return format.dtype;
     }
   }
-  throw DTypeError(Cat(what, ": expected one of f32, bf16, f16, e4m3fn, e4m3fnuz, i32, i64, got "
-                       "DLPack type code ", int{dtype.code}, " with ", int{dtype.bits}, " bits"));
+  throw DTypeError(Cat(what,
+                       ": expected one of f32, bf16, f16, e4m3fn, e4m3fnuz, i32, i64, got "
+                       "DLPack type code ",
+                       int{dtype.code}, " with ", int{dtype.bits}, " bits"));
 }
 
 }  // namespace
@@ -56,8 +57,8 @@ TensorView ReadDLPack(const py::capsule& capsule, const std::string& what) {
   if (!managed) throw py::error_already_set();
   const DLTensor& tensor = managed->tensor;
   if (tensor.device_type != kCpu) {
-    throw UnsupportedError(Cat(what, ": expected an array on the CPU, got one on DLPack device ",
-                               tensor.device_type));
+    throw UnsupportedError(
+        Cat(what, ": expected an array on the CPU, got one on DLPack device ", tensor.device_type));
   }
   TensorView view;
   view.dtype = ToDType(tensor.dtype, what);

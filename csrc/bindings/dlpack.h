@@ -1,5 +1,5 @@
-// DLPack capsules (dmlc/dlpack, ABI version 0) as TensorViews. NumPy's own reader knows neither bf16
-// nor the 8-bit formats.
+// DLPack capsules (dmlc/dlpack, ABI version 0) as TensorViews. NumPy's own reader knows neither
+// bf16 nor the 8-bit formats.
 #pragma once
 
 #include <pybind11/pybind11.h>

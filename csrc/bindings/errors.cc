@@ -15,8 +15,8 @@ ErrorTypes& Types() {
 }
 
 py::object MakeType(py::module_& m, const char* name, const py::tuple& bases, const char* doc) {
-  const py::object type_of = py::reinterpret_borrow<py::object>(
-      reinterpret_cast<PyObject*>(&PyType_Type));
+  const py::object type_of =
+      py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(&PyType_Type));
   py::dict members;
   members["__module__"] = "fusible";
   members["__doc__"] = doc;
@@ -65,12 +65,14 @@ void BindErrors(py::module_& m) {
   const auto kind = [&](const char* name, PyObject* base, const char* doc) {
     return MakeType(m, name, py::make_tuple(t.error, builtin(base)), doc);
   };
-  t.shape = kind("ShapeError", PyExc_ValueError, "A rank, size or memory layout that does not fit.");
+  t.shape =
+      kind("ShapeError", PyExc_ValueError, "A rank, size or memory layout that does not fit.");
   t.dtype = kind("DTypeError", PyExc_TypeError, "A dtype that does not fit, or no array at all.");
-  t.argument = kind("ArgumentError", PyExc_ValueError, "An attribute, name or setting out of line.");
+  t.argument =
+      kind("ArgumentError", PyExc_ValueError, "An attribute, name or setting out of line.");
   t.range = kind("RangeError", PyExc_IndexError, "An id, slot or position outside its range.");
-  t.unsupported = kind("UnsupportedError", PyExc_NotImplementedError,
-                       "Legal, and not done by this build.");
+  t.unsupported =
+      kind("UnsupportedError", PyExc_NotImplementedError, "Legal, and not done by this build.");
   t.graph = kind("GraphError", PyExc_ValueError,
                  "A text, graph or rule that is not legal; line and column count from 1.");
   py::register_exception_translator(&Translate);

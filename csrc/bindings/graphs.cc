@@ -60,7 +60,8 @@ ValueInfo InfoOf(const Graph& g, ValueId id, std::string_view kind) {
 
 std::vector<ValueInfo> InputsOf(const Graph& g) {
   std::vector<ValueInfo> inputs;
-  for (const Input& input : g.inputs) inputs.push_back(InfoOf(g, input.value, KindName(input.kind)));
+  for (const Input& input : g.inputs)
+    inputs.push_back(InfoOf(g, input.value, KindName(input.kind)));
   return inputs;
 }
 
@@ -110,7 +111,8 @@ class GraphBuilder {
     return graph_.AddInput(name, ParseType(type), ParseKind(kind));
   }
 
-  std::vector<ValueId> AddCall(const std::string& op, const std::vector<std::optional<ValueId>>& ids,
+  std::vector<ValueId> AddCall(const std::string& op,
+                               const std::vector<std::optional<ValueId>>& ids,
                                const py::dict& attrs) {
     const Op& called = RequireOp(op);
     std::vector<ValueId> inputs(called.signature().params.size(), kAbsent);
@@ -130,7 +132,8 @@ class GraphBuilder {
     node.opaque = name;
     node.mutates = mutates;
     node.inputs = inputs;
-    for (const std::string& type : types) node.outputs.push_back(graph_.AddValue(name, ParseType(type)));
+    for (const std::string& type : types)
+      node.outputs.push_back(graph_.AddValue(name, ParseType(type)));
     graph_.nodes.push_back(node);
     return node.outputs;
   }
@@ -175,7 +178,8 @@ void BindKey(py::module_& m) {
           "explain",
           [](const Key& key) {
             std::string text = key.uuid() + "\n";
-            for (const auto& [name, content] : key.parts) text += Cat("  ", name, ": ", content, "\n");
+            for (const auto& [name, content] : key.parts)
+              text += Cat("  ", name, ": ", content, "\n");
             return text;
           },
           "The UUID and its parts, a line each.")
@@ -197,7 +201,8 @@ void BindKey(py::module_& m) {
 }
 
 void BindInfos(py::module_& m) {
-  py::class_<ValueInfo>(m, "ValueInfo", "Name, dtype, shape (sizes or symbols) and kind of a value.")
+  py::class_<ValueInfo>(m, "ValueInfo",
+                        "Name, dtype, shape (sizes or symbols) and kind of a value.")
       .def_readonly("name", &ValueInfo::name)
       .def_readonly("dtype", &ValueInfo::dtype)
       .def_readonly("shape", &ValueInfo::shape)
@@ -222,10 +227,12 @@ void BindGraphs(py::module_& m) {
       .def_static("parse", &ParseGraph, py::arg("text"),
                   "The graph of a text; GraphError with line and column. parse(str(g)) == g.")
       .def("__str__", [](const Graph& g) { return ToText(g); })
-      .def("__repr__", [](const Graph& g) { return Cat("<fusible graph of ", g.nodes.size(), " nodes>"); })
+      .def("__repr__",
+           [](const Graph& g) { return Cat("<fusible graph of ", g.nodes.size(), " nodes>"); })
       .def("__eq__", [](const Graph& a, const Graph& b) { return a == b; })
       .def("key", &GraphKey, "Its structural key: names and node order do not count.")
-      .def("verify", [](const Graph& g) { Verify(g); }, "GraphError naming the first broken rule.")
+      .def(
+          "verify", [](const Graph& g) { Verify(g); }, "GraphError naming the first broken rule.")
       .def_property_readonly("inputs", &InputsOf)
       .def_property_readonly("outputs", &OutputsOf)
       .def_property_readonly("nodes", &NodesOf);

@@ -34,8 +34,8 @@ struct Operands {
   }
 };
 
-// An operand that is not an array may take the call over, as a value of a graph that is being traced
-// does (the way of NumPy's __array_function__).
+// An operand that is not an array may take the call over, as a value of a graph that is being
+// traced does (the way of NumPy's __array_function__).
 std::optional<py::object> TakenOver(const Op& op, const py::tuple& operands, const py::dict& attrs,
                                     const py::object& out) {
   for (const py::handle& operand : operands) {
@@ -49,8 +49,8 @@ std::optional<py::object> TakenOver(const Op& op, const py::tuple& operands, con
 Operands ReadOperands(const Op& op, const py::tuple& given) {
   const auto& params = op.signature().params;
   if (given.size() > params.size()) {
-    throw ArgumentError(Cat(op.name(), ": expected at most ", params.size(), " operands, got ",
-                            given.size()));
+    throw ArgumentError(
+        Cat(op.name(), ": expected at most ", params.size(), " operands, got ", given.size()));
   }
   Operands operands;
   for (size_t i = 0; i < params.size(); ++i) {
@@ -78,8 +78,8 @@ Operands ReadResults(const Op& op, const Binding& binding, const py::object& out
   const bool many = py::isinstance<py::tuple>(out) || py::isinstance<py::list>(out);
   const py::tuple given = many ? py::tuple(out) : py::make_tuple(out);
   if (given.size() != specs.size()) {
-    throw ArgumentError(Cat(op.name(), ": out: expected ", specs.size(), " arrays, got ",
-                            given.size()));
+    throw ArgumentError(
+        Cat(op.name(), ": out: expected ", specs.size(), " arrays, got ", given.size()));
   }
   Operands results;
   for (size_t i = 0; i < specs.size(); ++i) {
@@ -156,11 +156,11 @@ py::list DescribeParams(const Signature& s) {
   for (const ParamSpec& p : s.params) {
     py::list dims;
     for (const DimExpr& dim : p.type.dims) dims.append(ToText(dim));
-    params.append(py::dict(
-        py::arg("name") = p.name, py::arg("dtype") = p.type.dtype, py::arg("optional") = p.optional,
-        py::arg("leading") = p.type.leading, py::arg("any_shape") = p.type.any_shape,
-        py::arg("dims") = dims, py::arg("bound") = p.bound ? ToText(*p.bound) : "",
-        py::arg("skips_negative") = p.skips_negative));
+    params.append(py::dict(py::arg("name") = p.name, py::arg("dtype") = p.type.dtype,
+                           py::arg("optional") = p.optional, py::arg("leading") = p.type.leading,
+                           py::arg("any_shape") = p.type.any_shape, py::arg("dims") = dims,
+                           py::arg("bound") = p.bound ? ToText(*p.bound) : "",
+                           py::arg("skips_negative") = p.skips_negative));
   }
   return params;
 }
@@ -170,11 +170,11 @@ py::list DescribeAttrs(const Signature& s) {
   for (const AttrSpec& a : s.attrs) {
     py::list choices;
     for (const AttrValue& choice : a.choices) choices.append(ToPython(choice));
-    attrs.append(py::dict(
-        py::arg("name") = a.name, py::arg("kind") = KindText(a.kind),
-        py::arg("optional") = a.optional, py::arg("choices") = choices,
-        py::arg("variant") = a.variant,
-        py::arg("default") = a.default_value ? ToPython(*a.default_value) : py::none()));
+    attrs.append(
+        py::dict(py::arg("name") = a.name, py::arg("kind") = KindText(a.kind),
+                 py::arg("optional") = a.optional, py::arg("choices") = choices,
+                 py::arg("variant") = a.variant,
+                 py::arg("default") = a.default_value ? ToPython(*a.default_value) : py::none()));
   }
   return attrs;
 }
@@ -193,7 +193,10 @@ py::list DescribeResults(const Signature& s) {
 }
 
 py::dict Describe(const Op& op) {
-  const std::string kind = op.view() ? "view" : op.rows() ? "rows" : op.kernel() ? "kernel" : "equals";
+  const std::string kind = op.view()     ? "view"
+                           : op.rows()   ? "rows"
+                           : op.kernel() ? "kernel"
+                                         : "equals";
   return py::dict(py::arg("name") = op.name(), py::arg("signature") = op.signature().text,
                   py::arg("doc") = op.doc(), py::arg("source") = op.source(),
                   py::arg("equals") = op.equals(), py::arg("kind") = kind,
@@ -210,10 +213,12 @@ void BindOps(py::module_& m) {
       .def("__call__", &Call, py::arg("operands"), py::arg("attrs"), py::arg("out") = py::none())
       .def_property_readonly("name", &Op::name)
       .def("describe", &Describe, "Signature, documentation and meaning, as plain data.")
-      .def("__repr__", [](const Op& op) { return Cat("<fusible operator ", op.signature().text, ">"); });
+      .def("__repr__",
+           [](const Op& op) { return Cat("<fusible operator ", op.signature().text, ">"); });
   m.def(
       "find_op", [](std::string_view name) { return &RequireOp(name); }, py::arg("name"),
-      py::return_value_policy::reference, "The operator of this name; ArgumentError if there is none.");
+      py::return_value_policy::reference,
+      "The operator of this name; ArgumentError if there is none.");
   m.def(
       "op_names",
       [] {

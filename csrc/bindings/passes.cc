@@ -77,7 +77,8 @@ void BindTarget(py::module_& m) {
       .def_readonly("pipeline", &Target::pipeline)
       .def_property_readonly("fp8", [](const Target& t) { return Name(t.fp8); })
       .def_readonly("scratch_bytes", &Target::scratch_bytes)
-      .def("has", [](const Target& t, std::string_view op) { return t.Has(op); }, py::arg("op"))
+      .def(
+          "has", [](const Target& t, std::string_view op) { return t.Has(op); }, py::arg("op"))
       .def("capability", &Capability, py::arg("name"),
            "Its value; None for one that the target does not state. Never raises.")
       .def("__str__", &Target::ToText);

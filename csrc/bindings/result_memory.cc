@@ -17,7 +17,8 @@ struct Block {
   size_t bytes;
 };
 
-// Free blocks by size. Sizes are rounded up so that results of slightly different length share them.
+// Free blocks by size. Sizes are rounded up so that results of slightly different length share
+// them.
 class FreeBlocks {
  public:
   Block Take(size_t bytes) {

@@ -1,4 +1,5 @@
-// Memory of results, recycled: a fresh large array costs more in page faults than most kernels take.
+// Memory of results, recycled: a fresh large array costs more in page faults than most kernels
+// take.
 #pragma once
 
 #include <pybind11/pybind11.h>

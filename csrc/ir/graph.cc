@@ -13,8 +13,7 @@ bool IsNamePart(char c) { return IsNameStart(c) || (c >= '0' && c <= '9') || c =
 
 std::string LegalName(std::string_view hint) {
   std::string name(hint);
-  std::replace_if(
-      name.begin(), name.end(), [](char c) { return !IsNamePart(c); }, '_');
+  std::replace_if(name.begin(), name.end(), [](char c) { return !IsNamePart(c); }, '_');
   if (name.empty()) return "value";
   if (!IsNameStart(name[0])) name.insert(0, 1, '_');
   return name == "none" ? "none_" : name;

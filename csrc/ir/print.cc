@@ -27,8 +27,7 @@ class Printer {
       out_ << '\n';
     }
     out_ << indent << "return";
-    Join(
-        graph.outputs, [&](ValueId id) { Mention(graph, id); }, " ");
+    Join(graph.outputs, [&](ValueId id) { Mention(graph, id); }, " ");
     out_ << '\n';
   }
 

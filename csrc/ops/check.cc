@@ -100,7 +100,8 @@ void RefuseUnknown(const Op& op, const Attrs& attrs) {
   for (const auto& [name, value] : attrs) {
     if (op.signature().FindAttr(name)) continue;
     std::string known;
-    for (const AttrSpec& spec : op.signature().attrs) known += (known.empty() ? "" : ", ") + spec.name;
+    for (const AttrSpec& spec : op.signature().attrs)
+      known += (known.empty() ? "" : ", ") + spec.name;
     throw ArgumentError(Cat(op.name(), ": ", name, ": expected one of its attributes (",
                             known.empty() ? "it has none" : known, "), got ", ToText(value)));
   }
@@ -159,8 +160,7 @@ class Binder {
   }
 
   [[noreturn]] void WrongDType(const ParamSpec& param, const std::string& want, DType got) const {
-    throw DTypeError(
-        Cat(op_.name(), ": ", param.name, ": expected ", want, ", got ", Name(got)));
+    throw DTypeError(Cat(op_.name(), ": ", param.name, ": expected ", want, ", got ", Name(got)));
   }
 
   static std::string ClassText(const std::string& name) {
@@ -211,9 +211,8 @@ class Binder {
 
   // `2*D` with D not bound yet: D is the half.
   bool IsMultipleOfUnbound(const DimExpr& expr) const {
-    return expr.kind == DimExpr::Kind::kMultiply &&
-           expr.args[0].kind == DimExpr::Kind::kNumber && expr.args[1].IsName() &&
-           !binding_.FindDim(expr.args[1].name);
+    return expr.kind == DimExpr::Kind::kMultiply && expr.args[0].kind == DimExpr::Kind::kNumber &&
+           expr.args[1].IsName() && !binding_.FindDim(expr.args[1].name);
   }
 
   void BindMultiple(const ParamSpec& param, const DimExpr& expr, const Dim& got,

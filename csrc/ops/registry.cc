@@ -57,9 +57,8 @@ std::span<const Op> AllOps() {
 
 const Op* FindOp(std::string_view name) {
   const auto ops = AllOps();
-  const auto at = std::ranges::lower_bound(ops, name, {}, [](const Op& op) -> std::string_view {
-    return op.name();
-  });
+  const auto at = std::ranges::lower_bound(
+      ops, name, {}, [](const Op& op) -> std::string_view { return op.name(); });
   return at != ops.end() && at->name() == name ? &*at : nullptr;
 }
 

@@ -26,8 +26,8 @@ bool IsPacked(const TensorView& tensor, int from) {
 void FoldLeading(const TensorView& tensor, int rank, RowsView* view) {
   for (int i = 0; i < rank; ++i) {
     if (tensor.shape[i] == 1) continue;
-    const bool folds = !view->leading.empty() &&
-                       view->strides.back() == tensor.strides[i] * tensor.shape[i];
+    const bool folds =
+        !view->leading.empty() && view->strides.back() == tensor.strides[i] * tensor.shape[i];
     if (folds) {
       view->leading.back() *= tensor.shape[i];
       view->strides.back() = tensor.strides[i];
@@ -80,7 +80,8 @@ void RunBlocks(const Op& op, Op::RowsFn fn, const CallInfo& info, std::span<cons
                std::span<const RowsView> out, int64_t begin, int64_t end) {
   std::array<kernels::Block, kMaxOperands> blocks;
   const size_t count = in.size() + out.size();
-  if (count > kMaxOperands) throw UnsupportedError(Cat(op.name(), ": expected at most 16 operands"));
+  if (count > kMaxOperands)
+    throw UnsupportedError(Cat(op.name(), ": expected at most 16 operands"));
   for (int64_t row = begin; row < end;) {
     int64_t n = end - row;
     for (size_t i = 0; i < count; ++i) {

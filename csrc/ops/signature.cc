@@ -121,8 +121,8 @@ class Parser {
 
   bool ParseKind(AttrSpec& a) {
     static constexpr std::pair<std::string_view, AttrKind> kKinds[] = {
-        {"int", AttrKind::kInt},     {"float", AttrKind::kFloat}, {"bool", AttrKind::kBool},
-        {"str", AttrKind::kString},  {"dtype", AttrKind::kDType}, {"ints", AttrKind::kInts},
+        {"int", AttrKind::kInt},    {"float", AttrKind::kFloat}, {"bool", AttrKind::kBool},
+        {"str", AttrKind::kString}, {"dtype", AttrKind::kDType}, {"ints", AttrKind::kInts},
     };
     for (const auto& [word, kind] : kKinds) {
       if (AcceptWord(word)) {
@@ -146,15 +146,16 @@ class Parser {
     if (a.kind == AttrKind::kFloat && std::holds_alternative<int64_t>(value)) {
       value = static_cast<double>(std::get<int64_t>(value));
     }
-    if (KindOf(value) != static_cast<int>(a.kind)) Fail("a default of the attribute's kind", Rest());
+    if (KindOf(value) != static_cast<int>(a.kind))
+      Fail("a default of the attribute's kind", Rest());
     return value;
   }
 
   AttrValue Literal() {
     Skip();
     if (at_ < text_.size() && text_[at_] == '"') return String();
-    if (at_ < text_.size() && (std::isdigit(static_cast<unsigned char>(text_[at_])) ||
-                               text_[at_] == '-')) {
+    if (at_ < text_.size() &&
+        (std::isdigit(static_cast<unsigned char>(text_[at_])) || text_[at_] == '-')) {
       return Number();
     }
     const std::string word = Word("a value");
@@ -311,8 +312,8 @@ class Parser {
   size_t at_ = 0;
 };
 
-// Operations inside another operation are bracketed by nothing: the language has no parentheses, and
-// the parser only makes trees that print back without them.
+// Operations inside another operation are bracketed by nothing: the language has no parentheses,
+// and the parser only makes trees that print back without them.
 std::string Infix(const DimExpr& e, std::string_view op) {
   return Cat(ToText(e.args[0]), op, ToText(e.args[1]));
 }
