@@ -71,9 +71,7 @@ class Value:
         if out is not None:
             raise _core.ArgumentError(f"{op}: out: expected none while tracing, got {out!r}")
         ids = [_id_of(op, operand, self._builder) for operand in operands]
-        made = [
-            Value(self._builder, id) for id in self._builder.add_call(op, ids, dict(attrs))
-        ]
+        made = [Value(self._builder, id) for id in self._builder.add_call(op, ids, dict(attrs))]
         return made[0] if len(made) == 1 else tuple(made)
 
     def __repr__(self) -> str:
