@@ -22,8 +22,9 @@ transformers = pytest.importorskip("transformers", reason="needs transformers")
 Array = NDArray[Any]
 PROMPTS = ("The capital of France is", "Once upon a time, there was", "Water boils when")
 TOKENS = 32
-# Logits of 16 to 32 lie 0.125 apart in bf16: two that differ by no more are as good as equal.
-NEAR_TIE = 0.125
+# Logits of 16 to 32 lie 0.125 apart in bf16, and their error is 0.1 to 0.2 (root mean square) in
+# transformers and here: two that differ by no more than this in f32 are as good as equal.
+NEAR_TIE = 0.25
 
 
 class Ours:
@@ -62,6 +63,11 @@ def ours(source: files.Source) -> Ours:
 
 
 @pytest.fixture(scope="module")
+def exact(source: files.Source) -> Ours:
+    return Ours(source, "f32")
+
+
+@pytest.fixture(scope="module")
 def theirs(path: Path) -> Any:
     model = transformers.AutoModelForCausalLM
     return model.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.bfloat16).eval()
@@ -74,9 +80,8 @@ def their_logits(model: Any, ids: list[int]) -> Array:
 
 
 def test_logits_are_as_near_to_f32_as_theirs(
-    source: files.Source, text: Text, ours: Ours, theirs: Any
+    text: Text, ours: Ours, exact: Ours, theirs: Any
 ) -> None:
-    exact = Ours(source, "f32")
     errors = []
     for prompt in PROMPTS:
         ids = text.encode(prompt)
@@ -85,18 +90,20 @@ def test_logits_are_as_near_to_f32_as_theirs(
         pair = [mine - want, their_logits(theirs, ids) - want]
         errors.append([float(np.sqrt(np.mean(error**2))) for error in pair])
     mine_rms, their_rms = np.mean(errors, axis=0)
+    print(f"root mean square error of logits: {mine_rms:.4f}, transformers {their_rms:.4f}")
     assert mine_rms <= 1.5 * their_rms
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_greedy_text_is_theirs_or_parts_at_a_near_tie(
-    text: Text, ours: Ours, theirs: Any, prompt: str
+    text: Text, ours: Ours, exact: Ours, theirs: Any, prompt: str
 ) -> None:
     ids = text.encode(prompt)
-    for token in greedy(ours.session(), ids, TOKENS, text.ends):
-        logits = their_logits(theirs, ids)[-1]
-        best = int(np.argmax(logits))
-        if best != token:
-            assert logits[best] - logits[token] <= NEAR_TIE
-            return
-        ids.append(token)
+    mine = list(greedy(ours.session(), ids, TOKENS, text.ends))
+    # One call over our text gives what they would have written up to the first difference.
+    best = np.argmax(their_logits(theirs, ids + mine)[len(ids) - 1 : -1], axis=1)
+    different = np.flatnonzero(best != mine)
+    if different.size:
+        first = int(different[0])
+        logits = exact.session().step(ids + mine[:first])[-1]
+        assert abs(logits[best[first]] - logits[mine[first]]) <= NEAR_TIE
