@@ -220,7 +220,7 @@ const std::vector<Rule>& AllRules() {
     for (const Op& op : AllOps()) {
       if (!op.equals().empty()) made.push_back(RuleOf(op));
     }
-    std::ranges::stable_sort(made, MoreSaved);
+    std::ranges::sort(made, MoreSaved);
     return made;
   }());
   return rules;
