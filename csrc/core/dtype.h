@@ -1,5 +1,5 @@
-// The storage types. To add one: a row here, a load and a store in kernels/simd/lanes-inl.h, a row in
-// tests/support/tolerance.py.
+// The storage types. To add one: a row here, a load and a store in kernels/simd/lanes-inl.h, a row
+// in tests/support/tolerance.py.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,6 @@
-// The kinds of error a user can meet. Each becomes the Python exception of its name, which is also the
-// builtin exception that people would catch. Form: `<operator>: <argument>: expected <what>, got <what>`.
+// The kinds of error a user can meet. Each becomes the Python exception of its name, which is also
+// the builtin exception that people would catch. Form: `<operator>: <argument>: expected <what>,
+// got <what>`.
 #pragma once
 
 #include <stdexcept>
@@ -32,12 +33,14 @@ class RangeError final : public Error {  // IndexError: an id, slot or position 
   using Error::Error;
 };
 
-class UnsupportedError final : public Error {  // NotImplementedError: legal, and not done by this build
+// NotImplementedError: legal, and not done by this build.
+class UnsupportedError final : public Error {
  public:
   using Error::Error;
 };
 
-// ValueError: a text, a graph or a rule that is not legal. line and column count from 1; 0 = unknown.
+// ValueError: a text, a graph or a rule that is not legal. line and column count from 1; 0 where
+// they are unknown.
 class GraphError final : public Error {
  public:
   explicit GraphError(const std::string& message, int line = 0, int column = 0)

@@ -7,6 +7,7 @@
 namespace fusible {
 
 std::optional<std::string> IsaSetting();  // FUSIBLE_ISA: the instruction set to force
-std::optional<int> ThreadsSetting();      // FUSIBLE_THREADS: ArgumentError unless a whole number 1..1024
+// FUSIBLE_THREADS: ArgumentError unless a whole number 1..1024.
+std::optional<int> ThreadsSetting();
 
 }  // namespace fusible

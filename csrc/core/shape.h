@@ -57,7 +57,8 @@ class DimList {
 
 using Sizes = DimList<int64_t>;
 
-// A name for a size that is known only when the graph is called. Interned: equal names, equal symbols.
+// A name for a size that is known only when the graph is called. Interned: equal names, equal
+// symbols.
 class Symbol {
  public:
   Symbol() = default;
@@ -87,7 +88,8 @@ struct Dim {
 // Arithmetic that stays inside factor * symbol + offset and int64_t; nullopt where it does not.
 std::optional<Dim> Add(const Dim& a, const Dim& b);
 std::optional<Dim> Multiply(const Dim& a, const Dim& b);
-std::optional<Dim> Divide(const Dim& a, int64_t divisor);      // exact: must divide factor and offset
+// Exact: must divide factor and offset.
+std::optional<Dim> Divide(const Dim& a, int64_t divisor);
 std::optional<Dim> CeilDivide(const Dim& a, int64_t divisor);  // constants, or an exact division
 
 using Shape = DimList<Dim>;

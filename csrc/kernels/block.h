@@ -9,14 +9,16 @@
 namespace fusible::kernels {
 
 // Rows of one operand. Row r, element c is at data + (r * row_stride + c * stride) * Bytes(dtype).
-// An operand without `...` in its signature (weights, tables, caches) is one whole contiguous tensor:
-// row_stride is 0 and every row sees the same memory. An absent optional operand has data == nullptr.
+// An operand without `...` in its signature (weights, tables, caches) is one whole contiguous
+// tensor: row_stride is 0 and every row sees the same memory. An absent optional operand has data
+// == nullptr.
 struct Block {
   std::byte* data = nullptr;
   DType dtype = DType::kF32;
   int64_t row_stride = 0;  // elements from one row to the next
-  int64_t stride = 1;      // elements between neighbours in a row; not 1 only for `layout(col)` results
-  bool stream = false;     // results: large and not read soon, may be stored past the caches
+  // Elements between neighbours in a row; not 1 only for `layout(col)` results.
+  int64_t stride = 1;
+  bool stream = false;  // results: large and not read soon, may be stored past the caches
 
   explicit operator bool() const { return data != nullptr; }
 

@@ -30,9 +30,10 @@ struct Binding {
   const Dim* FindDim(std::string_view letter) const;
 };
 
-// operands follow the signature; nullopt is an absent optional one (missing tail entries are absent).
-// Throws ShapeError, DTypeError or ArgumentError that name operator, argument, expected and got.
-// This is also the shape inference of graphs: sizes that stay symbolic must be provably equal.
+// operands follow the signature; nullopt is an absent optional one (missing tail entries are
+// absent). Throws ShapeError, DTypeError or ArgumentError that name operator, argument, expected
+// and got. This is also the shape inference of graphs: sizes that stay symbolic must be provably
+// equal.
 Binding BindCall(const Op& op, std::span<const std::optional<Type>> operands, const Attrs& attrs);
 
 // attrs with defaults filled in, each checked against its spec; unknown names are refused.

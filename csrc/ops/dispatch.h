@@ -7,9 +7,9 @@
 
 namespace fusible {
 
-// operands and results follow the signature; absent optional operands have data == nullptr and rank 0.
-// Checks indices, layouts and overlap, then runs; the caller has bound the call and made the results.
-// Throws before anything is written.
+// operands and results follow the signature; absent optional operands have data == nullptr and rank
+// 0. Checks indices, layouts and overlap, then runs; the caller has bound the call and made the
+// results. Throws before anything is written.
 void RunOp(const Op& op, const Binding& binding, std::span<const TensorView> operands,
            std::span<const TensorView> results);
 

@@ -1,4 +1,5 @@
-// What an operator is: its signature, its documentation, and how it runs. See ops/library for examples.
+// What an operator is: its signature, its documentation, and how it runs. See ops/library for
+// examples.
 #pragma once
 
 #include <functional>

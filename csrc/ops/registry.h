@@ -8,8 +8,9 @@
 
 namespace fusible {
 
-std::span<const Op> AllOps();                // sorted by name
-const Op* FindOp(std::string_view name);     // nullptr when there is none
-const Op& RequireOp(std::string_view name);  // ArgumentError that names the nearest when there is none
+std::span<const Op> AllOps();             // sorted by name
+const Op* FindOp(std::string_view name);  // nullptr when there is none
+// ArgumentError that names the nearest when there is none.
+const Op& RequireOp(std::string_view name);
 
 }  // namespace fusible

@@ -8,12 +8,13 @@
 //                      ceil(N/128), S+1; a bare letter is bound at its first use
 //   F (no brackets)    any shape: operands and results of view operators
 //   ?                  optional operand; `name: int?` an optional attribute without a default
-//   in V, in V?        index values lie in [0, V); with `?` a negative index means "none" and is skipped
+//   in V, in V?        index values lie in [0, V); with `?` a negative index means "none" and is
+//                      skipped
 //   layout(col)        result stored column by column over the flattened leading dimensions;
 //                      layout(a): as the attribute `a` says, "row" or "col"
 //   y@x                the result may be given the very memory of operand x
-//   a: "p" | "q" = "p" an attribute with its choices; `variant` after it: the choices are variants of
-//                      one operator
+//   a: "p" | "q" = "p" an attribute with its choices; `variant` after it: the choices are variants
+//                      of one operator
 #pragma once
 
 #include <cstdint>
