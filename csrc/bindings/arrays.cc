@@ -33,7 +33,7 @@ struct DTypeTable {
   }
 };
 
-TensorView ViewOf(const py::array& array, const std::string& what) {
+TensorView ViewOf(const py::array& array, const Argument& what) {
   const py::dtype dtype = array.dtype();
   const auto known = FromNumpyDType(dtype);
   if (!known) {
@@ -73,7 +73,7 @@ std::optional<DType> FromNumpyDType(const py::dtype& dtype) {
   return std::nullopt;
 }
 
-BorrowedArray ReadArray(const py::handle& object, const std::string& what) {
+BorrowedArray ReadArray(const py::handle& object, const Argument& what) {
   if (py::isinstance<py::array>(object)) {
     auto array = py::reinterpret_borrow<py::array>(object);
     return {ViewOf(array, what), array};
@@ -89,7 +89,7 @@ BorrowedArray ReadArray(const py::handle& object, const std::string& what) {
   throw DTypeError(Cat(what, ": expected an array, got ", TypeName(object)));
 }
 
-BorrowedArray ReadWritableArray(const py::handle& object, const std::string& what) {
+BorrowedArray ReadWritableArray(const py::handle& object, const Argument& what) {
   if (py::isinstance<py::array>(object) && !py::reinterpret_borrow<py::array>(object).writeable()) {
     throw ArgumentError(Cat(what, ": expected an array that can be written, got a read-only one"));
   }

@@ -5,8 +5,8 @@
 #include <pybind11/pybind11.h>
 
 #include <optional>
-#include <string>
 
+#include "bindings/argument.h"
 #include "core/tensor.h"
 #include "ops/check.h"
 
@@ -20,13 +20,13 @@ struct BorrowedArray {
   py::object owner;
 };
 
-// `what` begins the messages: "rms_norm: weight". Takes NumPy and ml_dtypes arrays, and anything
+// `what` begins the messages. Takes NumPy and ml_dtypes arrays, and anything
 // with DLPack on the CPU or the array interface. Throws DTypeError for anything else, ShapeError
 // for strides that are no multiple of the item size.
-BorrowedArray ReadArray(const py::handle& object, const std::string& what);
+BorrowedArray ReadArray(const py::handle& object, const Argument& what);
 
 // The same for an array that is to be written: refuses read-only ones with ArgumentError.
-BorrowedArray ReadWritableArray(const py::handle& object, const std::string& what);
+BorrowedArray ReadWritableArray(const py::handle& object, const Argument& what);
 
 py::dtype NumpyDType(DType dtype);
 std::optional<DType> FromNumpyDType(const py::dtype& dtype);

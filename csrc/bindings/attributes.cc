@@ -39,7 +39,7 @@ std::optional<AttrValue> Convert(const py::handle& value) {
 
 }  // namespace
 
-AttrValue ReadValue(const py::handle& value, const std::string& what) {
+AttrValue ReadValue(const py::handle& value, const Argument& what) {
   try {
     if (auto converted = Convert(value)) return *std::move(converted);
   } catch (const py::cast_error&) {  // a list of something else, or an int beyond 64 bits
@@ -61,7 +61,7 @@ Attrs ReadAttrs(const Op& op, const py::dict& values) {
       }
       attrs.Set(name, *dtype);
     } else {
-      attrs.Set(name, ReadValue(value, Cat(op.name(), ": ", name)));
+      attrs.Set(name, ReadValue(value, Argument{op.name(), "", name}));
     }
   }
   return attrs;

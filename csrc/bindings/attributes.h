@@ -3,6 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include "bindings/argument.h"
 #include "core/attrs.h"
 #include "ops/op.h"
 
@@ -14,7 +15,7 @@ namespace py = pybind11;
 // ("bf16"), NumPy dtypes or scalar types. ArgumentError names operator and attribute.
 Attrs ReadAttrs(const Op& op, const py::dict& values);
 // A value by its own Python type: for capabilities, variants and costs of targets.
-AttrValue ReadValue(const py::handle& value, const std::string& what);
+AttrValue ReadValue(const py::handle& value, const Argument& what);
 py::object ToPython(const AttrValue& value);  // dtypes become their names
 
 }  // namespace fusible

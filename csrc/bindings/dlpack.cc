@@ -37,7 +37,7 @@ constexpr Format kFormats[] = {
     {11, 8, DType::kE4M3FNUZ}, {0, 32, DType::kI32},  {0, 64, DType::kI64},
 };
 
-DType ToDType(const DLDataType& dtype, const std::string& what) {
+DType ToDType(const DLDataType& dtype, const Argument& what) {
   for (const Format& format : kFormats) {
     if (format.code == dtype.code && format.bits == dtype.bits && dtype.lanes == 1) {
       return format.dtype;
@@ -51,7 +51,7 @@ DType ToDType(const DLDataType& dtype, const std::string& what) {
 
 }  // namespace
 
-TensorView ReadDLPack(const py::capsule& capsule, const std::string& what) {
+TensorView ReadDLPack(const py::capsule& capsule, const Argument& what) {
   const auto* managed =
       static_cast<DLManagedTensor*>(PyCapsule_GetPointer(capsule.ptr(), "dltensor"));
   if (!managed) throw py::error_already_set();

@@ -4,8 +4,8 @@
 
 #include <pybind11/pybind11.h>
 
-#include <string>
 
+#include "bindings/argument.h"
 #include "core/tensor.h"
 
 namespace fusible {
@@ -14,6 +14,6 @@ namespace py = pybind11;
 
 // The view is valid as long as `capsule` lives. Throws DTypeError for a dtype that is not ours and
 // UnsupportedError for a tensor on another device than the CPU.
-TensorView ReadDLPack(const py::capsule& capsule, const std::string& what);
+TensorView ReadDLPack(const py::capsule& capsule, const Argument& what);
 
 }  // namespace fusible

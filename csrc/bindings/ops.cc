@@ -57,13 +57,13 @@ Operands ReadOperands(const Op& op, const py::tuple& given) {
     if (i >= given.size() || given[i].is_none()) {
       operands.AddAbsent();
     } else {
-      operands.Add(ReadArray(given[i], Cat(op.name(), ": ", params[i].name)));
+      operands.Add(ReadArray(given[i], {op.name(), "", params[i].name}));
     }
   }
   return operands;
 }
 
-void CheckResult(const std::string& what, const Type& want, const TensorView& got) {
+void CheckResult(const Argument& what, const Type& want, const TensorView& got) {
   if (got.dtype != want.dtype) {
     throw DTypeError(Cat(what, ": expected ", Name(want.dtype), ", got ", Name(got.dtype)));
   }
@@ -83,7 +83,7 @@ Operands ReadResults(const Op& op, const Binding& binding, const py::object& out
   }
   Operands results;
   for (size_t i = 0; i < specs.size(); ++i) {
-    const std::string what = Cat(op.name(), ": out ", specs[i].name);
+    const Argument what{op.name(), "out ", specs[i].name};
     results.Add(ReadWritableArray(given[i], what));
     CheckResult(what, binding.results[i], results.views[i]);
     results.owners[i] = given[i];

@@ -11,18 +11,18 @@
 namespace fusible {
 namespace {
 
-std::map<std::string, AttrValue> ReadMap(const py::dict& values, const std::string& what) {
+std::map<std::string, AttrValue> ReadMap(const py::dict& values, std::string_view what) {
   std::map<std::string, AttrValue> map;
   for (const auto& [key, value] : values) {
     const auto name = key.cast<std::string>();
-    map.emplace(name, ReadValue(value, Cat("target: ", what, ": ", name)));
+    map.emplace(name, ReadValue(value, {"target", what, name}));
   }
   return map;
 }
 
 // Variants hold names of dtypes as strings in TOML: a name that is a dtype becomes one.
 AttrValue ReadVariant(const py::handle& value) {
-  AttrValue read = ReadValue(value, "target: variants");
+  AttrValue read = ReadValue(value, {"target", "", "variants"});
   if (const auto* text = std::get_if<std::string>(&read)) {
     if (const auto dtype = FindDType(*text)) return *dtype;
   }
@@ -57,8 +57,8 @@ Target MakeTarget(const std::string& name, const std::string& pipeline, const st
           .all_operators = all_operators,
           .operators = {operators.begin(), operators.end()},
           .variants = ReadVariants(variants),
-          .capabilities = ReadMap(capabilities, "capabilities"),
-          .costs = ReadMap(costs, "costs")};
+          .capabilities = ReadMap(capabilities, "capabilities: "),
+          .costs = ReadMap(costs, "costs: ")};
 }
 
 py::object Capability(const Target& target, std::string_view name) {

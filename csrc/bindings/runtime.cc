@@ -20,7 +20,7 @@ class BoundExecutable {
     std::map<std::string, TensorView> views;
     for (const auto& [key, array] : weights) {
       const auto name = key.cast<std::string>();
-      BorrowedArray read = ReadArray(array, Cat("weights: ", name));
+      BorrowedArray read = ReadArray(array, {"weights", "", name});
       views.emplace(name, read.view);
       owners_.push_back(std::move(read.owner));
     }
@@ -56,7 +56,7 @@ class BoundExecutable {
       if (!given.contains(name)) {
         throw ArgumentError(Cat("inputs: expected ", names_[i], ", got none"));
       }
-      const std::string what = Cat("inputs: ", names_[i]);
+      const Argument what{"inputs", "", names_[i]};
       BorrowedArray read =
           updated_[i] ? ReadWritableArray(given[name], what) : ReadArray(given[name], what);
       inputs.views.push_back(read.view);

@@ -1,0 +1,21 @@
+// Names an argument in messages; text is made only when there is something to say, since every small
+// call passes here.
+#pragma once
+
+#include <ostream>
+#include <string_view>
+
+namespace fusible {
+
+// "rms_norm: weight", "target: costs: recompute". Views of names that outlive it.
+struct Argument {
+  std::string_view owner;
+  std::string_view prefix;  // "out ", or ""
+  std::string_view name;
+
+  friend std::ostream& operator<<(std::ostream& out, const Argument& argument) {
+    return out << argument.owner << ": " << argument.prefix << argument.name;
+  }
+};
+
+}  // namespace fusible
