@@ -1,5 +1,5 @@
-// Names an argument in messages; text is made only when there is something to say, since every small
-// call passes here.
+// Names an argument in messages; its text is made only when there is something to say, since every
+// small call passes here.
 #pragma once
 
 #include <ostream>

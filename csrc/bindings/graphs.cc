@@ -121,7 +121,7 @@ class GraphBuilder {
           Cat(op, ": expected at most ", inputs.size(), " operands, got ", ids.size()));
     }
     for (size_t i = 0; i < ids.size(); ++i) {
-      if (ids[i]) inputs[i] = *ids[i];
+      if (ids[i]) inputs[i] = Checked(*ids[i]);
     }
     return graph_.AddCall(called, inputs, ReadAttrs(called, attrs)).outputs;
   }
@@ -131,27 +131,33 @@ class GraphBuilder {
     Node node;
     node.opaque = name;
     node.mutates = mutates;
-    node.inputs = inputs;
-    for (const std::string& type : types)
+    for (ValueId id : inputs) node.inputs.push_back(Checked(id));
+    for (const std::string& type : types) {
       node.outputs.push_back(graph_.AddValue(name, ParseType(type)));
+    }
     graph_.nodes.push_back(node);
     return node.outputs;
   }
 
   std::pair<std::string, py::tuple> TypeOf(ValueId id) const {
-    const Type& type = graph_.TypeOf(id);
+    const Type& type = graph_.TypeOf(Checked(id));
     return {std::string(Name(type.dtype)), ToPython(type.shape)};
   }
 
   Graph Finish(const std::vector<ValueId>& outputs) const {
     Graph graph = graph_;
-    graph.outputs = outputs;
+    for (ValueId id : outputs) graph.outputs.push_back(Checked(id));
     Compact(graph);
     Verify(graph, "trace");
     return graph;
   }
 
  private:
+  ValueId Checked(ValueId id) const {
+    if (id >= 0 && id < static_cast<ValueId>(graph_.values.size())) return id;
+    throw ArgumentError(Cat("expected one of ", graph_.values.size(), " values, got number ", id));
+  }
+
   Graph graph_;
 };
 
