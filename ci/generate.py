@@ -129,6 +129,12 @@ def docstring(op: Described) -> str:
     return "\n".join(parts)
 
 
+def returns_of(op: Described) -> str:
+    """One value, or a tuple of them."""
+    count = len(op["results"])
+    return "A" if count == 1 else f"tuple[{', '.join(['A'] * count)}]"
+
+
 def def_line(op: Described) -> str:
     """The def statement, one line if it fits."""
     params = [f"{p['name']}: A" + (" | None = None" if p["optional"] else "") for p in op["params"]]
@@ -137,8 +143,7 @@ def def_line(op: Described) -> str:
         keywords.append("out: Any = None")
     if keywords:
         keywords.insert(0, "*")
-    count = len(op["results"])
-    returns = "A" if count == 1 else f"tuple[{', '.join(['A'] * count)}]"
+    returns = returns_of(op)
     line = f"def {op['name']}({', '.join(params + keywords)}) -> {returns}:"
     if len(line) <= 100:
         return line
@@ -152,9 +157,14 @@ def function(op: Described) -> str:
     comma = "," if len(op["params"]) == 1 else ""
     attrs = ", ".join(f'"{attr["name"]}": {attr["name"]}' for attr in op["attrs"])
     out = "" if op["kind"] == "view" else ", out"
-    call = f"    return _{op['name']}(({operands}{comma}), {{{attrs}}}{out})"
+    returns = returns_of(op)
+    call = f"    results: {returns} = _{op['name']}(({operands}{comma}), {{{attrs}}}{out})"
     if len(call) > 100:
-        call = f"    attrs = {{{attrs}}}\n    return _{op['name']}(({operands}{comma}), attrs{out})"
+        call = (
+            f"    attrs = {{{attrs}}}\n"
+            f"    results: {returns} = _{op['name']}(({operands}{comma}), attrs{out})"
+        )
+    call += "\n    return results"
     return f'{def_line(op)}\n    """{docstring(op)}\n    """\n{call}\n'
 
 

@@ -22,7 +22,7 @@ struct Value {
   Type type;
 };
 
-enum class InputKind { kPlain, kConstant, kUpdated };
+enum class InputKind : uint8_t { kPlain, kConstant, kUpdated };
 
 // `constant`: a weight, bound at compile time. `updated`: a cache; its new value is an ordinary
 // result, found by following `y@x` results from the input.

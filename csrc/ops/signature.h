@@ -28,7 +28,7 @@
 namespace fusible {
 
 struct DimExpr {
-  enum class Kind { kNumber, kName, kAdd, kMultiply, kDivide, kCeilDivide };
+  enum class Kind : uint8_t { kNumber, kName, kAdd, kMultiply, kDivide, kCeilDivide };
   Kind kind = Kind::kNumber;
   int64_t number = 0;
   std::string name;           // a dimension letter or an integer attribute
@@ -55,7 +55,7 @@ struct ParamSpec {
   bool skips_negative = false;
 };
 
-enum class AttrKind { kInt, kFloat, kBool, kString, kDType, kInts };
+enum class AttrKind : uint8_t { kInt, kFloat, kBool, kString, kDType, kInts };
 
 struct AttrSpec {
   std::string name;

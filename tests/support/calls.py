@@ -11,20 +11,8 @@ import numpy as np
 from fusible import _core
 
 # Sizes for dimension letters: all different, so that a mix-up shows, and legal where one divides.
-SIZES = {
-    "C": 256,
-    "D": 64,
-    "E": 64,
-    "K": 256,
-    "N": 3,
-    "H": 6,
-    "T": 5,
-    "S": 1,
-    "M": 2,
-    "P": 8,
-    "B": 4,
-}
-SIZES |= {"V": 11, "R": 32}
+SIZES = {"C": 256, "D": 128, "E": 64, "K": 256, "N": 3, "H": 6, "T": 5, "S": 1, "M": 2}
+SIZES |= {"P": 8, "B": 4, "V": 11, "R": 32}
 LEADING = (2,)
 
 CLASSES = {"F": "f32", "Q8": "e4m3fn", "FQ": "f32", "I": "i64", "A": "f32"}
