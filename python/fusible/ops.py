@@ -88,7 +88,8 @@ def add(x: A, y: A, *, out: Any = None) -> A:
 
     Source: He et al. 2015, arXiv:1512.03385, eq. 1.
     """
-    return _add((x, y), {}, out)
+    results: A = _add((x, y), {}, out)
+    return results
 
 
 def attention(
@@ -132,7 +133,8 @@ def attention(
     Source: Kwon et al. 2023, arXiv:2309.06180; Dao et al. 2022, arXiv:2205.14135, section 3.1.
     """
     attrs = {"scale": scale, "window": window, "softcap": softcap}
-    return _attention((q, k_cache, v_cache, block_table, query_start, lengths), attrs, out)
+    results: A = _attention((q, k_cache, v_cache, block_table, query_start, lengths), attrs, out)
+    return results
 
 
 def block_scaled_matmul(
@@ -169,7 +171,8 @@ def block_scaled_matmul(
     Source: DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2.
     """
     attrs = {"group_size": group_size, "dtype": dtype}
-    return _block_scaled_matmul((x, w, x_scale, w_scale, bias), attrs, out)
+    results: A = _block_scaled_matmul((x, w, x_scale, w_scale, bias), attrs, out)
+    return results
 
 
 def cast(x: A, *, dtype: DType = "bf16", out: Any = None) -> A:
@@ -191,7 +194,8 @@ def cast(x: A, *, dtype: DType = "bf16", out: Any = None) -> A:
 
     Source: IEEE 754-2019, section 5.4.2; OCP 8-bit floating point specification, revision 1.0.
     """
-    return _cast((x,), {"dtype": dtype}, out)
+    results: A = _cast((x,), {"dtype": dtype}, out)
+    return results
 
 
 def embedding(ids: A, table: A, *, out: Any = None) -> A:
@@ -209,7 +213,8 @@ def embedding(ids: A, table: A, *, out: Any = None) -> A:
         ShapeError, DTypeError, ArgumentError, RangeError: an argument that does not fit, before a
             write.
     """
-    return _embedding((ids, table), {}, out)
+    results: A = _embedding((ids, table), {}, out)
+    return results
 
 
 def fused_add_rms_norm(
@@ -244,7 +249,8 @@ def fused_add_rms_norm(
         y = rms_norm(sum, weight, eps=eps)
         return y, sum
     """
-    return _fused_add_rms_norm((x, residual, weight), {"eps": eps}, out)
+    results: tuple[A, A] = _fused_add_rms_norm((x, residual, weight), {"eps": eps}, out)
+    return results
 
 
 def fused_add_rms_norm_group_quant_fp8(
@@ -290,7 +296,8 @@ def fused_add_rms_norm_group_quant_fp8(
         return q, scales, sum
     """
     attrs = {"eps": eps, "group_size": group_size, "dtype": dtype, "layout": layout, "fp8_max": fp8_max}
-    return _fused_add_rms_norm_group_quant_fp8((x, residual, weight), attrs, out)
+    results: tuple[A, A, A] = _fused_add_rms_norm_group_quant_fp8((x, residual, weight), attrs, out)
+    return results
 
 
 def fused_add_rms_norm_static_quant_fp8(
@@ -333,7 +340,8 @@ def fused_add_rms_norm_static_quant_fp8(
         return q, sum
     """
     attrs = {"eps": eps, "dtype": dtype, "fp8_max": fp8_max}
-    return _fused_add_rms_norm_static_quant_fp8((x, residual, weight, scale), attrs, out)
+    results: tuple[A, A] = _fused_add_rms_norm_static_quant_fp8((x, residual, weight, scale), attrs, out)
+    return results
 
 
 def gelu_tanh_and_mul(x: A, *, out: Any = None) -> A:
@@ -351,7 +359,8 @@ def gelu_tanh_and_mul(x: A, *, out: Any = None) -> A:
 
     Source: Hendrycks and Gimpel 2016, arXiv:1606.08415, section 2; Shazeer 2020, arXiv:2002.05202.
     """
-    return _gelu_tanh_and_mul((x,), {}, out)
+    results: A = _gelu_tanh_and_mul((x,), {}, out)
+    return results
 
 
 def gemma_rms_norm(x: A, weight: A, *, eps: float = 1e-06, out: Any = None) -> A:
@@ -371,7 +380,8 @@ def gemma_rms_norm(x: A, weight: A, *, eps: float = 1e-06, out: Any = None) -> A
 
     Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
     """
-    return _gemma_rms_norm((x, weight), {"eps": eps}, out)
+    results: A = _gemma_rms_norm((x, weight), {"eps": eps}, out)
+    return results
 
 
 def kv_cache_update(
@@ -403,7 +413,8 @@ def kv_cache_update(
 
     Source: Kwon et al. 2023, arXiv:2309.06180, section 4.3.
     """
-    return _kv_cache_update((k, v, slots, k_cache, v_cache), {}, out)
+    results: tuple[A, A] = _kv_cache_update((k, v, slots, k_cache, v_cache), {}, out)
+    return results
 
 
 def matmul(x: A, w: A, bias: A | None = None, *, out: Any = None) -> A:
@@ -426,7 +437,8 @@ def matmul(x: A, w: A, bias: A | None = None, *, out: Any = None) -> A:
 
     Source: Goto and van de Geijn 2008, doi:10.1145/1356052.1356053 (packed panels).
     """
-    return _matmul((x, w, bias), {}, out)
+    results: A = _matmul((x, w, bias), {}, out)
+    return results
 
 
 def mul(x: A, y: A | None = None, *, by: float = 1.0, out: Any = None) -> A:
@@ -448,7 +460,8 @@ def mul(x: A, y: A | None = None, *, by: float = 1.0, out: Any = None) -> A:
 
     Source: IEEE 754-2019, section 5.4.1.
     """
-    return _mul((x, y), {"by": by}, out)
+    results: A = _mul((x, y), {"by": by}, out)
+    return results
 
 
 def per_token_group_quant_fp8(
@@ -483,7 +496,8 @@ def per_token_group_quant_fp8(
     Source: DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2.
     """
     attrs = {"group_size": group_size, "dtype": dtype, "layout": layout, "fp8_max": fp8_max}
-    return _per_token_group_quant_fp8((x,), attrs, out)
+    results: tuple[A, A] = _per_token_group_quant_fp8((x,), attrs, out)
+    return results
 
 
 def reshape(x: A, *, shape: Sequence[int]) -> A:
@@ -501,7 +515,8 @@ def reshape(x: A, *, shape: Sequence[int]) -> A:
     Raises:
         ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
     """
-    return _reshape((x,), {"shape": shape})
+    results: A = _reshape((x,), {"shape": shape})
+    return results
 
 
 def rms_norm(x: A, weight: A | None = None, *, eps: float = 1e-06, out: Any = None) -> A:
@@ -521,7 +536,8 @@ def rms_norm(x: A, weight: A | None = None, *, eps: float = 1e-06, out: Any = No
 
     Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
     """
-    return _rms_norm((x, weight), {"eps": eps}, out)
+    results: A = _rms_norm((x, weight), {"eps": eps}, out)
+    return results
 
 
 def rms_norm_group_quant_fp8(
@@ -563,7 +579,8 @@ def rms_norm_group_quant_fp8(
         return q, scales
     """
     attrs = {"eps": eps, "group_size": group_size, "dtype": dtype, "layout": layout, "fp8_max": fp8_max}
-    return _rms_norm_group_quant_fp8((x, weight), attrs, out)
+    results: tuple[A, A] = _rms_norm_group_quant_fp8((x, weight), attrs, out)
+    return results
 
 
 def rms_norm_static_quant_fp8(
@@ -602,7 +619,8 @@ def rms_norm_static_quant_fp8(
         return q
     """
     attrs = {"eps": eps, "dtype": dtype, "fp8_max": fp8_max}
-    return _rms_norm_static_quant_fp8((x, weight, scale), attrs, out)
+    results: A = _rms_norm_static_quant_fp8((x, weight, scale), attrs, out)
+    return results
 
 
 def rotary_embedding(
@@ -634,7 +652,8 @@ def rotary_embedding(
 
     Source: Su et al. 2021, arXiv:2104.09864, eq. 34.
     """
-    return _rotary_embedding((x, positions, cos_sin), {"style": style}, out)
+    results: A = _rotary_embedding((x, positions, cos_sin), {"style": style}, out)
+    return results
 
 
 def silu_and_mul(x: A, *, out: Any = None) -> A:
@@ -652,7 +671,8 @@ def silu_and_mul(x: A, *, out: Any = None) -> A:
 
     Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU).
     """
-    return _silu_and_mul((x,), {}, out)
+    results: A = _silu_and_mul((x,), {}, out)
+    return results
 
 
 def silu_and_mul_group_quant_fp8(
@@ -691,7 +711,8 @@ def silu_and_mul_group_quant_fp8(
         return q, scales
     """
     attrs = {"group_size": group_size, "dtype": dtype, "layout": layout, "fp8_max": fp8_max}
-    return _silu_and_mul_group_quant_fp8((x,), attrs, out)
+    results: tuple[A, A] = _silu_and_mul_group_quant_fp8((x,), attrs, out)
+    return results
 
 
 def slice(x: A, *, dim: int = -1, start: int = 0, stop: int) -> A:
@@ -709,7 +730,8 @@ def slice(x: A, *, dim: int = -1, start: int = 0, stop: int) -> A:
     Raises:
         ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
     """
-    return _slice((x,), {"dim": dim, "start": start, "stop": stop})
+    results: A = _slice((x,), {"dim": dim, "start": start, "stop": stop})
+    return results
 
 
 def softmax(x: A, *, out: Any = None) -> A:
@@ -727,7 +749,8 @@ def softmax(x: A, *, out: Any = None) -> A:
 
     Source: Milakov and Gimelshein 2018, arXiv:1805.02867, algorithm 2.
     """
-    return _softmax((x,), {}, out)
+    results: A = _softmax((x,), {}, out)
+    return results
 
 
 def static_quant_fp8(
@@ -757,7 +780,8 @@ def static_quant_fp8(
 
     Source: Micikevicius et al. 2022, arXiv:2209.05433, section 3.
     """
-    return _static_quant_fp8((x, scale), {"dtype": dtype, "fp8_max": fp8_max}, out)
+    results: A = _static_quant_fp8((x, scale), {"dtype": dtype, "fp8_max": fp8_max}, out)
+    return results
 
 
 def transpose(x: A, *, dims: Sequence[int]) -> A:
@@ -773,4 +797,5 @@ def transpose(x: A, *, dims: Sequence[int]) -> A:
     Raises:
         ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
     """
-    return _transpose((x,), {"dims": dims})
+    results: A = _transpose((x,), {"dims": dims})
+    return results
