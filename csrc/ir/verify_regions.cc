@@ -8,7 +8,20 @@
 namespace fusible {
 namespace {
 
-// The operand whose memory a result may take, through regions; kAbsent where there is none.
+ValueId AliasOf(const Node& node, ValueId result);
+
+// The input whose memory a result may take, from `y@x` to `y@x`; kAbsent where there is none.
+// What is made from another result takes none: that result has it.
+ValueId OriginOf(const Graph& graph, const std::vector<int32_t>& producers, ValueId result) {
+  ValueId id = result;
+  while (id != kAbsent && producers[id] >= 0) {
+    id = AliasOf(graph.nodes[producers[id]], id);
+    if (std::ranges::count(graph.outputs, id) > 0) return kAbsent;
+  }
+  return id;
+}
+
+// The operand whose memory a node's result may take, through regions; kAbsent where there is none.
 ValueId AliasOf(const Node& node, ValueId result) {
   const auto at = std::find(node.outputs.begin(), node.outputs.end(), result);
   const size_t index = at - node.outputs.begin();
@@ -18,11 +31,9 @@ ValueId AliasOf(const Node& node, ValueId result) {
   }
   if (!node.region) return kAbsent;
   const Graph& body = node.region->body;
-  const std::vector<int32_t> producers = Producers(body);
-  ValueId id = body.outputs[index];
-  while (id != kAbsent && producers[id] >= 0) id = AliasOf(body.nodes[producers[id]], id);
+  const ValueId origin = OriginOf(body, Producers(body), body.outputs[index]);
   for (size_t i = 0; i < body.inputs.size(); ++i) {
-    if (body.inputs[i].value == id) return node.inputs[i];
+    if (body.inputs[i].value == origin) return node.inputs[i];
   }
   return kAbsent;
 }
@@ -46,8 +57,7 @@ void CheckUpdateOnce(const Subject& s) {
   if (updates.empty()) return;
   const std::vector<int32_t> producers = Producers(s.graph);
   for (ValueId output : s.graph.outputs) {
-    ValueId id = output;
-    while (id != kAbsent && producers[id] >= 0) id = AliasOf(s.graph.nodes[producers[id]], id);
+    const ValueId id = OriginOf(s.graph, producers, output);
     const auto update = updates.find(id);
     if (update == updates.end() || output == id || update->second == output) continue;
     if (update->second != id) {

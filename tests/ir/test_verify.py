@@ -45,6 +45,12 @@ def test_an_update_may_be_followed_by_reads() -> None:
     ).verify()
 
 
+def test_what_is_made_from_the_new_value_is_no_second_one() -> None:
+    fusible.Graph.parse(
+        "updated c: f32[T, 64]\ninput x: f32[T, 64]\ny = add(c, x)\nz = softmax(y)\nreturn z, y\n"
+    ).verify()
+
+
 def test_a_cache_may_be_updated_layer_by_layer() -> None:
     fusible.Graph.parse(
         "input k: bf16[T, 2, 64]\ninput slots: i64[T]\n"

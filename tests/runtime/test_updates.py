@@ -154,3 +154,18 @@ def test_strided_caches_come_back_fresh():
     assert keys is not given["keys"]
     assert values is given["values"]
     assert bits(keys) == bits(want)
+
+
+def test_a_new_state_and_what_is_made_from_it():
+    def step(state, d, w):
+        new = ops.add(state, d)
+        return ops.rms_norm(new, w), new
+
+    state, d, w = (normal(i, shape) for i, shape in enumerate([(3, 64), (3, 64), (64,)]))
+    want = ops.add(state, d)
+    graph = fusible.trace(
+        step, state=spec("bf16[T, 64]", updated=True), d=spec("bf16[T, 64]"), w=spec("bf16[64]")
+    )
+    y, new = fusible.compile(graph)(state=state, d=d, w=w)
+    assert bits(new) == bits(want)
+    assert bits(y) == bits(ops.rms_norm(want, w))
