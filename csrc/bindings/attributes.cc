@@ -40,10 +40,13 @@ std::optional<AttrValue> Convert(const py::handle& value) {
 }  // namespace
 
 AttrValue ReadValue(const py::handle& value, const Argument& what) {
+  std::optional<AttrValue> converted;
   try {
-    if (auto converted = Convert(value)) return *std::move(converted);
-  } catch (const py::cast_error&) {  // a list of something else, or an int beyond 64 bits
+    converted = Convert(value);
+  } catch (const py::cast_error&) {
+    converted = std::nullopt;  // a list of something else, or an int beyond 64 bits
   }
+  if (converted) return *std::move(converted);
   throw ArgumentError(
       Cat(what, ": expected a number, a string, a dtype or a list of ints, got ", ReprOf(value)));
 }

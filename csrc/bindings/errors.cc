@@ -32,7 +32,7 @@ void RaiseGraphError(const GraphError& error) {
   PyErr_SetObject(Types().graph.ptr(), raised.ptr());
 }
 
-void Translate(std::exception_ptr pending) {
+void Translate(std::exception_ptr pending) {  // NOLINT: pybind11 hands it over by value
   const auto raise = [](const py::object& type, const std::exception& error) {
     PyErr_SetString(type.ptr(), error.what());
   };

@@ -11,7 +11,7 @@
 namespace fusible::syntax {
 
 struct Token {
-  enum class Kind { kEnd, kNewline, kName, kNumber, kString, kPunctuation };
+  enum class Kind : uint8_t { kEnd, kNewline, kName, kNumber, kString, kPunctuation };
   Kind kind = Kind::kEnd;
   Name at;  // the text as it stands, quotes included
 

@@ -181,7 +181,7 @@ void CheckOpaque(const Subject& s) {
 
 // What happens after a violation of a rule: the next rules run, or none that relies on this one. A
 // rule that is last runs when there is no violation at all, in bodies neither.
-enum class Then { kGoOn, kStop, kLast };
+enum class Then : uint8_t { kGoOn, kStop, kLast };
 
 struct Rule {
   std::string_view name;

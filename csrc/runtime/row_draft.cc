@@ -95,8 +95,7 @@ class Finisher {
   }
 
   bool WritesWhole() const {
-    for (size_t i = 0; i < draft_.args.size(); ++i) {
-      const RowArgDraft& arg = draft_.args[i];
+    for (const RowArgDraft& arg : draft_.args) {
       if (arg.whole && arg.place.root >= plan_.inputs) return true;
     }
     return false;

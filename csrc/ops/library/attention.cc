@@ -9,7 +9,7 @@ namespace fusible::library {
 namespace {
 
 // Operands by their place in the signature, and the result behind them.
-enum { kQ, kKeys, kValues, kTable, kStart, kLengths, kResult };
+enum : uint8_t { kQ, kKeys, kValues, kTable, kStart, kLengths, kResult };
 constexpr const char* kNames[] = {"q",           "k_cache", "v_cache", "block_table",
                                   "query_start", "lengths", "y"};
 
