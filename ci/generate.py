@@ -87,6 +87,8 @@ def attr_line(attr: Described) -> str:
     line = f"{attr['name']}: {attr['kind']}"
     if attr["choices"]:
         line += ", one of " + ", ".join(str(choice) for choice in attr["choices"])
+    if attr["bound"]:
+        line += f" {attr['bound']}"
     return line + "."
 
 

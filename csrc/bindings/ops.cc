@@ -151,18 +151,26 @@ std::string_view KindText(AttrKind kind) {
   return kTexts[static_cast<size_t>(kind)];
 }
 
+py::list DescribeDims(const TypeSpec& type) {
+  py::list dims;
+  for (const DimExpr& dim : type.dims) dims.append(ToText(dim));
+  return dims;
+}
+
 py::list DescribeParams(const Signature& s) {
   py::list params;
   for (const ParamSpec& p : s.params) {
-    py::list dims;
-    for (const DimExpr& dim : p.type.dims) dims.append(ToText(dim));
-    params.append(py::dict(py::arg("name") = p.name, py::arg("dtype") = p.type.dtype,
-                           py::arg("optional") = p.optional, py::arg("leading") = p.type.leading,
-                           py::arg("any_shape") = p.type.any_shape, py::arg("dims") = dims,
-                           py::arg("bound") = p.bound ? ToText(*p.bound) : "",
-                           py::arg("skips_negative") = p.skips_negative));
+    params.append(py::dict(
+        py::arg("name") = p.name, py::arg("dtype") = p.type.dtype, py::arg("optional") = p.optional,
+        py::arg("leading") = p.type.leading, py::arg("any_shape") = p.type.any_shape,
+        py::arg("dims") = DescribeDims(p.type), py::arg("bound") = p.bound ? ToText(*p.bound) : "",
+        py::arg("skips_negative") = p.skips_negative));
   }
   return params;
+}
+
+std::string BoundText(const AttrSpec& a) {
+  return a.bound ? Cat(a.bound->strict ? "> " : ">= ", a.bound->value) : "";
 }
 
 py::list DescribeAttrs(const Signature& s) {
@@ -173,7 +181,7 @@ py::list DescribeAttrs(const Signature& s) {
     attrs.append(
         py::dict(py::arg("name") = a.name, py::arg("kind") = KindText(a.kind),
                  py::arg("optional") = a.optional, py::arg("choices") = choices,
-                 py::arg("variant") = a.variant,
+                 py::arg("variant") = a.variant, py::arg("bound") = BoundText(a),
                  py::arg("default") = a.default_value ? ToPython(*a.default_value) : py::none()));
   }
   return attrs;
@@ -182,10 +190,9 @@ py::list DescribeAttrs(const Signature& s) {
 py::list DescribeResults(const Signature& s) {
   py::list results;
   for (const ResultSpec& r : s.results) {
-    py::list dims;
-    for (const DimExpr& dim : r.type.dims) dims.append(ToText(dim));
     results.append(py::dict(py::arg("name") = r.name, py::arg("dtype") = r.type.dtype,
-                            py::arg("leading") = r.type.leading, py::arg("dims") = dims,
+                            py::arg("leading") = r.type.leading,
+                            py::arg("dims") = DescribeDims(r.type),
                             py::arg("any_shape") = r.type.any_shape,
                             py::arg("layout") = r.type.layout, py::arg("alias") = r.alias));
   }

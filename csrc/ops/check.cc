@@ -53,7 +53,7 @@ std::string_view KindText(AttrKind kind) {
     case AttrKind::kInt:
       return "an int";
     case AttrKind::kFloat:
-      return "a finite float";
+      return "a finite float (in f32)";
     case AttrKind::kBool:
       return "true or false";
     case AttrKind::kString:
@@ -66,12 +66,15 @@ std::string_view KindText(AttrKind kind) {
   return "";
 }
 
+// Kernels compute in f32.
+bool IsFiniteF32(double value) { return std::isfinite(static_cast<float>(value)); }
+
 bool IsOfKind(const AttrValue& value, AttrKind kind) {
   switch (kind) {
     case AttrKind::kInt:
       return std::holds_alternative<int64_t>(value);
     case AttrKind::kFloat:
-      return std::holds_alternative<double>(value) && std::isfinite(std::get<double>(value));
+      return std::holds_alternative<double>(value) && IsFiniteF32(std::get<double>(value));
     case AttrKind::kBool:
       return std::holds_alternative<bool>(value);
     case AttrKind::kString:
@@ -84,16 +87,30 @@ bool IsOfKind(const AttrValue& value, AttrKind kind) {
   return false;
 }
 
+// In f32 where it is one: what rounds to 0 there is not above 0.
+bool IsInBound(const AttrSpec& spec, const AttrValue& value) {
+  if (!spec.bound) return true;
+  if (const auto* whole = std::get_if<int64_t>(&value)) {
+    return spec.bound->Holds(static_cast<double>(*whole));
+  }
+  return spec.bound->Holds(static_cast<float>(std::get<double>(value)));
+}
+
+std::string ExpectedText(const AttrSpec& spec) {
+  if (!spec.choices.empty()) return ChoicesText(spec.choices);
+  if (!spec.bound) return std::string(KindText(spec.kind));
+  return Cat(KindText(spec.kind), spec.bound->strict ? ", above " : ", at least ",
+             spec.bound->value);
+}
+
 AttrValue CheckAttr(const Op& op, const AttrSpec& spec, AttrValue value) {
   if (spec.kind == AttrKind::kFloat && std::holds_alternative<int64_t>(value)) {
     value = static_cast<double>(std::get<int64_t>(value));
   }
   const bool chosen = spec.choices.empty() || std::ranges::count(spec.choices, value) > 0;
-  if (IsOfKind(value, spec.kind) && chosen) return value;
-  const std::string expected =
-      spec.choices.empty() ? std::string(KindText(spec.kind)) : ChoicesText(spec.choices);
+  if (IsOfKind(value, spec.kind) && chosen && IsInBound(spec, value)) return value;
   throw ArgumentError(
-      Cat(op.name(), ": ", spec.name, ": expected ", expected, ", got ", ToText(value)));
+      Cat(op.name(), ": ", spec.name, ": expected ", ExpectedText(spec), ", got ", ToText(value)));
 }
 
 void RefuseUnknown(const Op& op, const Attrs& attrs) {
@@ -125,6 +142,7 @@ class Binder {
         throw DTypeError(Cat(op_.name(), ": ", params[i].name, ": expected an array, got none"));
       }
     }
+    for (const SizeRule& rule : op_.signature().rules) CheckRule(rule);
     for (const ResultSpec& result : op_.signature().results) AddResult(result, operands);
     return std::move(binding_);
   }
@@ -223,6 +241,35 @@ class Binder {
                            ToText(expr), ", got ", shape));
     }
     binding_.dims.emplace_back(expr.args[1].name, *part);
+  }
+
+  // What symbols leave open is checked again when they are bound to sizes.
+  void CheckRule(const SizeRule& rule) const {
+    const auto left = Evaluate(rule.left, binding_);
+    if (!rule.right) {
+      if (!left && AreConstant(rule.left)) NotDefined(ArgumentOf(rule.left), rule.left);
+      return;
+    }
+    const auto right = Evaluate(*rule.right, binding_);
+    if (!left || !right || left->factor != right->factor || left->offset <= right->offset) return;
+    throw ShapeError(Cat(op_.name(), ": ", ArgumentOf(rule.left), ": expected ", ToText(rule.left),
+                         " <= ", ToText(*rule.right), ", got ", *left, " and ", *right));
+  }
+
+  bool AreConstant(const DimExpr& expr) const {
+    const auto value = expr.IsName() ? Evaluate(expr, binding_) : std::nullopt;
+    return (!expr.IsName() || (value && value->IsConstant())) &&
+           std::ranges::all_of(expr.args, [&](const DimExpr& arg) { return AreConstant(arg); });
+  }
+
+  // The operand that a rule is about: the first whose shape has the letter the rule begins with.
+  std::string ArgumentOf(const DimExpr& rule) const {
+    for (const ParamSpec& param : op_.signature().params) {
+      for (const DimExpr& dim : param.type.dims) {
+        if (FirstName(dim) == FirstName(rule)) return param.name;
+      }
+    }
+    return ToText(rule);
   }
 
   // Which of the reasons kept `expr` from having a value: mostly a size that does not divide.

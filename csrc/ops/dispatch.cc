@@ -141,7 +141,7 @@ void RunOp(const Op& op, const Binding& binding, std::span<const TensorView> ope
   if (op.rows()) return RunRowsOp(op, binding, operands, results);
   if (!op.kernel()) throw UnsupportedError(Cat(op.name(), ": expected a kernel, got none"));
   const CallInfo info = ToCallInfo(binding);
-  op.kernel()({.in = operands, .out = results, .info = &info});
+  op.kernel()({.op = &op, .in = operands, .out = results, .info = &info});
 }
 
 }  // namespace fusible

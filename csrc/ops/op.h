@@ -39,7 +39,9 @@ struct RowCall {
 
 // A whole call of an operator that is not row by row (matmul, attention). Its kernel splits its own
 // work over threads (core/threads.h).
+class Op;
 struct WholeCall {
+  const Op* op = nullptr;
   std::span<const TensorView> in;
   std::span<const TensorView> out;
   const CallInfo* info = nullptr;

@@ -4,7 +4,6 @@
 
 #include "core/cat.h"
 #include "core/error.h"
-#include "ops/registry.h"
 
 namespace fusible {
 namespace {
@@ -102,9 +101,8 @@ void RunRows(const Op& op, const CallInfo& info, std::span<const RowsView> in,
   RunBlocks(op, op.rows(), info, in, out, begin, end);
 }
 
-void RunAsRows(std::string_view op_name, const WholeCall& call, Op::RowsFn fn,
-               std::string_view any_step) {
-  const Op& op = RequireOp(op_name);
+void RunAsRows(const WholeCall& call, Op::RowsFn fn, std::string_view any_step) {
+  const Op& op = *call.op;
   std::vector<RowsView> in, out;
   for (size_t i = 0; i < call.in.size(); ++i) {
     const ParamSpec& param = op.signature().params[i];

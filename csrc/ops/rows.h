@@ -39,8 +39,7 @@ void RunRows(const Op& op, const CallInfo& info, std::span<const RowsView> in,
 // A whole call whose operands and results with `...` are rows, as calls of `fn` on blocks of them,
 // each with the same distance from row to row; for the kernels of matrix products. Throws as
 // ViewAsRows does. The operand `any_step` may step in its last dimension (column layout).
-void RunAsRows(std::string_view op_name, const WholeCall& call, Op::RowsFn fn,
-               std::string_view any_step = "");
+void RunAsRows(const WholeCall& call, Op::RowsFn fn, std::string_view any_step = "");
 
 // Index operands against their bounds, before a write. Throws RangeError naming the first bad
 // value.

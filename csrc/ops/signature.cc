@@ -29,6 +29,7 @@ class Parser {
     do {
       s.results.push_back(Result());
     } while (Accept(","));
+    if (AcceptWord("where")) ParseRules(s);
     if (!Done()) Fail("the end", Rest());
     CheckNames(s);
     return s;
@@ -55,6 +56,14 @@ class Parser {
       }
     } while (Accept(","));
     Expect(")");
+  }
+
+  void ParseRules(Signature& s) {
+    do {
+      SizeRule rule{Expr(0), std::nullopt};
+      if (Accept("<=")) rule.right = Expr(0);
+      s.rules.push_back(std::move(rule));
+    } while (Accept(","));
   }
 
   ParamSpec Param() {
@@ -113,10 +122,21 @@ class Parser {
       } while (Accept("|"));
       a.kind = static_cast<AttrKind>(KindOf(a.choices.front()));
     }
+    if (Accept(">")) a.bound = Bound(a);
     a.optional = Accept("?");
     if (Accept("=")) a.default_value = Default(a);
     a.variant = AcceptWord("variant");
     return a;
+  }
+
+  LowerBound Bound(const AttrSpec& a) {
+    const bool strict = !Accept("=");
+    const bool number = a.kind == AttrKind::kInt || a.kind == AttrKind::kFloat;
+    if (!number || !a.choices.empty()) Fail("a bound of a number", Rest());
+    Skip();
+    const AttrValue value = Number();
+    const auto* whole = std::get_if<int64_t>(&value);
+    return {whole ? static_cast<double>(*whole) : std::get<double>(value), strict};
   }
 
   bool ParseKind(AttrSpec& a) {
@@ -146,8 +166,9 @@ class Parser {
     if (a.kind == AttrKind::kFloat && std::holds_alternative<int64_t>(value)) {
       value = static_cast<double>(std::get<int64_t>(value));
     }
-    if (KindOf(value) != static_cast<int>(a.kind))
+    if (KindOf(value) != static_cast<int>(a.kind)) {
       Fail("a default of the attribute's kind", Rest());
+    }
     return value;
   }
 
@@ -312,31 +333,7 @@ class Parser {
   size_t at_ = 0;
 };
 
-// Operations inside another operation are bracketed by nothing: the language has no parentheses,
-// and the parser only makes trees that print back without them.
-std::string Infix(const DimExpr& e, std::string_view op) {
-  return Cat(ToText(e.args[0]), op, ToText(e.args[1]));
-}
-
 }  // namespace
-
-std::string ToText(const DimExpr& e) {
-  switch (e.kind) {
-    case DimExpr::Kind::kNumber:
-      return std::to_string(e.number);
-    case DimExpr::Kind::kName:
-      return e.name;
-    case DimExpr::Kind::kAdd:
-      return Infix(e, "+");
-    case DimExpr::Kind::kMultiply:
-      return Infix(e, "*");
-    case DimExpr::Kind::kDivide:
-      return Infix(e, "/");
-    case DimExpr::Kind::kCeilDivide:
-      return Cat("ceil(", Infix(e, "/"), ")");
-  }
-  return "";
-}
 
 const AttrSpec* Signature::FindAttr(std::string_view name) const {
   for (const AttrSpec& attr : attrs) {

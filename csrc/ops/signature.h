@@ -15,6 +15,8 @@
 //   y@x                the result may be given the very memory of operand x
 //   a: "p" | "q" = "p" an attribute with its choices; `variant` after it: the choices are variants
 //                      of one operator
+//   a: float > 0       a bound of a number, also `>= 0`; before `?` and the default
+//   where 2*R <= D, H/N  behind the results: sizes must be so; a lone expression must be a size
 #pragma once
 
 #include <cstdint>
@@ -24,20 +26,9 @@
 #include <vector>
 
 #include "core/attrs.h"
+#include "ops/dim_expr.h"
 
 namespace fusible {
-
-struct DimExpr {
-  enum class Kind : uint8_t { kNumber, kName, kAdd, kMultiply, kDivide, kCeilDivide };
-  Kind kind = Kind::kNumber;
-  int64_t number = 0;
-  std::string name;           // a dimension letter or an integer attribute
-  std::vector<DimExpr> args;  // two, for the operations
-
-  bool IsName() const { return kind == Kind::kName; }
-};
-
-std::string ToText(const DimExpr& expr);
 
 struct TypeSpec {
   std::string dtype;          // "F", "F1", "Q8", "f32", or the name of a dtype attribute
@@ -57,12 +48,21 @@ struct ParamSpec {
 
 enum class AttrKind : uint8_t { kInt, kFloat, kBool, kString, kDType, kInts };
 
+// What a number must be above, or at least.
+struct LowerBound {
+  double value = 0;
+  bool strict = false;
+
+  bool Holds(double x) const { return strict ? x > value : x >= value; }
+};
+
 struct AttrSpec {
   std::string name;
   AttrKind kind = AttrKind::kInt;
   bool optional = false;  // may be absent; has no default
   std::optional<AttrValue> default_value;
   std::vector<AttrValue> choices;
+  std::optional<LowerBound> bound;
   bool variant = false;
 };
 
@@ -72,12 +72,19 @@ struct ResultSpec {
   std::string alias;  // the operand whose memory it may take, or ""
 };
 
+// `left <= right`, or that `left` is a size: a division without a rest.
+struct SizeRule {
+  DimExpr left;
+  std::optional<DimExpr> right;
+};
+
 struct Signature {
   std::string text;
   std::string name;
   std::vector<ParamSpec> params;
   std::vector<AttrSpec> attrs;
   std::vector<ResultSpec> results;
+  std::vector<SizeRule> rules;
 
   const AttrSpec* FindAttr(std::string_view name) const;
   int FindParam(std::string_view name) const;  // -1 when there is none

@@ -84,7 +84,8 @@ class Runner {
     const size_t operands = run.op->signature().params.size();
     const std::span<const TensorView> in{tensors.data(), operands};
     if (run.has_indices) CheckIndices(*run.op, run.binding, in);
-    run.op->kernel()({.in = in,
+    run.op->kernel()({.op = run.op,
+                      .in = in,
                       .out = {tensors.data() + operands, run.tensors.size() - operands},
                       .info = &run.info});
   }

@@ -120,8 +120,8 @@ def attention(
         query_start: i32[S+1].
         lengths: i32[S].
         scale: float.
-        window: int.
-        softcap: float.
+        window: int >= 0.
+        softcap: float >= 0.
         out: results to write, in place of fresh ones.
 
     Returns:
@@ -231,7 +231,7 @@ def fused_add_rms_norm(
         x: F[..., C].
         residual: F[..., C].
         weight: F[C].
-        eps: float.
+        eps: float >= 0.
         out: results to write, in place of fresh ones.
 
     Returns:
@@ -271,11 +271,11 @@ def fused_add_rms_norm_group_quant_fp8(
         x: F[..., C].
         residual: F[..., C].
         weight: F[C].
-        eps: float.
+        eps: float >= 0.
         group_size: int, one of 32, 64, 128.
         dtype: dtype, one of e4m3fn, e4m3fnuz.
         layout: str, one of row, col.
-        fp8_max: float.
+        fp8_max: float > 0.
         out: results to write, in place of fresh ones.
 
     Returns:
@@ -318,9 +318,9 @@ def fused_add_rms_norm_static_quant_fp8(
         residual: F[..., C].
         weight: F[C].
         scale: f32[1].
-        eps: float.
+        eps: float >= 0.
         dtype: dtype, one of e4m3fn, e4m3fnuz.
-        fp8_max: float.
+        fp8_max: float > 0.
         out: results to write, in place of fresh ones.
 
     Returns:
@@ -369,7 +369,7 @@ def gemma_rms_norm(x: A, weight: A, *, eps: float = 1e-06, out: Any = None) -> A
     Args:
         x: F[..., C].
         weight: F[C].
-        eps: float.
+        eps: float >= 0.
         out: results to write, in place of fresh ones.
 
     Returns:
@@ -483,7 +483,7 @@ def per_token_group_quant_fp8(
         group_size: int, one of 32, 64, 128.
         dtype: dtype, one of e4m3fn, e4m3fnuz.
         layout: str, one of row, col.
-        fp8_max: float.
+        fp8_max: float > 0.
         out: results to write, in place of fresh ones.
 
     Returns:
@@ -525,7 +525,7 @@ def rms_norm(x: A, weight: A | None = None, *, eps: float = 1e-06, out: Any = No
     Args:
         x: F[..., C].
         weight: F[C] (optional).
-        eps: float.
+        eps: float >= 0.
         out: results to write, in place of fresh ones.
 
     Returns:
@@ -556,11 +556,11 @@ def rms_norm_group_quant_fp8(
     Args:
         x: F[..., C].
         weight: F[C].
-        eps: float.
+        eps: float >= 0.
         group_size: int, one of 32, 64, 128.
         dtype: dtype, one of e4m3fn, e4m3fnuz.
         layout: str, one of row, col.
-        fp8_max: float.
+        fp8_max: float > 0.
         out: results to write, in place of fresh ones.
 
     Returns:
@@ -599,9 +599,9 @@ def rms_norm_static_quant_fp8(
         x: F[..., C].
         weight: F[C].
         scale: f32[1].
-        eps: float.
+        eps: float >= 0.
         dtype: dtype, one of e4m3fn, e4m3fnuz.
-        fp8_max: float.
+        fp8_max: float > 0.
         out: results to write, in place of fresh ones.
 
     Returns:
@@ -631,15 +631,15 @@ def rotary_embedding(
     style: Literal["neox", "interleaved"] = "neox",
     out: Any = None,
 ) -> A:
-    """Rotates the first R elements of each head by the angles of its row's position.
+    """Rotates the first 2*R elements of each head by the angles of its row's position.
 
-    A row of cos_sin is R/2 cosines and then R/2 sines; partners are (i, i + R/2) in style neox and
-        (2i, 2i + 1) in style interleaved. The other elements of a head pass through.
+    A row of cos_sin is R cosines and then R sines; partners are (i, i + R) in style neox and (2i,
+        2i + 1) in style interleaved. The other elements of a head pass through.
 
     Args:
         x: F[..., H, D].
         positions: I[...]; values below P.
-        cos_sin: F2[P, R].
+        cos_sin: F2[P, 2*R].
         style: str, one of neox, interleaved.
         out: results to write, in place of fresh ones.
 
@@ -691,7 +691,7 @@ def silu_and_mul_group_quant_fp8(
         group_size: int, one of 32, 64, 128.
         dtype: dtype, one of e4m3fn, e4m3fnuz.
         layout: str, one of row, col.
-        fp8_max: float.
+        fp8_max: float > 0.
         out: results to write, in place of fresh ones.
 
     Returns:
@@ -769,7 +769,7 @@ def static_quant_fp8(
         x: F[..., C].
         scale: f32[1].
         dtype: dtype, one of e4m3fn, e4m3fnuz.
-        fp8_max: float.
+        fp8_max: float > 0.
         out: results to write, in place of fresh ones.
 
     Returns:

@@ -69,7 +69,7 @@ def test_defaults_are_filled_in_and_not_printed() -> None:
     assert "y = rms_norm(x)\n" in str(graph)
 
 
-@pytest.mark.parametrize("value", ["1e-05", "0.1", "5e-324", "1.7976931348623157e+308", "-0.0"])
+@pytest.mark.parametrize("value", ["1e-05", "0.1", "5e-324", "3.4028234663852886e+38", "-0.0"])
 def test_numbers_keep_their_bits(value: str) -> None:
     graph = body(f"y = mul(x, by={value})")
     assert graph.nodes[0].attrs["by"].hex() == float(value).hex()
@@ -192,7 +192,7 @@ def test_any_graph_reads_back(data: st.DataObject) -> None:
     lines = [f"input {names[0]}: f32[T, 64]"]
     for i, name in enumerate(names[1:], 1):
         x, y = (data.draw(st.sampled_from(names[:i])) for _ in range(2))
-        by = data.draw(st.floats(allow_nan=False, allow_infinity=False))
+        by = data.draw(st.floats(-3e38, 3e38))
         call = data.draw(
             st.sampled_from([f"add({x}, {y})", f"mul({x}, by={by!r})", f"softmax({x})"])
         )

@@ -141,13 +141,13 @@ def test_bad_indices_are_refused_before_writing(name, values, message):
 
 def test_heads_that_do_not_divide_are_refused():
     with pytest.raises(
-        fusible.ShapeError, match=r"^attention: q: expected a multiple of 2 heads, got 3"
+        fusible.ShapeError, match=r"^attention: q: expected H divisible by N, got H = 3, N = 2"
     ):
         attend(made([1], [5], heads=3, kv_heads=2))
 
 
 @pytest.mark.parametrize("attrs", [{"window": -1}, {"softcap": -2.0}], ids=str)
 def test_bad_settings_are_refused(attrs):
-    message = f"^attention: {next(iter(attrs))}: expected 0 or more, got -"
+    message = f"^attention: {next(iter(attrs))}: expected .*, at least 0, got -"
     with pytest.raises(fusible.ArgumentError, match=message):
         attend(made([1], [5]), **attrs)

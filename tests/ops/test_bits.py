@@ -133,8 +133,9 @@ def test_column_scales_lie_column_by_column():
     assert_same_bits(rows, columns, "scales")
 
 
-def test_a_clamp_must_be_positive():
-    x = np.ones((2, 128), np.float32)
-    with pytest.raises(fusible.ArgumentError, match="fp8_max: expected a positive number, got -1"):
-        ops.per_token_group_quant_fp8(x, fp8_max=-1.0)
-    assert bits(x).size == x.nbytes
+# 1e-60 is a number above 0, and 0 in f32.
+@pytest.mark.parametrize("clamp", [-1.0, 0.0, 1e-60])
+def test_a_clamp_must_be_positive(clamp):
+    x = fusible.spec("f32[T, 128]")
+    with pytest.raises(fusible.ArgumentError, match=r"fp8_max: expected .*, above 0, got"):
+        fusible.trace(lambda x: ops.per_token_group_quant_fp8(x, fp8_max=clamp), x=x)

@@ -40,6 +40,17 @@ def test_the_legal_call_is_legal(name):
     call(name, operands, attrs)
 
 
+BOUNDED = [(n, a) for n, a in ATTRS if attr_of(n, a)["bound"]]
+
+
+@pytest.mark.parametrize(("name", "attr"), BOUNDED)
+def test_rejects_a_number_below_its_bound(name, attr):
+    operands, attrs = legal_call(name)
+    attrs[attr] = -1
+    with pytest.raises(fusible.ArgumentError, match=rf"^{name}: {attr}: expected .* 0, got -1"):
+        call(name, operands, attrs)
+
+
 @pytest.mark.parametrize(("name", "operand"), OPERANDS)
 def test_rejects_another_dtype(name, operand):
     operands, attrs = legal_call(name)

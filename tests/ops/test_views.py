@@ -78,9 +78,24 @@ def test_slice_refuses(attrs, message):
         ops.slice(X, **attrs)
 
 
-@pytest.mark.parametrize("columns", [3, 66])
+ROTARY_TABLES = {3: r"a last dimension of 2\*R, got \[4, 3\]", 66: r"2\*R <= D, got 66 and 64"}
+
+
+@pytest.mark.parametrize("columns", ROTARY_TABLES)
 def test_rotary_embedding_refuses_a_table_that_does_not_fit(columns):
-    x = np.zeros((2, 1, 64), np.float32)
-    table = np.zeros((4, columns), np.float32)
-    with pytest.raises(fusible.ShapeError, match=r"^rotary_embedding: cos_sin: expected an even"):
-        ops.rotary_embedding(x, np.zeros(2, np.int64), table)
+    specs = {"x": "f32[T, 1, 64]", "positions": "i64[T]", "cos_sin": f"f32[4, {columns}]"}
+    message = f"^rotary_embedding: cos_sin: expected {ROTARY_TABLES[columns]}"
+    with pytest.raises(fusible.ShapeError, match=message):
+        fusible.trace(ops.rotary_embedding, **{name: fusible.spec(s) for name, s in specs.items()})
+
+
+def test_what_symbols_leave_open_is_checked_when_they_have_sizes():
+    specs = {"x": "f32[2, 1, D]", "positions": "i64[2]", "cos_sin": "f32[4, 2*R]"}
+    graph = fusible.trace(
+        ops.rotary_embedding, **{name: fusible.spec(s) for name, s in specs.items()}
+    )
+    rotate = fusible.compile(graph)
+    x, positions = np.ones((2, 1, 64), np.float32), np.zeros(2, np.int64)
+    rotate(x=x, positions=positions, cos_sin=np.zeros((4, 64), np.float32))
+    with pytest.raises(fusible.ShapeError, match=ROTARY_TABLES[66]):
+        rotate(x=x, positions=positions, cos_sin=np.zeros((4, 66), np.float32))

@@ -11,7 +11,7 @@ import numpy as np
 from fusible import _core, ops
 from support.case import Array, Case, body_calls, load
 
-NO_FMA = ("scalar", "emu128", "ssse3", "sse4")
+NO_FMA = ("scalar", "emu128", "sse4")
 ISAS = _core.present_isas()
 FMA_ISAS = [isa for isa in ISAS if isa not in NO_FMA]
 THREADS = (1, 2, 3)

@@ -7,7 +7,7 @@
 
 namespace fusible::kernels {
 
-// Names such as "avx3_dl", "avx3", "avx2", "sse4", "ssse3", "neon", "scalar"; best first.
+// Names such as "avx3_dl", "avx3", "avx2", "sse4", "neon", "scalar"; best first.
 std::vector<std::string> CompiledIsas();
 std::vector<std::string> PresentIsas();  // compiled, and this CPU has it
 std::string ChosenIsa();

@@ -22,23 +22,13 @@ const int32_t* Integers(const WholeCall& c, int operand) {
   return reinterpret_cast<const int32_t*>(c.in[operand].data);
 }
 
-[[noreturn]] void Refuse(const char* attr, double value) {
-  throw ArgumentError(Cat("attention: ", attr, ": expected 0 or more, got ", value));
-}
-
-void CheckCall(const WholeCall& c) {
+void CheckLayout(const WholeCall& c) {
   for (int i = 0; i <= kResult; ++i) {
     const TensorView& tensor = i < kResult ? c.in[i] : c.out[0];
     if (tensor.IsContiguous()) continue;
     Fail<ShapeError>(i, "a contiguous array, got strides ", tensor.strides, " of shape ",
                      tensor.shape, "; numpy.ascontiguousarray makes it so");
   }
-  const int64_t heads = c.Dim("H"), kv_heads = c.Dim("N");
-  if (heads % std::max<int64_t>(kv_heads, 1) != 0 || (kv_heads == 0 && heads != 0)) {
-    Fail<ShapeError>(kQ, "a multiple of ", kv_heads, " heads, got ", heads);
-  }
-  if (c.Int("window") < 0) Refuse("window", static_cast<double>(c.Int("window")));
-  if (c.Float("softcap") < 0) Refuse("softcap", c.Float("softcap"));
 }
 
 void CheckStarts(const WholeCall& c) {
@@ -80,7 +70,7 @@ void CheckSequence(const WholeCall& c, int64_t s) {
 }
 
 void RunAttention(const WholeCall& c) {
-  CheckCall(c);
+  CheckLayout(c);
   CheckStarts(c);
   for (int64_t s = 0; s < c.Dim("S"); ++s) CheckSequence(c, s);
   const int64_t heads = c.Dim("H"), size = c.Dim("D"), value_size = c.Dim("E");
@@ -111,7 +101,8 @@ void RunAttention(const WholeCall& c) {
 Op attention() {
   return Op("attention(q: F[T, H, D], k_cache: F[B, P, N, D], v_cache: F[B, P, N, E],"
             " block_table: i32[S, M], query_start: i32[S+1], lengths: i32[S], *,"
-            " scale: float, window: int = 0, softcap: float = 0.0) -> y: F[T, H, E]")
+            " scale: float, window: int >= 0 = 0, softcap: float >= 0 = 0.0)"
+            " -> y: F[T, H, E] where H/N")
       .Doc(
           "Causal softmax attention over a paged cache: sequence s has the queries query_start[s] "
           "to query_start[s+1], the last of its lengths[s] keys, and key j lies in block "

@@ -37,9 +37,7 @@ Op block_scaled_matmul() {
           "bits alone and in any batch. x_scale may have any strides.")
       .Source("DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2")
       .Flops("2*K*N")
-      .Kernel([](const WholeCall& call) {
-        RunAsRows("block_scaled_matmul", call, RunBlockScaledMatmul, "x_scale");
-      });
+      .Kernel([](const WholeCall& call) { RunAsRows(call, RunBlockScaledMatmul, "x_scale"); });
 }
 
 }  // namespace fusible::library

@@ -4,7 +4,6 @@
 #include <string>
 #include <string_view>
 
-#include "core/error.h"
 #include "ops/library/library.h"
 
 namespace fusible::library {
@@ -25,7 +24,7 @@ inline QuantText StaticQuantText(std::string_view columns) {
           "static_quant_fp8",
           ", scale: f32[1]",
           ", scale",
-          "dtype: e4m3fn | e4m3fnuz = e4m3fn variant, fp8_max: float?",
+          "dtype: e4m3fn | e4m3fnuz = e4m3fn variant, fp8_max: float > 0?",
           "dtype=dtype, fp8_max=fp8_max",
           Cat("q: dtype[..., ", columns, "]"),
           "q"};
@@ -37,7 +36,7 @@ inline QuantText GroupQuantText(std::string_view columns) {
           "",
           "",
           "group_size: 32 | 64 | 128 = 128, dtype: e4m3fn | e4m3fnuz = e4m3fn variant, "
-          "layout: \"row\" | \"col\" = \"row\" variant, fp8_max: float?",
+          "layout: \"row\" | \"col\" = \"row\" variant, fp8_max: float > 0?",
           "group_size=group_size, dtype=dtype, layout=layout, fp8_max=fp8_max",
           Cat("q: dtype[..., ", columns, "], scales: f32[..., ", columns,
               "/group_size] layout(layout)"),
@@ -51,11 +50,9 @@ inline Op QuantOp(const QuantText& text) {
 }
 
 // The bound that a call clamps to: fp8_max, or the format's usual one.
-inline float ClampOf(const RowCall& call, std::string_view op) {
-  if (!call.Has("fp8_max")) return QuantMax(call.Type("dtype"));
-  const double max = call.Float("fp8_max");
-  if (max > 0) return static_cast<float>(max);
-  throw ArgumentError(Cat(op, ": fp8_max: expected a positive number, got ", max));
+inline float ClampOf(const RowCall& call) {
+  return call.Has("fp8_max") ? static_cast<float>(call.Float("fp8_max"))
+                             : QuantMax(call.Type("dtype"));
 }
 
 }  // namespace fusible::library

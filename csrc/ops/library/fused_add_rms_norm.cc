@@ -4,7 +4,7 @@ namespace fusible::library {
 
 Op fused_add_rms_norm() {
   return Op("fused_add_rms_norm(x: F[..., C], residual: F[..., C], weight: F[C], *, "
-            "eps: float = 1e-6) -> y@x: F[..., C], sum@residual: F[..., C]")
+            "eps: float >= 0 = 1e-6) -> y@x: F[..., C], sum@residual: F[..., C]")
       .Doc("Adds to the residual stream, then rms_norm of the sum as it was stored.")
       .Source("Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4")
       .Equals(R"(

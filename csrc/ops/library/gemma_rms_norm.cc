@@ -4,7 +4,8 @@
 namespace fusible::library {
 
 Op gemma_rms_norm() {
-  return Op("gemma_rms_norm(x: F[..., C], weight: F[C], *, eps: float = 1e-6) -> y@x: F[..., C]")
+  return Op("gemma_rms_norm(x: F[..., C], weight: F[C], *, eps: float >= 0 = 1e-6) -> y@x: F[..., "
+            "C]")
       .Doc(
           "rms_norm of a model whose weights are stored less one: the factor is 1 + weight, formed "
           "in "

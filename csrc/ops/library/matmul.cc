@@ -15,7 +15,7 @@ Op matmul() {
       .Source("Goto and van de Geijn 2008, doi:10.1145/1356052.1356053 (packed panels)")
       .Flops("2*K*N")
       .Kernel([](const WholeCall& call) {
-        RunAsRows("matmul", call, [](const RowCall& c) {
+        RunAsRows(call, [](const RowCall& c) {
           kernels::Block w = c.in[1];
           w.row_stride = c.Dim("K");
           kernels::Matmul({c.in[0], w, c.in[2], c.out[0], c.rows, c.Dim("N"), c.Dim("K")});

@@ -6,7 +6,7 @@ namespace {
 
 Op NormQuant(const QuantText& quant) {
   return Op(Cat("rms_norm_", quant.suffix, "(x: F[..., C], weight: F[C]", quant.operands,
-                ", *, eps: float = 1e-6, ", quant.attrs, ") -> ", quant.results))
+                ", *, eps: float >= 0 = 1e-6, ", quant.attrs, ") -> ", quant.results))
       .Doc(Cat("rms_norm, then ", quant.op, " of its result."))
       .Source("Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4")
       .Equals(Cat("y = rms_norm(x, weight, eps=eps)\n",  //
@@ -17,7 +17,7 @@ Op NormQuant(const QuantText& quant) {
 Op AddNormQuant(const QuantText& quant) {
   return Op(Cat("fused_add_rms_norm_", quant.suffix,
                 "(x: F[..., C], residual: F[..., C], weight: F[C]", quant.operands,
-                ", *, eps: float = 1e-6, ", quant.attrs, ") -> ", quant.results,
+                ", *, eps: float >= 0 = 1e-6, ", quant.attrs, ") -> ", quant.results,
                 ", sum@residual: F[..., C]"))
       .Doc(Cat("Adds to the residual stream, then rms_norm of the sum, then ", quant.op, "."))
       .Source("Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4")

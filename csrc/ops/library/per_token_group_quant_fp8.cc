@@ -12,7 +12,7 @@ Op per_token_group_quant_fp8() {
           "and codes NaN. fp8_max is 448 for e4m3fn and 224 for e4m3fnuz unless given.")
       .Source("DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2")
       .Rows([](const RowCall& c) {
-        const float max = ClampOf(c, "per_token_group_quant_fp8");
+        const float max = ClampOf(c);
         kernels::GroupQuant(
             {c.in[0], c.out[0], c.out[1], c.rows, c.Dim("C"), c.Int("group_size"), max});
       });

@@ -5,7 +5,7 @@
 namespace fusible::library {
 
 Op rms_norm() {
-  return Op("rms_norm(x: F[..., C], weight: F[C]?, *, eps: float = 1e-6) -> y@x: F[..., C]")
+  return Op("rms_norm(x: F[..., C], weight: F[C]?, *, eps: float >= 0 = 1e-6) -> y@x: F[..., C]")
       .Doc(
           "Scales each row to a root mean square of one, then by weight: "
           "y = (x * (1 / sqrt(mean(x^2) + eps))) * weight, in f32 with one rounding at the end.")

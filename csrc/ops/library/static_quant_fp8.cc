@@ -11,7 +11,7 @@ Op static_quant_fp8() {
           "e4m3fn and 224 for e4m3fnuz unless given.")
       .Source("Micikevicius et al. 2022, arXiv:2209.05433, section 3")
       .Rows([](const RowCall& c) {
-        const float max = ClampOf(c, "static_quant_fp8");
+        const float max = ClampOf(c);
         kernels::StaticQuant({c.in[0], c.in[1], c.out[0], c.rows, c.Dim("C"), max});
       });
 }
