@@ -17,7 +17,7 @@ LENGTHS = 100, 1000
 
 
 def main() -> None:
-    """Prints nanoseconds an operator: as a graph, as one region, and call by call from Python."""
+    """Prints nanoseconds an operator: as a graph, as regions, and call by call from Python."""
     fusible._core.set_threads(1)
     x = np.ones((1, 8), np.float32)
     print(describe())
@@ -26,7 +26,7 @@ def main() -> None:
     short, long = LENGTHS
 
     # The difference of two lengths leaves the call itself out.
-    for name, made in (("one step an operator", runs), ("one region", fused)):
+    for name, made in (("one step an operator", runs), ("regions of 64", fused)):
         turns = compare(lambda made=made: made[long](x=x), lambda made=made: made[short](x=x))
         each = (turns.first_us - turns.second_us) * 1e3 / (long - short)
         print(f"{name:24} {each:8.1f} ns an operator, {turns.first_us:8.1f} us for {long}")

@@ -12,6 +12,7 @@ struct Argument {
   std::string_view owner;
   std::string_view prefix;  // "out ", or ""
   std::string_view name;
+  std::string_view dtype = "A";  // the class of dtypes that it may have, as in a signature
 
   friend std::ostream& operator<<(std::ostream& out, const Argument& argument) {
     return out << argument.owner << ": " << argument.prefix << argument.name;

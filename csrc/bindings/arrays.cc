@@ -37,8 +37,11 @@ TensorView ViewOf(const py::array& array, const Argument& what) {
   const py::dtype dtype = array.dtype();
   const auto known = FromNumpyDType(dtype);
   if (!known) {
-    throw DTypeError(Cat(what, ": expected one of f32, bf16, f16, e4m3fn, e4m3fnuz, i32, i64, got ",
+    throw DTypeError(Cat(what, ": expected ", DTypesText(what.dtype), ", got ",
                          py::str(dtype).cast<std::string>()));
+  }
+  if (array.ndim() > kMaxRank) {
+    throw ShapeError(Cat(what, ": expected at most ", kMaxRank, " dimensions, got ", array.ndim()));
   }
   TensorView view;
   view.data = static_cast<std::byte*>(const_cast<void*>(array.data()));

@@ -179,7 +179,9 @@ void BindKey(py::module_& m) {
       .def("__str__", &Key::uuid)
       .def("__repr__", [](const Key& key) { return Cat("<fusible key ", key.uuid(), ">"); })
       .def("__hash__", [](const Key& key) { return py::hash(py::str(key.uuid())); })
-      .def("__eq__", [](const Key& a, const Key& b) { return a.parts == b.parts; })
+      .def(
+          "__eq__", [](const Key& a, const Key& b) { return a.parts == b.parts; },
+          py::is_operator())
       .def(
           "explain",
           [](const Key& key) {
@@ -235,7 +237,8 @@ void BindGraphs(py::module_& m) {
       .def("__str__", [](const Graph& g) { return ToText(g); })
       .def("__repr__",
            [](const Graph& g) { return Cat("<fusible graph of ", g.nodes.size(), " nodes>"); })
-      .def("__eq__", [](const Graph& a, const Graph& b) { return a == b; })
+      .def(
+          "__eq__", [](const Graph& a, const Graph& b) { return a == b; }, py::is_operator())
       .def("key", &GraphKey, "Its structural key: names and node order do not count.")
       .def(
           "verify", [](const Graph& g) { Verify(g); }, "GraphError naming the first broken rule.")

@@ -57,7 +57,7 @@ Operands ReadOperands(const Op& op, const py::tuple& given) {
     if (i >= given.size() || given[i].is_none()) {
       operands.AddAbsent();
     } else {
-      operands.Add(ReadArray(given[i], {op.name(), "", params[i].name}));
+      operands.Add(ReadArray(given[i], {op.name(), "", params[i].name, params[i].type.dtype}));
     }
   }
   return operands;
@@ -170,7 +170,8 @@ py::list DescribeParams(const Signature& s) {
 }
 
 std::string BoundText(const AttrSpec& a) {
-  return a.bound ? Cat(a.bound->strict ? "> " : ">= ", a.bound->value) : "";
+  if (!a.value_of.empty()) return Cat("in the range of ", a.value_of);
+  return a.lowest ? Cat(">= ", *a.lowest) : "";
 }
 
 py::list DescribeAttrs(const Signature& s) {

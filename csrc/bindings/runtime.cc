@@ -59,12 +59,20 @@ class BoundExecutable {
       const Argument what{"inputs", "", names_[i]};
       BorrowedArray read =
           updated_[i] ? ReadWritableArray(given[name], what) : ReadArray(given[name], what);
+      if (updated_[i]) RefuseStrided(what, read.view);
       inputs.views.push_back(read.view);
       inputs.arrays.push_back(py::reinterpret_borrow<py::object>(given[name]));
       inputs.owners.push_back(std::move(read.owner));
     }
     if (given.size() != names_.size()) RefuseUnknown(given);
     return inputs;
+  }
+
+  // A copy would be updated, and the caller's array would not.
+  static void RefuseStrided(const Argument& what, const TensorView& view) {
+    if (view.IsContiguous()) return;
+    throw ShapeError(Cat(what, ": expected a contiguous array, since it is written in place, got ",
+                         "strides ", view.strides, " of shape ", view.shape));
   }
 
   void RefuseUnknown(const py::dict& given) const {

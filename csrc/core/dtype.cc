@@ -37,4 +37,10 @@ float QuantMax(DType dtype) {
   throw DTypeError(Cat("expected an 8-bit float format, got ", Name(dtype)));
 }
 
+PositiveRange RangeOf(DType dtype) {
+  if (dtype == DType::kE4M3FN) return {0x1p-9f, 448.0f};
+  if (dtype == DType::kE4M3FNUZ) return {0x1p-10f, 240.0f};
+  throw DTypeError(Cat("expected an 8-bit float format, got ", Name(dtype)));
+}
+
 }  // namespace fusible

@@ -31,4 +31,10 @@ std::optional<DType> FindDType(std::string_view name);
 // largest is 240, as SGLang and vLLM use on ROCm for its accuracy.
 float QuantMax(DType dtype);
 
+// The positive values of an 8-bit float format: its smallest subnormal and its largest.
+struct PositiveRange {
+  float smallest = 0, largest = 0;
+};
+PositiveRange RangeOf(DType dtype);
+
 }  // namespace fusible

@@ -119,12 +119,18 @@ class Search {
     State::Edge edge{.maker = maker, .consumer = use.consumer, .views = {}};
     ValueId value = use.actual;
     int32_t node = matcher_.producer(value);
-    while (node >= 0 && graph_.nodes[node].op != wanted.op && IsCrossable(graph_.nodes[node])) {
-      edge.views.insert(edge.views.begin(), node);
+    while (node >= 0 && graph_.nodes[node].op != wanted.op) {
+      if (IsCast(graph_.nodes[node])) {
+        RefuseCast(node, wanted.op->name(), pattern_.nodes[use.consumer].op->name(), state);
+      } else if (IsCrossable(graph_.nodes[node])) {
+        edge.views.insert(edge.views.begin(), node);
+      } else {
+        return std::nullopt;
+      }
       value = graph_.nodes[node].inputs[0];
       node = matcher_.producer(value);
     }
-    if (node < 0 || graph_.nodes[node].op != wanted.op) return std::nullopt;
+    if (node < 0) return std::nullopt;
     const int result =
         static_cast<int>(std::ranges::find(wanted.results, use.value) - wanted.results.begin());
     if (graph_.nodes[node].outputs[result] != value) return std::nullopt;
@@ -138,6 +144,20 @@ class Search {
 
   bool IsCrossable(const Node& node) const {
     return IsView(node) && std::ranges::count(rule_.via, node.op->name()) > 0;
+  }
+
+  static bool IsCast(const Node& node) { return node.op && node.op->name() == "cast"; }
+
+  // A cast between two calls that would fuse is what mixed dtypes come down to in a graph.
+  void RefuseCast(int32_t node, const std::string& maker, const std::string& consumer,
+                  State* state) const {
+    const Node& cast = graph_.nodes[node];
+    const DType from = graph_.TypeOf(cast.inputs[0]).dtype;
+    const DType to = graph_.TypeOf(cast.outputs[0]).dtype;
+    state->obstacles.push_back(
+        {"dtype", node,
+         Cat("take out the cast from ", Name(from), " to ", Name(to), " between ", maker, " and ",
+             consumer, ", which ", rule_.op->name(), " does not have")});
   }
 
   void CheckViews(const std::vector<int32_t>& views, const Pending& use, int result,

@@ -87,20 +87,16 @@ bool IsOfKind(const AttrValue& value, AttrKind kind) {
   return false;
 }
 
-// In f32 where it is one: what rounds to 0 there is not above 0.
-bool IsInBound(const AttrSpec& spec, const AttrValue& value) {
-  if (!spec.bound) return true;
-  if (const auto* whole = std::get_if<int64_t>(&value)) {
-    return spec.bound->Holds(static_cast<double>(*whole));
-  }
-  return spec.bound->Holds(static_cast<float>(std::get<double>(value)));
+bool IsAtLeast(const std::optional<double>& lowest, const AttrValue& value) {
+  if (!lowest) return true;
+  const auto* whole = std::get_if<int64_t>(&value);
+  return (whole ? static_cast<double>(*whole) : std::get<double>(value)) >= *lowest;
 }
 
 std::string ExpectedText(const AttrSpec& spec) {
   if (!spec.choices.empty()) return ChoicesText(spec.choices);
-  if (!spec.bound) return std::string(KindText(spec.kind));
-  return Cat(KindText(spec.kind), spec.bound->strict ? ", above " : ", at least ",
-             spec.bound->value);
+  if (!spec.lowest) return std::string(KindText(spec.kind));
+  return Cat(KindText(spec.kind), ", at least ", *spec.lowest);
 }
 
 AttrValue CheckAttr(const Op& op, const AttrSpec& spec, AttrValue value) {
@@ -108,9 +104,21 @@ AttrValue CheckAttr(const Op& op, const AttrSpec& spec, AttrValue value) {
     value = static_cast<double>(std::get<int64_t>(value));
   }
   const bool chosen = spec.choices.empty() || std::ranges::count(spec.choices, value) > 0;
-  if (IsOfKind(value, spec.kind) && chosen && IsInBound(spec, value)) return value;
+  if (IsOfKind(value, spec.kind) && chosen && IsAtLeast(spec.lowest, value)) return value;
   throw ArgumentError(
       Cat(op.name(), ": ", spec.name, ": expected ", ExpectedText(spec), ", got ", ToText(value)));
+}
+
+// A quantizer's clamp must be a value of the format: what lies above it would become its largest.
+void CheckValueOf(const Op& op, const AttrSpec& spec, const Attrs& attrs) {
+  const AttrValue* given = attrs.Find(spec.name);
+  if (spec.value_of.empty() || !given) return;
+  const DType dtype = attrs.Type(spec.value_of);
+  const auto [smallest, largest] = RangeOf(dtype);
+  const double value = std::get<double>(*given);
+  if (value >= smallest && value <= largest) return;
+  throw ArgumentError(Cat(op.name(), ": ", spec.name, ": expected a finite float from ", smallest,
+                          " to ", largest, ", as ", Name(dtype), " has, got ", ToText(*given)));
 }
 
 void RefuseUnknown(const Op& op, const Attrs& attrs) {
@@ -167,7 +175,7 @@ class Binder {
   void BindDType(const ParamSpec& param, DType dtype) {
     const std::string& want = param.type.dtype;
     if (IsDTypeClass(want)) {
-      if (!InDTypeClass(want, dtype)) WrongDType(param, ClassText(want), dtype);
+      if (!InDTypeClass(want, dtype)) WrongDType(param, DTypesText(want), dtype);
       for (const auto& [name, bound] : classes_) {
         if (name == want && bound != dtype) WrongDType(param, std::string(Name(bound)), dtype);
       }
@@ -179,14 +187,6 @@ class Binder {
 
   [[noreturn]] void WrongDType(const ParamSpec& param, const std::string& want, DType got) const {
     throw DTypeError(Cat(op_.name(), ": ", param.name, ": expected ", want, ", got ", Name(got)));
-  }
-
-  static std::string ClassText(const std::string& name) {
-    std::vector<AttrValue> members;
-    for (const DTypeInfo& info : AllDTypes()) {
-      if (InDTypeClass(name, info.dtype)) members.emplace_back(info.dtype);
-    }
-    return ChoicesText(members);
   }
 
   DType ResolveDType(const std::string& name) const {
@@ -333,11 +333,21 @@ Attrs CompleteAttrs(const Op& op, const Attrs& attrs) {
       throw ArgumentError(Cat(op.name(), ": ", spec.name, ": expected a value, got none"));
     }
   }
+  for (const AttrSpec& spec : op.signature().attrs) CheckValueOf(op, spec, complete);
   return complete;
 }
 
 Binding BindCall(const Op& op, std::span<const std::optional<Type>> operands, const Attrs& attrs) {
   return Binder(op, attrs).Bind(operands);
+}
+
+std::string DTypesText(std::string_view name) {
+  if (!IsDTypeClass(name)) return std::string(name);
+  std::vector<AttrValue> members;
+  for (const DTypeInfo& info : AllDTypes()) {
+    if (InDTypeClass(name, info.dtype)) members.emplace_back(info.dtype);
+  }
+  return ChoicesText(members);
 }
 
 bool IsColumnLayout(const TypeSpec& spec, const Attrs& attrs) {

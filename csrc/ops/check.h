@@ -42,6 +42,9 @@ Attrs CompleteAttrs(const Op& op, const Attrs& attrs);
 // The value of an expression; nullopt where it is not of the form factor * symbol + offset.
 std::optional<Dim> Evaluate(const DimExpr& expr, const Binding& binding);
 
+// The dtypes of a class ("F": "f32, bf16 or f16"); anything else stands for itself.
+std::string DTypesText(std::string_view name);
+
 // "row" or "col": how a result of this call lies in memory.
 bool IsColumnLayout(const TypeSpec& spec, const Attrs& attrs);
 

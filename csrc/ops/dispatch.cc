@@ -1,5 +1,7 @@
 #include "ops/dispatch.h"
 
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "core/cat.h"
@@ -30,6 +32,23 @@ bool AreDisjointColumns(const TensorView& a, const TensorView& b) {
 bool Overlaps(const TensorView& a, const TensorView& b) {
   const Extent x = ExtentOf(a), y = ExtentOf(b);
   return x.begin < y.end && y.begin < x.end && !AreDisjointColumns(a, b);
+}
+
+// Whether two indices of the array may mean the same element. Sorted by stride, each dimension must
+// step past all that the smaller ones reach; interleaved views that pass by luck are refused too.
+bool OverlapsItself(const TensorView& t) {
+  if (t.Count() == 0) return false;
+  std::vector<std::pair<int64_t, int64_t>> steps;  // stride, steps
+  for (int i = 0; i < t.shape.size(); ++i) {
+    if (t.shape[i] > 1) steps.emplace_back(std::abs(t.strides[i]), t.shape[i] - 1);
+  }
+  std::ranges::sort(steps);
+  int64_t reach = 0;
+  for (const auto& [stride, count] : steps) {
+    if (stride <= reach) return true;
+    reach += stride * count;
+  }
+  return false;
 }
 
 std::vector<RowsView> ViewsOf(const Op& op, const Binding& binding, bool results,
@@ -106,6 +125,11 @@ void CheckOverlap(const Op& op, std::span<const TensorView> operands,
                   std::span<const TensorView> results) {
   const Signature& s = op.signature();
   for (size_t r = 0; r < results.size(); ++r) {
+    if (!results[r].IsContiguous() && OverlapsItself(results[r])) {
+      throw ArgumentError(Cat(op.name(), ": ", s.results[r].name,
+                              ": expected an array whose elements lie apart, got strides ",
+                              results[r].strides, " of shape ", results[r].shape));
+    }
     for (size_t i = 0; i < operands.size(); ++i) {
       if (!Overlaps(results[r], operands[i])) continue;
       const bool may = s.results[r].alias == s.params[i].name;

@@ -21,7 +21,7 @@ struct Extent {
 Extent ExtentOf(const TensorView& tensor);
 
 // Refuses a result that overlaps an operand other than as `y@x` says (same memory, shape, strides),
-// or that overlaps another result.
+// that overlaps another result, or itself.
 void CheckOverlap(const Op& op, std::span<const TensorView> operands,
                   std::span<const TensorView> results);
 

@@ -62,10 +62,13 @@ RowsView ViewAsRows(const Op& op, const std::string& argument, const TypeSpec& s
   if (column_layout && !tensor.shape.empty()) {
     view.block.stride = tensor.strides.back();
   } else if (!IsPacked(tensor, leading)) {
+    const int trailing = tensor.shape.size() - leading;
     throw ShapeError(Cat(op.name(), ": ", argument, ": expected ",
-                         view.whole ? "a contiguous array" : "a contiguous last dimension",
+                         view.whole      ? "a contiguous array"
+                         : trailing == 1 ? "a contiguous last dimension"
+                                         : Cat("contiguous last ", trailing, " dimensions"),
                          ", got strides ", tensor.strides, " of shape ", tensor.shape,
-                         "; numpy.ascontiguousarray makes it so"));
+                         "; numpy.ascontiguousarray makes such a copy"));
   }
   FoldLeading(tensor, leading, &view);
   if (!view.strides.empty()) view.block.row_stride = view.strides.back();

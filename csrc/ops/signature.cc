@@ -122,21 +122,21 @@ class Parser {
       } while (Accept("|"));
       a.kind = static_cast<AttrKind>(KindOf(a.choices.front()));
     }
-    if (Accept(">")) a.bound = Bound(a);
+    if (Accept(">=")) a.lowest = Lowest(a);
+    if (AcceptWord("in")) a.value_of = Word("a dtype attribute");
     a.optional = Accept("?");
     if (Accept("=")) a.default_value = Default(a);
     a.variant = AcceptWord("variant");
     return a;
   }
 
-  LowerBound Bound(const AttrSpec& a) {
-    const bool strict = !Accept("=");
+  double Lowest(const AttrSpec& a) {
     const bool number = a.kind == AttrKind::kInt || a.kind == AttrKind::kFloat;
     if (!number || !a.choices.empty()) Fail("a bound of a number", Rest());
     Skip();
     const AttrValue value = Number();
     const auto* whole = std::get_if<int64_t>(&value);
-    return {whole ? static_cast<double>(*whole) : std::get<double>(value), strict};
+    return whole ? static_cast<double>(*whole) : std::get<double>(value);
   }
 
   bool ParseKind(AttrSpec& a) {
@@ -254,6 +254,10 @@ class Parser {
     for (const ParamSpec& p : s.params) CheckName(operands, p.name, p.type, s);
     for (const AttrSpec& a : s.attrs) {
       if (!operands.insert(a.name).second) Fail("a name used once", a.name);
+      const AttrSpec* format = s.FindAttr(a.value_of);
+      if (!a.value_of.empty() && (a.kind != AttrKind::kFloat || !IsFp8Attr(format))) {
+        Fail("a float in an attribute whose choices are 8-bit formats", a.value_of);
+      }
     }
     for (const ResultSpec& r : s.results) {
       CheckName(results, r.name, r.type, s);
@@ -270,6 +274,14 @@ class Parser {
         Fail("col or an attribute as layout", r.type.layout);
       }
     }
+  }
+
+  static bool IsFp8Attr(const AttrSpec* attr) {
+    const auto is_fp8 = [](const AttrValue& choice) {
+      return std::holds_alternative<DType>(choice) && InDTypeClass("Q8", std::get<DType>(choice));
+    };
+    return attr && !attr->optional && !attr->choices.empty() &&
+           std::ranges::all_of(attr->choices, is_fp8);
   }
 
   void CheckName(std::set<std::string>& names, const std::string& name, const TypeSpec& type,

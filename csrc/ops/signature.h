@@ -15,7 +15,8 @@
 //   y@x                the result may be given the very memory of operand x
 //   a: "p" | "q" = "p" an attribute with its choices; `variant` after it: the choices are variants
 //                      of one operator
-//   a: float > 0       a bound of a number, also `>= 0`; before `?` and the default
+//   a: float >= 0      the lowest value of a number; before `?` and the default
+//   a: float in dtype  a positive value of the 8-bit format that the attribute `dtype` names
 //   where 2*R <= D, H/N  behind the results: sizes must be so; a lone expression must be a size
 #pragma once
 
@@ -48,21 +49,14 @@ struct ParamSpec {
 
 enum class AttrKind : uint8_t { kInt, kFloat, kBool, kString, kDType, kInts };
 
-// What a number must be above, or at least.
-struct LowerBound {
-  double value = 0;
-  bool strict = false;
-
-  bool Holds(double x) const { return strict ? x > value : x >= value; }
-};
-
 struct AttrSpec {
   std::string name;
   AttrKind kind = AttrKind::kInt;
   bool optional = false;  // may be absent; has no default
   std::optional<AttrValue> default_value;
   std::vector<AttrValue> choices;
-  std::optional<LowerBound> bound;
+  std::optional<double> lowest;  // of a number
+  std::string value_of;          // the dtype attribute whose positive values it may have, or ""
   bool variant = false;
 };
 

@@ -27,6 +27,10 @@ struct Boundary {
 
 using Members = std::set<int32_t>;
 
+// A region of more operators would save no memory worth naming, and each that joins is checked
+// with all that are there: without a bound, a chain of n takes n * n steps.
+constexpr size_t kMostMembers = 64;
+
 class Grouper {
  public:
   Grouper(const Graph& graph, const Target& target)
@@ -148,6 +152,9 @@ class Grouper {
   }
 
   std::optional<Boundary> FindBoundary(const Members& joined) const {
+    if (joined.size() > kMostMembers) {
+      return Boundary{"length", Cat("a region has at most ", kMostMembers, " row operators")};
+    }
     for (int32_t node : joined) {
       if (mutations_[node] != mutations_[*joined.begin()]) {
         return Boundary{"order", "move the mutation before or behind these operators"};

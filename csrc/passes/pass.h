@@ -18,7 +18,7 @@ struct Miss {
   std::string node;    // the first result of the node where it failed
   std::string reason;  // extra_user, view_splits_last_dim, dtype, attr, op_variant, no_kernel,
                        // claimed_by, order; between regions not_rows, leading_dims, cycle, scratch,
-                       // whole_operand
+                       // whole_operand, length
   std::string hint;    // the smallest change that would make it match
 };
 

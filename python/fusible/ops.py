@@ -275,7 +275,7 @@ def fused_add_rms_norm_group_quant_fp8(
         group_size: int, one of 32, 64, 128.
         dtype: dtype, one of e4m3fn, e4m3fnuz.
         layout: str, one of row, col.
-        fp8_max: float > 0.
+        fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
 
     Returns:
@@ -320,7 +320,7 @@ def fused_add_rms_norm_static_quant_fp8(
         scale: f32[1].
         eps: float >= 0.
         dtype: dtype, one of e4m3fn, e4m3fnuz.
-        fp8_max: float > 0.
+        fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
 
     Returns:
@@ -483,7 +483,7 @@ def per_token_group_quant_fp8(
         group_size: int, one of 32, 64, 128.
         dtype: dtype, one of e4m3fn, e4m3fnuz.
         layout: str, one of row, col.
-        fp8_max: float > 0.
+        fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
 
     Returns:
@@ -560,7 +560,7 @@ def rms_norm_group_quant_fp8(
         group_size: int, one of 32, 64, 128.
         dtype: dtype, one of e4m3fn, e4m3fnuz.
         layout: str, one of row, col.
-        fp8_max: float > 0.
+        fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
 
     Returns:
@@ -601,7 +601,7 @@ def rms_norm_static_quant_fp8(
         scale: f32[1].
         eps: float >= 0.
         dtype: dtype, one of e4m3fn, e4m3fnuz.
-        fp8_max: float > 0.
+        fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
 
     Returns:
@@ -691,7 +691,7 @@ def silu_and_mul_group_quant_fp8(
         group_size: int, one of 32, 64, 128.
         dtype: dtype, one of e4m3fn, e4m3fnuz.
         layout: str, one of row, col.
-        fp8_max: float > 0.
+        fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
 
     Returns:
@@ -769,7 +769,7 @@ def static_quant_fp8(
         x: F[..., C].
         scale: f32[1].
         dtype: dtype, one of e4m3fn, e4m3fnuz.
-        fp8_max: float > 0.
+        fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
 
     Returns:

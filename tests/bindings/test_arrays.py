@@ -99,6 +99,27 @@ def test_out_may_not_be_another_operand_nor_overlap():
     np.testing.assert_array_equal(block, 0)
 
 
+@pytest.mark.parametrize("strides", [(0, 4), (8, 4), (-8, 4)])
+def test_out_may_not_overlap_itself(strides):
+    out = np.lib.stride_tricks.as_strided(np.zeros(64, np.float32)[16:], (3, 4), strides)
+    with pytest.raises(fusible.ArgumentError, match="sum: expected an array whose elements lie"):
+        ops.add(X, X, out=out)
+    assert not out.any()
+
+
+def test_out_may_be_rows_backwards():
+    out = np.zeros((3, 4), np.float32)
+    ops.add(X, X, out=out[::-1])
+    np.testing.assert_array_equal(out[::-1], X + X)
+
+
+def test_unknown_dtypes_name_what_the_operand_may_have():
+    with pytest.raises(fusible.DTypeError, match=r"^add: x: expected f32, bf16 or f16, got float64"):
+        ops.add(X.astype(np.float64), X)
+    with pytest.raises(fusible.ShapeError, match=r"^add: x: expected at most 8 dimensions, got 9"):
+        ops.add(X.reshape((3, 4) + (1,) * 7), X)
+
+
 def test_out_may_be_other_columns_of_the_same_rows():
     block = np.zeros((3, 8), np.float32)
     block[:, :4] = X

@@ -133,9 +133,9 @@ def test_column_scales_lie_column_by_column():
     assert_same_bits(rows, columns, "scales")
 
 
-# 1e-60 is a number above 0, and 0 in f32.
-@pytest.mark.parametrize("clamp", [-1.0, 0.0, 1e-60])
-def test_a_clamp_must_be_positive(clamp):
+# Below the format's smallest value the scale would overflow; above its largest, codes would clip.
+@pytest.mark.parametrize("clamp", [-1.0, 0.0, 1e-45, 449.0, 1e30])
+def test_a_clamp_is_a_positive_value_of_the_format(clamp):
     x = fusible.spec("f32[T, 128]")
-    with pytest.raises(fusible.ArgumentError, match=r"fp8_max: expected .*, above 0, got"):
+    with pytest.raises(fusible.ArgumentError, match=r"fp8_max: expected .* 448, as e4m3fn has"):
         fusible.trace(lambda x: ops.per_token_group_quant_fp8(x, fp8_max=clamp), x=x)

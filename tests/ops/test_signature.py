@@ -17,7 +17,8 @@ LEGAL = [
     "f(x: F[C], *, dtype: f32 | bf16 = bf16, g: 32 | 64 = 64)"
     " -> y: dtype[C], s: f32[C/g] layout(col)",
     "f() -> y: f32[1]",
-    "f(x: F[D], *, e: float >= 0 = 0.5, n: int > -3?) -> y: F[D]",
+    "f(x: F[D], *, e: float >= 0 = 0.5, n: int >= -3?) -> y: F[D]",
+    "f(x: F[D], *, m: float in q?, q: e4m3fn | e4m3fnuz = e4m3fn) -> y: q[D]",
     "f(x: F[H, D], t: F[2*R], k: F[N]) -> y: F[D] where 2*R <= D, H/N",
 ]
 
@@ -33,9 +34,10 @@ ILLEGAL = [
     ('f(x: F[C], *, m: "a) -> y: F[C]', 18, "expected a closing quote"),
     ("f(x: F[C], *, n: int = 1.5) -> y: F[C]", 27, "expected a default of the attribute's kind"),
     ("f(x: F[C]) -> y: F[C] layout(sideways)", 39, "expected col or an attribute as layout"),
-    ("f(x: F[C], *, on: bool > 0) -> y: F[C]", 26, "expected a bound of a number, got '0)"),
-    ("f(x: F[C], *, n: int > C) -> y: F[C]", 24, "expected a number, got 'C)"),
+    ("f(x: F[C], *, on: bool >= 0) -> y: F[C]", 27, "expected a bound of a number, got '0)"),
+    ("f(x: F[C], *, n: int >= C) -> y: F[C]", 25, "expected a number, got 'C)"),
     ("f(x: F[C]) -> y: F[C] where", 28, "expected a dimension, got the end"),
+    ("f(x: F[C], *, m: float in C) -> y: F[C]", 40, "8-bit formats, got C"),
     ("f(x: F[99999999999999999999]) -> y: F[C]", 8, "expected an integer that fits 64 bits"),
 ]
 

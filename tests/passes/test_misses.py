@@ -63,6 +63,18 @@ return q, s
     assert "[T, 512] into [T, 4, 128]" in result.misses[0].hint
 
 
+def test_dtype_names_the_cast_between():
+    found, result = misses(
+        """y = rms_norm(x, w)
+c = cast(y, dtype=f32)
+q, s = per_token_group_quant_fp8(c)
+return q, s
+"""
+    )
+    assert found == {("rms_norm_group_quant_fp8", "c", "dtype")}
+    assert result.misses[0].hint.startswith("take out the cast from bf16 to f32 between rms_norm")
+
+
 def test_a_group_size_that_the_target_lacks():
     found, result = misses(
         """a = add(x, residual)

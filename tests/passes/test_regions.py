@@ -190,6 +190,14 @@ def test_a_long_chain_is_cut_where_the_scratch_ends_and_not_before():
     assert regions(rows(text, target)) == [["softmax"] * 19]
 
 
+def test_a_chain_of_any_length_is_cut_into_regions_of_a_bounded_length():
+    calls = [f"y{i} = softmax(y{i - 1})" for i in range(1, 200)]
+    text = "input y0: bf16[T, 256]\n" + "\n".join(calls) + "\nreturn y199\n"
+    result = rows(text)
+    assert [len(region) for region in regions(result)] == [64, 64, 64, 7]
+    assert reasons(result) == {"length"}
+
+
 def test_a_symbol_behind_the_rows_has_no_scratch():
     result = rows("input x: bf16[T, C]\na = softmax(x)\nb = softmax(a)\nreturn b\n")
     assert result.fusions == {}

@@ -24,7 +24,7 @@ inline QuantText StaticQuantText(std::string_view columns) {
           "static_quant_fp8",
           ", scale: f32[1]",
           ", scale",
-          "dtype: e4m3fn | e4m3fnuz = e4m3fn variant, fp8_max: float > 0?",
+          "dtype: e4m3fn | e4m3fnuz = e4m3fn variant, fp8_max: float in dtype?",
           "dtype=dtype, fp8_max=fp8_max",
           Cat("q: dtype[..., ", columns, "]"),
           "q"};
@@ -36,7 +36,7 @@ inline QuantText GroupQuantText(std::string_view columns) {
           "",
           "",
           "group_size: 32 | 64 | 128 = 128, dtype: e4m3fn | e4m3fnuz = e4m3fn variant, "
-          "layout: \"row\" | \"col\" = \"row\" variant, fp8_max: float > 0?",
+          "layout: \"row\" | \"col\" = \"row\" variant, fp8_max: float in dtype?",
           "group_size=group_size, dtype=dtype, layout=layout, fp8_max=fp8_max",
           Cat("q: dtype[..., ", columns, "], scales: f32[..., ", columns,
               "/group_size] layout(layout)"),
