@@ -1,0 +1,376 @@
+"""Tells the ledger what pytest does, and runs exactly what was planned. PYTEST_DONT_REWRITE.
+
+`boot` loads it into the tests' interpreter: standard library only, Python 3.8, pytest 7.2.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import mmap
+import os
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .writer import Writer, about, described, first_line, import_failure, shortened
+
+_PHASES = {when: f'"{when}"' for when in ("setup", "call", "teardown")}  # as JSON
+_FILE: Any = pytest.File  # abstract for mypy, which wants a class that can be made
+
+
+class Selection:
+    """Which of the collected items run, and their indices in the plan."""
+
+    def __init__(self, planned: list[tuple[int, str, int]] | None) -> None:
+        self.plan = None if planned is None else {(i, k): n for n, i, k in planned}
+        self.counts: dict[str, int] = {}
+        # Identity of an item -> its occurrence, and the item itself, so that it stays alive.
+        self.kept: dict[int, tuple[int, pytest.Item]] = {}
+        self.indices: dict[int, int] = {}  # identity of an item -> its index in the plan
+        self.applied: list[int] = []  # identities of the items that were left
+        self.deselected = 0
+
+    def count(self, items: list[pytest.Item]) -> None:
+        """Numbers the items of each id as they come, before a plugin can reorder them."""
+        for item in items:
+            if id(item) not in self.kept:
+                occurrence = self.counts.get(item.nodeid, 0)
+                self.counts[item.nodeid] = occurrence + 1
+                self.kept[id(item)] = occurrence, item
+
+    def apply(self, items: list[pytest.Item]) -> None:
+        """Drops what was not planned, and gives the rest its indices."""
+        if self.applied == [id(item) for item in items]:
+            return
+        self.count(items)
+        if self.plan is None:
+            self.indices = {id(item): position for position, item in enumerate(items)}
+            self.applied = list(self.indices)
+            return
+        keys = {id(item): (item.nodeid, self.kept[id(item)][0]) for item in items}
+        self.indices = {i: self.plan[key] for i, key in keys.items() if key in self.plan}
+        items[:] = [item for item in items if id(item) in self.indices]
+        self.applied = [id(item) for item in items]
+
+    def fields(self, items: list[pytest.Item]) -> dict[str, Any]:
+        """The fields of "collected"."""
+        files: dict[str, int] = {}
+        parents = {id(item.parent): item for item in items}
+        names = {parent: file_of(item) for parent, item in parents.items()}
+        of = [files.setdefault(names[id(item.parent)], len(files)) for item in items]
+        index = None if self.plan is None else [self.indices[id(item)] for item in items]
+        return {
+            "ids": [item.nodeid for item in items],
+            "files": list(files),
+            "of": of,
+            "occ": {n: k for n, k in enumerate(self.kept[id(i)][0] for i in items) if k},
+            "deselected": self.deselected,
+            "index": index,
+            "missing": sorted(set((self.plan or {}).values()) - set(index or ())),
+        }
+
+
+class Files:
+    """Which files are imported: a process must not import those of other partitions."""
+
+    def __init__(self, spec: dict[str, Any], root: str) -> None:
+        self.root = root + os.sep
+        self.without = set(spec.get("without", ()))
+        self.files = None if spec["files"] is None else set(spec["files"])
+        self.paths: set[str] = set()  # of the files, and of the folders above them
+        for file in self.files or ():
+            parts = file.split("/")
+            self.paths.update("/".join(parts[:end]) for end in range(1, len(parts) + 1))
+
+    def skips(self, file: str) -> bool:
+        """Whether a file, by its node id, must not be imported."""
+        return file in self.without or (self.files is not None and file not in self.files)
+
+    def skips_path(self, path: Path) -> bool:
+        """Whether a path can be passed over as it is found; those in argv are not asked for.
+
+        A folder is no package without its __init__.py. Node ids of what lies outside of the root
+        do not tell where it is: that is left to `skips`.
+        """
+        text = str(path)
+        if not text.startswith(self.root) or path.name == "__init__.py":
+            return False
+        file = text[len(self.root) :].replace(os.sep, "/")
+        return file in self.without or (self.files is not None and file not in self.paths)
+
+
+def file_of(item: pytest.Item) -> str:
+    """The file that an item comes from, as node ids name it."""
+    file = item.getparent(_FILE)
+    return item.nodeid.partition("::")[0] if file is None else file.nodeid
+
+
+def failure(report: Any) -> dict[str, str]:
+    """What pytest prints of a report, with the output that it has captured."""
+    try:
+        parts = [report.longreprtext, *("\n".join(section) for section in report.sections)]
+        text = "\n".join(parts)
+    except Exception as error:  # a representation that a plugin has made
+        text = f"{type(report.longrepr)} can't be printed: {type(error)}"
+    crash = getattr(report.longrepr, "reprcrash", None)
+    message = first_line(str(getattr(crash, "message", "") or ""))
+    return {"message": message or first_line(text), "text": shortened(text)}
+
+
+def reason_of(report: Any) -> str:
+    """Why a test was skipped or was expected to fail."""
+    if hasattr(report, "wasxfail"):
+        return first_line(str(report.wasxfail))
+    longrepr = report.longrepr
+    reason = first_line(str(longrepr[2] if isinstance(longrepr, tuple) else longrepr or ""))
+    return reason.partition("Skipped: ")[2] if reason.startswith("Skipped: ") else reason
+
+
+def outcome_of(report: Any) -> str:
+    """What the ledger calls a report's outcome; what nobody knows is no pass."""
+    outcome: str = report.outcome
+    if hasattr(report, "wasxfail") and outcome in ("passed", "skipped"):
+        return "xpassed" if outcome == "passed" else "xfailed"
+    return outcome if outcome in ("passed", "skipped", "rerun") else "failed"
+
+
+class Plugin:
+    """The hooks of one process."""
+
+    def __init__(self, spec: dict[str, Any], writer: Writer, config: pytest.Config) -> None:
+        self.spec = spec
+        self.writer = writer
+        self.selection = Selection(spec["items"])
+        self.files = Files(spec, str(config.rootpath))
+        self.session: Any = None
+        self.item: pytest.Item | None = None  # the running test, its id and its index
+        self.id, self.index = "", -1
+        self.raised: dict[str, dict[str, Any]] = {}  # phase of the running test -> its exception
+        self.failed = False
+        self.stopped = ""
+        with Path(spec["control"]).open("rb") as file:
+            self.control = mmap.mmap(file.fileno(), 1, prot=mmap.PROT_READ)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Refuses what would make the verdict meaningless."""
+        option = config.option
+        if getattr(option, "numprocesses", None) or getattr(option, "tx", None):
+            self.refuse("pytest-xdist's -n is in force: use --workers, and -n0 in addopts")
+        if sys.flags.optimize:
+            self.refuse("PYTHONOPTIMIZE or -O strips assert statements, which then test nothing")
+        if self.spec["continue_on_collection_errors"]:
+            option.continue_on_collection_errors = True
+
+    def refuse(self, why: str) -> None:
+        """Ends pytest before it begins."""
+        self.writer.event("refused", why=why)
+        raise pytest.UsageError(why)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Keeps the session."""
+        self.session = session
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Passes over what this process has no part in."""
+        return True if self.files.skips_path(collection_path) else None
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_make_collect_report(self, collector: Any) -> Generator[None, Any, None]:
+        """Tells of a file before and after it is imported, and of what can't be collected."""
+        name, began = "", self.writer.clock()
+        if isinstance(collector, _FILE) and not isinstance(collector, pytest.Package):
+            if self.files.skips(collector.nodeid):
+                collector.collect = list
+            else:
+                name = collector.nodeid
+                self.writer.event("file", f=name)
+        outcome: Any = yield
+        if outcome.excinfo is not None:
+            return  # something ends pytest, and that is this file's fault: it stays open
+        self.report_broken(collector.nodeid.partition("::")[0], outcome.get_result())
+        if name:
+            self.writer.event("filed", f=name, d=self.writer.clock() - began)
+
+    def report_broken(self, file: str, report: Any) -> None:
+        """Tells of what can't be collected; of a conftest, `watch_conftests` has told."""
+        if report.passed:
+            return
+        if report.skipped:
+            self.writer.event("broken", f=file, o="skipped", message=reason_of(report))
+            return
+        call = getattr(report, "call", None)
+        error = call.excinfo.value if call and call.excinfo else None
+        if type(error).__name__ != "ConftestImportFailure":
+            cause = error and (error.__cause__ or error)  # pytest wraps an ImportError
+            fields = {**failure(report), **(described(cause) if cause else {})}
+            self.writer.event("broken", f=file, o="error", **fields)
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, Any, None]:
+        """Selects, after the other plugins have selected and sorted."""
+        self.selection.count(items)
+        collected = len(items)
+        yield
+        self.selection.deselected += max(0, collected - len(items))
+        self.selection.apply(items)
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> Generator[None, Any, None]:
+        """Tells what will run, and drops what came in since."""
+        yield
+        self.selection.apply(session.items)
+        self.writer.event("collected", **self.selection.fields(session.items))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self) -> bool | None:
+        """Keeps the tests from running where only their names are wanted."""
+        if self.control[0]:
+            self.stopped = "stopped by the runner"
+        return True if self.stopped or self.spec["collect_only"] else None
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, None]:
+        """Tells of a test before and after it runs."""
+        index = self.selection.indices.get(id(item), -1)
+        name = "" if index >= 0 else f',"id":{self.writer.quote(item.nodeid)}'
+        self.item, self.id, self.index, self.failed = item, item.nodeid, index, False
+        self.raised.clear()
+        self.writer.line("started", f',"i":{index}{name}', checked=True)
+        began = self.writer.clock()
+        outcome: Any = yield
+        if outcome.excinfo is not None:
+            return  # something ends pytest in the middle of the test: it stays started
+        took = self.writer.clock() - began
+        self.writer.line("finished", f',"i":{index},"d":{took:.6f}')
+        self.item, self.id = None, ""
+        if self.control[0]:
+            self.session.shouldstop = "stopped by the runner"
+        elif self.failed and self.spec["stop_on_failure"]:
+            self.session.shouldfail = "stopping after a failure"
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> None:
+        """Keeps what the report will not say: the exception's classes."""
+        if call.excinfo is not None:
+            self.raised[call.when] = described(call.excinfo.value)
+        elif self.raised:
+            self.raised.pop(call.when, None)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Tells how a phase or a subtest ended."""
+        outcome = outcome_of(report)
+        index = self.index if report.nodeid == self.id else self.index_of(report)
+        took = report.duration if 0 <= report.duration < 1e7 else 0.0  # the clock may be mocked
+        when = _PHASES.get(report.when) or self.writer.quote(report.when or "")
+        body = f',"i":{index},"w":{when},"o":"{outcome}","d":{took:.6f}'
+        if hasattr(report, "context"):
+            body += ',"sub":true'
+        if outcome == "passed":
+            self.writer.later("phase", body)
+            return
+        self.failed = self.failed or outcome == "failed"
+        self.writer.line("phase", body + self.details(report, outcome))
+
+    def index_of(self, report: Any) -> int:
+        """The index of a test that is not the running one: some plugins run several at once."""
+        items = (item for _, item in self.selection.kept.values())
+        found = next((item for item in items if item.nodeid == report.nodeid), None)
+        return self.selection.indices.get(id(found), -1)
+
+    def details(self, report: Any, outcome: str) -> str:
+        """What else is said of a report that did not pass."""
+        fields: dict[str, Any] = {"reason": reason_of(report)}
+        if outcome in ("failed", "rerun"):
+            fields = {**failure(report), **self.raised.get(report.when, {})}
+            if self.item is not None:
+                fields["markers"] = sorted({mark.name for mark in self.item.iter_markers()})
+        return self.writer.fields(fields)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self, excinfo: Any) -> None:
+        """Tells why pytest was left. `Interrupted` is how it stops by itself between tests."""
+        if excinfo.type.__name__ == "Interrupted":
+            self.stopped = str(excinfo.value)
+        elif isinstance(excinfo.value, pytest.exit.Exception):
+            self.writer.event("exit", why=f"pytest.exit({first_line(str(excinfo.value.msg))!r})")
+        else:
+            self.writer.event("exit", why=excinfo.type.__name__)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_internalerror(self, excinfo: Any) -> None:
+        """Tells that pytest, or a hook, has failed."""
+        self.writer.event("exit", why=f"INTERNALERROR: {first_line(excinfo.exconly())}")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        """Tells that pytest has come to its end."""
+        status = getattr(self.session, "exitstatus", None)
+        stops = [getattr(self.session, name, None) for name in ("shouldfail", "shouldstop")]
+        stopped = self.stopped or next((str(stop) for stop in stops if stop), None)
+        end(self.writer, status, stopped)
+
+
+def end(writer: Writer, status: object, stopped: str | None = None) -> None:
+    """Tells with which status pytest ends; a hook may have put anything there."""
+    status = int(status) if isinstance(status, int) else None
+    writer.event("end", status=status, stopped=stopped)
+
+
+def watch_conftests(manager: Any, writer: Writer, root: str) -> None:
+    """Tells of each conftest before it is imported: a death in it must be charged to it.
+
+    pytest has no hook there. Should its private function go, such a death has no file.
+    """
+    load: Any = getattr(manager, "_importconftest", None)
+
+    def watched(path: Any, *args: Any, **kwargs: Any) -> Any:
+        if manager.get_plugin(str(path)) is not None:
+            return load(path, *args, **kwargs)
+        file = os.path.relpath(str(path), root).replace(os.sep, "/")
+        began = writer.clock()
+        writer.event("file", f=file)
+        try:
+            return load(path, *args, **kwargs)
+        except Exception as error:
+            writer.event("broken", f=file, o="error", **import_failure(error))
+            raise
+        finally:
+            if not isinstance(sys.exc_info()[1], (SystemExit, KeyboardInterrupt)):
+                writer.event("filed", f=file, d=writer.clock() - began)
+
+    if load is not None:
+        manager._importconftest = watched
+
+
+_started: list[Any] = []  # what `start` was told, until pytest asks; and what must stay open
+
+
+def start(path: str) -> None:
+    """Called once, before pytest: reads the spec and opens the ledger that it names."""
+    spec = json.loads(Path(path).read_text(encoding="utf-8"))
+    stacks = Path(spec["stacks"]).open("ab", buffering=0)  # noqa: SIM115 - to the process's end
+    faulthandler.register(spec["stacks_signal"], file=stacks, all_threads=True)
+    if not faulthandler.is_enabled():  # pytest will turn it to stderr, but not while it loads
+        faulthandler.enable(file=stacks)
+    _started[:] = [spec, Writer(spec["ledger"], spec["session"]), stacks]
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, None]:
+    """The first hook of a process: rootdir and options are known, no conftest is imported."""
+    spec, writer, _ = _started
+    writer.event("begin", **about(writer, pytest.__version__, early_config))
+    manager = early_config.pluginmanager
+    watch_conftests(manager, writer, str(early_config.rootpath))
+    manager.register(Plugin(spec, writer, early_config), "fusible-suite")
+    outcome = yield
+    if outcome.excinfo is not None and isinstance(outcome.excinfo[1], Exception):
+        end(writer, 4)  # pytest says what is wrong and leaves without having been configured
