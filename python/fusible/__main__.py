@@ -1,4 +1,4 @@
-"""The command line: `fusible demo`, `info`, `explain`, `key`, `ops`, `targets`.
+"""The command line: `fusible demo`, `info`, `explain`, `key`, `ops`, `targets`, `suite`, `gate`.
 
 Nothing but click is imported before a command runs, so that `fusible --help` answers at once.
 """
@@ -10,15 +10,20 @@ import sys
 
 import click
 
-from fusible.cli import failure
+from fusible.cli import failure, options
 from fusible.cli.demo import demo
+from fusible.cli.gate import gate
 from fusible.cli.graphs import explain, key
 from fusible.cli.lists import info, ops, targets
+from fusible.cli.suite import suite
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+# A group alone on the line asks for its help; click before 8.2 prints it without an exception.
+NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
-@click.group(context_settings=CONTEXT)
+@click.group(cls=options.Group, context_settings=CONTEXT)
+@options.version
 def commands() -> None:
     r"""Operators, fusion and a native executor for LLM inference.
 
@@ -31,7 +36,7 @@ def commands() -> None:
     """
 
 
-for _command in (demo, explain, key, ops, targets, info):
+for _command in (demo, explain, key, ops, targets, info, suite, gate):
     commands.add_command(_command)
 
 
@@ -42,6 +47,9 @@ def main() -> None:
         sys.stdout.flush()
     except click.exceptions.Abort:
         code = 1
+    except NO_ARGUMENTS as error:
+        error.show()
+        code = error.exit_code
     except BrokenPipeError:  # the reader of a pipe had enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -90,14 +92,18 @@ class Profile:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes a text file under a temporary name and renames it."""
+    """Writes a text file under a temporary name and renames it; an OSError names the file."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "expected a file, got a folder", str(path))
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
 
 
 class Executable:
@@ -107,6 +113,9 @@ class Executable:
     """
 
     def __init__(self, graph: _core.Graph, weights: Mapping[str, Any]) -> None:
+        for name in weights:
+            if not isinstance(name, str):
+                raise _core.ArgumentError(f"weights: expected names of constants, got {name!r}")
         self._native = _core.Executable(graph, dict(weights))
 
     @property
@@ -124,7 +133,7 @@ class Executable:
         """Bytes of the arena of the last plan."""
         return self._native.arena_bytes
 
-    def __call__(self, **inputs: Any) -> Any:
+    def __call__(self, /, **inputs: Any) -> Any:
         """Runs the graph.
 
         Args:
@@ -143,7 +152,7 @@ class Executable:
         results = self._native.call(inputs)
         return results[0] if len(results) == 1 else results
 
-    def profile(self, **inputs: Any) -> Profile:
+    def profile(self, /, **inputs: Any) -> Profile:
         """Runs the graph once as a call does, and times each step."""
         _, steps = self._native.profile(inputs)
         rate = copy_bytes_per_second()

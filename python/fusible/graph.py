@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from fusible import _core
 
@@ -20,6 +20,14 @@ class Spec:
     type: str
     constant: bool = False
     updated: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value in (("constant", self.constant), ("updated", self.updated)):
+            if not isinstance(value, bool):
+                raise _core.ArgumentError(f"spec: {name}: expected True or False, got {value!r}")
+        if self.constant and self.updated:
+            raise _core.ArgumentError("spec: expected constant or updated, got both")
+        _check_type("spec", self.type)
 
     @property
     def kind(self) -> str:
@@ -37,12 +45,37 @@ def spec(type: str, *, constant: bool = False, updated: bool = False) -> Spec:
 
     Raises:
         GraphError: the text is not a type.
-        ArgumentError: both constant and updated.
+        ArgumentError: both constant and updated, or an argument that is neither.
     """
-    if constant and updated:
-        raise _core.ArgumentError("spec: expected constant or updated, got both")
-    _core.GraphBuilder().add_input("x", type, "plain")
     return Spec(type, constant, updated)
+
+
+def _check_type(what: str, text: Any) -> None:
+    """GraphError, with the column in the text, where it is not a type."""
+    if not isinstance(text, str):
+        raise _core.ArgumentError(f"{what}: expected a type such as bf16[T, 4096], got {text!r}")
+    try:
+        _core.GraphBuilder().add_input("x", text, "plain")
+    except _core.GraphError as error:
+        raise _type_error(what, text, error) from None
+
+
+def _type_error(what: str, text: str, error: _core.GraphError) -> _core.GraphError:
+    # The extension reads `input x: TYPE` as a graph of its own; of what it says only that is of
+    # use which is about the type.
+    place, _, reason = str(error).partition(": ")
+    column = error.column - len("input x: ")
+    inside = error.line == 1 and place.startswith("line 1") and 1 <= column <= len(text)
+    why = f" (column {column}: {reason})" if inside else ""
+    made = _core.GraphError(f"{what}: expected a type such as bf16[T, 4096], got {text!r}{why}")
+    made.line, made.column = 1, column if inside else len(text) + 1
+    return made
+
+
+class _Recorder(_core.GraphBuilder):
+    """The builder of one trace, and whether the trace has ended."""
+
+    ended = False
 
 
 class Value:
@@ -50,7 +83,7 @@ class Value:
 
     __slots__ = ("_builder", "_id")
 
-    def __init__(self, builder: _core.GraphBuilder, id: int) -> None:
+    def __init__(self, builder: _Recorder, id: int) -> None:
         self._builder = builder
         self._id = id
 
@@ -70,22 +103,32 @@ class Value:
         """Records a call of an operator: what the extension calls instead of computing."""
         if out is not None:
             raise _core.ArgumentError(f"{op}: out: expected none while tracing, got {out!r}")
-        ids = [_id_of(op, operand, self._builder) for operand in operands]
+        ids = [
+            None if operand is None else _id_of(op, operand, self._builder) for operand in operands
+        ]
         made = [Value(self._builder, id) for id in self._builder.add_call(op, ids, dict(attrs))]
         return made[0] if len(made) == 1 else tuple(made)
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError(
+            f"{self!r} is neither true nor false: while a graph is traced no element is known; "
+            "branch on what does not depend on values, such as shape or dtype"
+        )
 
     def __repr__(self) -> str:
         shape = ", ".join(str(size) for size in self.shape)
         return f"<fusible value {self.dtype}[{shape}]>"
 
 
-def _id_of(what: str, operand: Any, builder: _core.GraphBuilder) -> int | None:
-    if operand is None:
-        return None
+def _id_of(what: str, operand: Any, builder: _Recorder) -> int:
     if not isinstance(operand, Value):
         raise _core.DTypeError(
             f"{what}: expected a value of the graph being traced, got {type(operand).__name__}; "
             "give arrays to trace() as inputs (spec(..., constant=True) for weights)"
+        )
+    if operand._builder.ended:
+        raise _core.ArgumentError(
+            f"{what}: expected values of this trace, got one whose trace ended"
         )
     if operand._builder is not builder:
         raise _core.ArgumentError(f"{what}: expected values of one trace, got one of another")
@@ -103,15 +146,21 @@ def opaque(
         types: the type of each result, such as ``["bf16[T, 64]"]``.
         mutates: it has effects beyond its results.
     """
+    what = f"opaque {name}"
     if not operands:
-        raise _core.ArgumentError(f"opaque {name}: expected at least one operand, got none")
-    builder = operands[0]._builder
-    ids = [_id_of(f"opaque {name}", operand, builder) for operand in operands]
-    made = builder.add_opaque(name, [id for id in ids if id is not None], list(types), mutates)
+        raise _core.ArgumentError(f"{what}: expected at least one operand, got none")
+    if isinstance(types, str):
+        raise _core.ArgumentError(f"{what}: types: expected a list of types, got {types!r}")
+    for type in types:
+        _check_type(f"{what}: types", type)
+    first = operands[0]  # what is no value is refused below, whatever the builder
+    builder = first._builder if isinstance(first, Value) else _Recorder()
+    ids = [_id_of(what, operand, builder) for operand in operands]
+    made = builder.add_opaque(name, ids, list(types), mutates)
     return tuple(Value(builder, id) for id in made)
 
 
-def trace(fn: Callable[..., Any], **specs: Spec) -> Graph:
+def trace(fn: Callable[..., Any], /, **specs: Spec) -> Graph:
     """Records what `fn` computes from inputs of these specs.
 
     The same function that computes with arrays records nodes when it is given graph values.
@@ -121,15 +170,21 @@ def trace(fn: Callable[..., Any], **specs: Spec) -> Graph:
         specs: the inputs, in the order of the graph's inputs.
 
     Raises:
+        ArgumentError: a spec is none, or fn uses a value of another trace, or of one that ended.
         DTypeError: fn mixes in an array, or returns something else than values.
         GraphError: the recorded graph breaks a rule.
     """
-    builder = _core.GraphBuilder()
+    builder = _Recorder()
+    for name, spec in specs.items():
+        if not isinstance(spec, Spec):
+            raise _core.ArgumentError(f"trace: {name}: expected fusible.spec(...), got {spec!r}")
     values = {
         name: Value(builder, builder.add_input(name, spec.type, spec.kind))
         for name, spec in specs.items()
     }
-    returned = fn(**values)
-    results = returned if isinstance(returned, tuple | list) else (returned,)
-    ids = [_id_of("trace: result", result, builder) for result in results]
-    return builder.finish([id for id in ids if id is not None])
+    try:
+        returned = fn(**values)
+        results = returned if isinstance(returned, tuple | list) else (returned,)
+        return builder.finish([_id_of("trace: result", result, builder) for result in results])
+    finally:
+        builder.ended = True

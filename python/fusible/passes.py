@@ -68,7 +68,8 @@ class Result:
             This result, so that calls chain.
 
         Raises:
-            Error: a count differs; the message lists the near misses of that fusion.
+            Error: a count differs; the message lists the near misses of that fusion, and
+                those of row programs.
             ArgumentError: a formula cannot be read.
         """
         wrong = []
@@ -82,7 +83,7 @@ class Result:
         return self
 
     def _unexpected(self, name: str, want: int, got: int) -> str:
-        reasons = [f"\n  {miss!r}" for miss in self.misses if name in (miss.rule, "rows")]
+        reasons = [f"\n  {miss!r}" for miss in self.misses if miss.rule in (name, "rows")]
         return f"expect: {name}: expected {want}, got {got}" + "".join(reasons)
 
 
@@ -147,7 +148,7 @@ def evaluate(formula: str, sizes: Mapping[str, int]) -> int:
         match node:
             case ast.Expression(body=body):
                 return value_of(body)
-            case ast.Constant(value=int() as number):
+            case ast.Constant(value=int() as number) if not isinstance(number, bool):
                 return number
             case ast.Name(id=name) if name in sizes:
                 return sizes[name]

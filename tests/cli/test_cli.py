@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from support.command import refused, run
+
 GRAPH = """
 input x: bf16[T, 256]
 input residual: bf16[T, 256]
@@ -20,23 +22,6 @@ return y, sum
 """
 G_KEYS = {"operators", "fusions", "misses", "key", "times"}
 LATENT = ("explain", "--model", "deepseek-v3.2", "--target", "rocm-gfx950", "--json")
-
-
-def run(*args: str, code: int = 0, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fusible", *args]
-    done = subprocess.run(command, capture_output=True, text=True, input=stdin, check=False)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
-
-
-def refused(*args: str, stdin: str = "") -> str:
-    """The one line that bad input is answered with."""
-    done = run(*args, code=2, stdin=stdin)
-    assert done.stdout == ""
-    lines = done.stderr.splitlines()
-    assert lines[-1].startswith("fusible: error: ")
-    assert "Traceback" not in done.stderr
-    return lines[-1]
 
 
 @pytest.fixture
@@ -52,11 +37,6 @@ def test_help_imports_neither_numpy_nor_the_extension() -> None:
     assert "Examples:" in done.stdout
     assert "numpy" not in done.stderr
     assert "fusible._core" not in done.stderr
-
-
-@pytest.mark.parametrize("command", ["demo", "explain", "key", "ops", "targets", "info"])
-def test_every_command_shows_examples(command: str) -> None:
-    assert "Examples:" in run(command, "--help").stdout
 
 
 def test_info_says_what_runs() -> None:

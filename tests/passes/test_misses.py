@@ -168,3 +168,16 @@ def test_expect_shows_the_reasons():
     with pytest.raises(fusible.Error, match="expected 2, got 0") as error:
         result.expect({"rms_norm_group_quant_fp8": "2*L"}, L=1)
     assert "extra_user" in str(error.value)
+
+
+def test_expect_shows_the_reasons_of_row_programs():
+    body = "y = softmax(x)\nt = transpose(y, dims=[1, 0])\nz = softmax(t)\nreturn z\n"
+    _, result = misses(body, "cpu", None)
+    with pytest.raises(fusible.Error, match="expected 1, got 0") as error:
+        result.expect({"softmax+softmax": 1})
+    assert "rows at z: leading_dims" in str(error.value)
+    with pytest.raises(fusible.Error) as error:
+        misses("y = rms_norm(x, w)\nq, s = per_token_group_quant_fp8(y)\nreturn q, s, y\n")[
+            1
+        ].expect({"fused_add_rms_norm": 1})
+    assert "extra_user" not in str(error.value)

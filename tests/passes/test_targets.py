@@ -67,6 +67,20 @@ def test_equal_targets_have_equal_text(tmp_path):
         ("per_token_group_quant_fp8", "quant", "variants.quant: expected the name of an operator"),
         ('name = "mine"', 'name = "mine"\nfp8 = "bf16"', "mine.toml: .*fp8: expected e4m3fn"),
         ("[variants]", "[variants", "mine.toml: "),
+        ('"mine"', '""', "mine.toml: name: expected a line of text, got ''"),
+        ('"mine"', '"a\\nb"', "mine.toml: name: expected a line of text"),
+        ('"fuse-ops"', '" "', "mine.toml: pipeline: expected a line of text, got ' '"),
+        ('["fused_add_rms_norm"]', "[]", "mine.toml: operators: .*, got an empty list"),
+        ("{ dtype", "{ colour", "quant_fp8.colour: expected one of group_size, .*, got 'colour'"),
+        ('["e4m3fn"]', "[]", "quant_fp8.dtype: expected a list of values, got "),
+        ('["e4m3fn"]', '["bf16"]', "quant_fp8.dtype: expected some of e4m3fn, .*, got 'bf16'"),
+        ('dtype = ["e4m3fn"]', "group_size = [7]", "group_size: expected some of 32, .*, got 7"),
+        ('dtype = ["e4m3fn"]', "group_size = [64.0]", "group_size: expected some of .*, got 64.0"),
+        ('dtype = ["e4m3fn"]', "fp8_max = [true]", "fp8_max: expected numbers, got True"),
+        ("[capabilities]", "[costs]\nspeed = true\n[capabilities]", "costs.speed: .*unknown key"),
+        ("[capabilities]", "[costs]\nkeep = 1\n[capabilities]", "costs.keep: .*false, got 1"),
+        ('"mine"', '"mine"\nscratch_bytes = 9223372036854775808', "scratch_bytes: expected 1 to"),
+        ("true", "[" * 5000 + "]" * 5000, "mine.toml: expected fewer brackets in brackets"),
     ],
 )
 def test_a_wrong_file_names_file_and_key(tmp_path, old, new, message):
@@ -76,7 +90,7 @@ def test_a_wrong_file_names_file_and_key(tmp_path, old, new, message):
         fusible.load_target(path)
 
 
-@pytest.mark.parametrize("name", ["gfx9000", "missing.toml", "no/such/file.toml"])
+@pytest.mark.parametrize("name", ["gfx9000", "missing.toml", "no/such/file.toml", "a\0.toml"])
 def test_a_missing_target_is_named(name):
     with pytest.raises(fusible.ArgumentError, match=name):
         fusible.load_target(name)

@@ -173,3 +173,18 @@ def test_scales_reach_a_matmul_in_either_layout():
 def test_empty_arrays():
     run = norm()
     assert run(x=np.zeros((0, 32), np.float32)).shape == (0, 32)
+
+
+def test_inputs_may_be_called_self():
+    graph = fusible.Graph.parse("input self: f32[8]\ny = softmax(self)\nreturn y\n")
+    exe = fusible.compile(graph)
+    x = np.ones(8, np.float32)
+    assert exe(self=x).tolist() == [0.125] * 8
+    assert len(exe.profile(self=x).steps) == 1
+
+
+def test_weights_have_names():
+    graph = fusible.Graph.parse("constant w: f32[8]\ny = softmax(w)\nreturn y\n")
+    w = np.ones(8, np.float32)
+    with pytest.raises(fusible.ArgumentError, match="weights: expected names of constants, got 3"):
+        fusible.compile(graph, weights={"w": w, 3: w})

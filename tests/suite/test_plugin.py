@@ -1,6 +1,5 @@
 """The plugin inside of pytest: selection, reports, and hostile tests and hooks."""
 
-import json
 import os
 import subprocess
 import sys
@@ -10,7 +9,7 @@ import pytest
 from fusible.suite import boot, ledger, plugin, writer
 from fusible.suite.model import Item
 from support.sessions import outcomes, planned, run
-from support.small_suites import PYTHON, environment, project
+from support.small_suites import PYTHON, environment
 
 THREE = "def test_a(): pass\ndef test_b(): pass\ndef test_c(): pass\n"
 ALL = {"test_a": "passed", "test_b": "passed", "test_c": "passed"}
@@ -398,11 +397,3 @@ def test_the_tests_interpreter_may_be_old_and_without_fusible(module):
     }
     allowed = {*sys.stdlib_module_names, "pytest"}
     assert {name for name in imported if name.partition(".")[0] not in allowed} == set()
-
-
-def test_a_spec_is_json(tmp_path):
-    run(tmp_path, {"test_it.py": THREE}, items=planned("test_b"))
-    spec = json.loads((tmp_path / "session/spec.json").read_text())
-    assert spec["items"] == [[0, "test_it.py::test_b", 0]]
-    assert spec["files"] == ["test_it.py"]
-    assert project(tmp_path / "other", {}).is_dir()

@@ -46,6 +46,8 @@ def demo(
       fusible demo --weights model.gguf --save out
       fusible demo --model gemma-2-9b --layers 2 --json
     """
+    if not prompt:
+        raise click.UsageError("demo: --prompt: expected text, got none")
     from fusible.compile import write_whole
     from fusible.demo.run import run
     from fusible.demo.show import Printer, Progress

@@ -7,7 +7,16 @@ import sys
 import click
 
 # Packages that are not dependencies of fusible itself -> the extra that brings them.
-EXTRAS = {"gguf": "models", "safetensors": "models", "tokenizers": "models"}
+EXTRAS = {
+    "gguf": "models",
+    "safetensors": "models",
+    "tokenizers": "models",
+    "scipy": "gate",
+    "pydantic": "gate",
+}
+
+# How the extension begins when FUSIBLE_ISA names what this machine does not have.
+_SETTING = "instruction set: "
 
 
 def sentence(error: Exception) -> str | None:
@@ -16,6 +25,8 @@ def sentence(error: Exception) -> str | None:
         return error.format_message()
     if isinstance(error, ModuleNotFoundError):
         return _missing(error)
+    if isinstance(error, ImportError) and str(error).startswith(_SETTING):
+        return str(error).replace(_SETTING, "FUSIBLE_ISA: ", 1)
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     core = sys.modules.get("fusible._core")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 _FP8 = "Linear layers in fp8 or in bf16 (default: fp8 for deepseek-v3.2, else bf16)."
 _FORMAT = "The fp8 format in the model's graph (default: the target's)."
+_FILE = click.Path(path_type=Path, dir_okay=False)
 _EXPECT = "Fail with exit code 1 unless the fusion NAME was made COUNT times."
 
 
@@ -25,10 +27,14 @@ def read_graph(path: str) -> fusible.Graph:
     """
     import fusible
 
-    with click.open_file(path, encoding="utf-8") as file:
-        text = file.read()
+    with click.open_file(path, "rb") as file:
+        data = file.read()
     try:
-        return fusible.Graph.parse(text)
+        return fusible.Graph.parse(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        got = f"byte 0x{data[error.start]:02x} at offset {error.start}"
+        raise ValueError(f"{path}: line {line}: expected UTF-8, got {got}") from None
     except fusible.GraphError as error:
         raise ValueError(f"{path}: {error}") from None
 
@@ -42,6 +48,8 @@ def model_graph(
 
     config = load_config(name)
     use_fp8 = isinstance(config, LatentConfig) if fp8 is None else fp8
+    if fp8_format and not use_fp8:
+        raise click.UsageError("explain: --fp8-format: expected beside --fp8, got it with bf16")
     form = Format(quantization="fp8" if use_fp8 else "none", fp8=fp8_format or target.fp8)
     return block(config, layers or 0, form).trace()
 
@@ -54,7 +62,7 @@ def model_graph(
 @click.option("--fp8/--no-fp8", default=None, help=_FP8)
 @click.option("--fp8-format", type=click.Choice(["e4m3fn", "e4m3fnuz"]), default=None, help=_FORMAT)
 @click.option("--expect", multiple=True, metavar="NAME=COUNT", help=_EXPECT)
-@click.option("--save", type=click.Path(path_type=Path), help="Write the fused graph's text here.")
+@click.option("--save", type=_FILE, help="Write the fused graph's text here.")
 @options.as_json
 def explain(
     *,
@@ -82,8 +90,8 @@ def explain(
     import fusible
     from fusible.demo.run import graph_report
 
-    if (graph is None) == (model is None):
-        raise click.UsageError("explain: expected either GRAPH or --model, got both or none")
+    of_model = {"--layers": layers, "--fp8/--no-fp8": fp8, "--fp8-format": fp8_format}
+    check_source(graph, model, of_model)
     counts = expected_counts(expect)
     chosen = fusible.load_target(target)
     before = (
@@ -98,12 +106,20 @@ def explain(
     if as_json:
         click.echo(json.dumps(report))
     else:
-        from rich.console import Console
+        from fusible.demo.show import console, print_graph
 
-        from fusible.demo.show import print_graph
-
-        print_graph(Console(highlight=False), f"{graph or model} for {chosen.name}", report)
+        print_graph(console(), f"{graph or model} for {chosen.name}", report)
     return check(result, counts)
+
+
+def check_source(graph: str | None, model: str | None, of_model: Mapping[str, object]) -> None:
+    """UsageError unless there is a graph or a model, and options of a model stand beside one."""
+    if (graph is None) == (model is None):
+        got = "neither" if graph is None else "both"
+        raise click.UsageError(f"explain: expected GRAPH or --model, got {got}")
+    for option, value in of_model.items():
+        if graph is not None and value is not None:
+            raise click.UsageError(f"explain: {option}: expected only with --model, got GRAPH")
 
 
 def expected_counts(items: tuple[str, ...]) -> dict[str, int]:
@@ -111,7 +127,7 @@ def expected_counts(items: tuple[str, ...]) -> dict[str, int]:
     counts = {}
     for item in items:
         name, _, count = item.partition("=")
-        if not count.isdigit():
+        if not name or not (count.isascii() and count.isdigit()):
             raise click.UsageError(f"--expect: expected NAME=COUNT, got {item}")
         counts[name] = int(count)
     return counts

@@ -10,6 +10,51 @@ import click
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+class Group(click.Group):
+    """A group whose commands keep the lines of their examples.
+
+    Docstrings with a backslash are raw, so they hold two characters where click looks for one.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _keep_lines(self)
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Adds a command, and whatever is below it."""
+        super().add_command(cmd, name)
+        _keep_lines(cmd)
+
+
+def _keep_lines(command: click.Command) -> None:
+    if command.help:
+        command.help = command.help.replace("\\b\n", "\b\n")
+    for each in getattr(command, "commands", {}).values():
+        _keep_lines(each)
+
+
+def show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """Prints the version and exits, where that is wanted; only then the extension loads."""
+    if not wanted or context.resilient_parsing:
+        return
+    import fusible
+
+    click.echo(f"fusible {fusible.__version__}")
+    context.exit()
+
+
+def version(function: Function) -> Function:
+    """`--version`."""
+    return click.option(
+        "--version",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=show_version,
+        help="Show the version and exit.",
+    )(function)
+
+
 def as_json(function: Function) -> Function:
     """`--json`: one JSON object on standard output, and nothing else there."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(function)

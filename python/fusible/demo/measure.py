@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -12,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import fusible
+from fusible import ops
 from fusible.demo.subject import Model, call_inputs
 from fusible.models.decoder import Decoder
-from fusible.models.weights import Weights
+from fusible.models.weights import DTYPES, Weights
 
 Array = NDArray[Any]
 
@@ -34,12 +36,59 @@ class Pair:
     unfused: fusible.Executable
 
 
-@dataclasses.dataclass(frozen=True)
-class Machine:
-    """What this machine reaches with all threads: bytes copied (read + written), f32 flops."""
+# Bytes that a copy reads and writes: what fits in a cache moves faster than what does not, so the
+# floor of a call is that of a copy no larger than what the call moves.
+COPIED = tuple(megabytes << 20 for megabytes in (2, 8, 32, 128))
+# Rows and columns of a matrix product that takes a few milliseconds: of several short ones one
+# finds the cores free where other programs run.
+SQUARE = 512
 
-    bytes_per_second: float
-    flops_per_second: float
+
+class Machine:
+    """The best that this machine did in this run, with all threads; each measurement may raise it.
+
+    `bytes_per_second` is by size of the copy (read + written), `flops_per_second` of products: of
+    f32 by NumPy and by this package, and of bf16.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+        self.bytes_per_second = dict.fromkeys(COPIED, 0.0)
+        self.flops_per_second = 0.0
+        self.measure()
+
+    def measure(self) -> None:
+        """The best of a few copies of each size, and of a few matrix products."""
+        for size in COPIED:
+            parts = [
+                np.ones(size // (8 * self.threads), np.float32) for _ in range(2 * self.threads)
+            ]
+            times = COPIED[-1] // size  # so that starting the threads does not count
+            seconds = _best(partial(_copy, parts, times), self.threads)
+            moved = times * sum(part.nbytes for part in parts)
+            self.bytes_per_second[size] = max(self.bytes_per_second[size], moved / seconds)
+        square = np.ones((SQUARE, SQUARE), np.float32)
+        narrow = square.astype(DTYPES["bf16"])
+        for product, factor in ((np.matmul, square), (ops.matmul, square), (ops.matmul, narrow)):
+            seconds = _best(partial(_multiply, product, factor), self.threads)
+            self.flops_per_second = max(self.flops_per_second, 2 * SQUARE**3 / seconds)
+
+    def floor_ms(self, moved: int, flops: float) -> float:
+        """The least time of so many bytes and of so much arithmetic, whichever takes longer."""
+        size = max((size for size in COPIED if size <= moved), default=COPIED[0])
+        return 1e3 * max(moved / self.bytes_per_second[size], flops / self.flops_per_second)
+
+
+def _multiply(product: Callable[..., object], factor: Array, _: ThreadPoolExecutor) -> None:
+    product(factor, factor)
+
+
+def _copy(parts: list[Array], times: int, pool: ThreadPoolExecutor) -> None:
+    def copy(target: Array, source: Array) -> None:
+        for _ in range(times):
+            np.copyto(target, source)
+
+    list(pool.map(copy, parts[::2], parts[1::2]))
 
 
 def results_of(executable: fusible.Executable, inputs: Mapping[str, Array]) -> list[Array]:
@@ -87,28 +136,21 @@ def quartiles(values: Array) -> list[float]:
     return [round(float(v), 4) for v in np.percentile(values, (25, 50, 75))]
 
 
-def measure_machine(threads: int) -> Machine:
-    """The floors of this run: the best of a few copies in memory, and of a matrix product."""
-    parts = [np.ones(8 << 20, np.float32) for _ in range(2 * threads)]
-    copies = _best(lambda pool: list(pool.map(np.copyto, parts[::2], parts[1::2])), threads)
-    square = np.ones((1024, 1024), np.float32)
-    products = _best(lambda _: square @ square, threads)
-    moved = sum(part.nbytes for part in parts)
-    return Machine(moved / copies, 2 * 1024**3 / products)
-
-
 def _best(work: Callable[[ThreadPoolExecutor], object], threads: int) -> float:
     best = float("inf")
     with ThreadPoolExecutor(threads) as pool:
-        for _ in range(5):
+        end = perf_counter() + 0.1
+        rounds = 0
+        while rounds < 5 or perf_counter() < end:
             start = perf_counter()
             work(pool)
             best = min(best, perf_counter() - start)
+            rounds += 1
     return best
 
 
-def floor_ms(pair: Pair, tokens: int, past: int, machine: Machine) -> float:
-    """The least time of a call: weights and cache read once, or the arithmetic, if more."""
+def work_of(pair: Pair, tokens: int, past: int) -> tuple[int, float]:
+    """What a call cannot do without: bytes of weights and cache read once, and flops."""
     moved, flops = 0, 0.0
     tied = isinstance(pair.model, Decoder) and pair.model.config.tied
     for name, weight in pair.model.weights().items():
@@ -121,31 +163,38 @@ def floor_ms(pair: Pair, tokens: int, past: int, machine: Machine) -> float:
     if isinstance(pair.model, Decoder):
         c = pair.model.config
         moved += pair.model.depth * 2 * (past + tokens) * c.kv_heads * c.head_size * 2
-    return max(moved / machine.bytes_per_second, flops / machine.flops_per_second) * 1e3
+    return moved, flops
 
 
 def times_of(pair: Pair, machine: Machine, seconds: float = 0.8) -> dict[str, dict[str, Any]]:
-    """Decode and prefill: quartiles in ms fused and unfused, their ratio, share of the floor."""
-    return {
-        name: _times(pair, machine, tokens, past, seconds)
+    """Decode and prefill: quartiles in ms fused and unfused, their ratio, share of the floor.
+
+    The machine is measured again behind them, so that the floor is no worse than that of a moment
+    in which something else ran beside the copies.
+    """
+    times = {
+        name: _times(pair, tokens, past, seconds)
         for name, tokens, past in (("decode", 1, PAST), ("prefill", PREFILL, 0))
     }
+    machine.measure()
+    for found in times.values():
+        floor = machine.floor_ms(*work_of(pair, found["tokens"], found["past"]))
+        found["floor_ms"] = round(floor, 4)
+        found["of_floor"] = round(floor / found["fused_ms"][1], 4)
+    return times
 
 
-def _times(pair: Pair, machine: Machine, tokens: int, past: int, seconds: float) -> dict[str, Any]:
+def _times(pair: Pair, tokens: int, past: int, seconds: float) -> dict[str, Any]:
     inputs = call_inputs(pair.model, tokens, past)
     fused, unfused = turn_about(
         lambda: pair.fused(**inputs), lambda: pair.unfused(**inputs), seconds
     )
-    floor = floor_ms(pair, tokens, past, machine)
     return {
         "tokens": tokens,
         "past": past,
         "fused_ms": quartiles(fused),
         "unfused_ms": quartiles(unfused),
         "speedup": quartiles(unfused / fused),
-        "floor_ms": round(floor, 4),
-        "of_floor": round(floor / float(np.median(fused)), 4),
         "row_operators_ms": {
             "fused": row_operators_ms(pair.fused, inputs),
             "unfused": row_operators_ms(pair.unfused, inputs),

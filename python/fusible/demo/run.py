@@ -11,7 +11,7 @@ import fusible
 from fusible import _core
 from fusible.compile import compile as compile_graph
 from fusible.compile import write_whole
-from fusible.demo.measure import Pair, measure_machine, same_bits, times_of
+from fusible.demo.measure import Machine, Pair, same_bits, times_of
 from fusible.demo.subject import Options, Subject, open_subject
 from fusible.models.decoder import Decoder
 from fusible.models.generate import Session, greedy, perplexity
@@ -68,10 +68,11 @@ def run(options: Options, listener: Listener) -> dict[str, Any]:
     target = fusible.load_target(options.target)
     listener.stage("opening the model")
     subject = open_subject(options, target.fp8)
+    check_text(options, subject)
     listener.subject(subject, target.name)
     report: dict[str, Any] = {"model": subject.name, "target": target.name, "graphs": {}}
     report["same_bits"] = True
-    machine = measure_machine(_core.thread_count())
+    machine = Machine(_core.thread_count())
     pairs: dict[str, Pair] = {}
     for name, model in subject.models.items():
         listener.stage(f"{name}: tracing and fusing")
@@ -87,6 +88,20 @@ def run(options: Options, listener: Listener) -> dict[str, Any]:
         listener.graph(name, found, same)
         _save(options, name, graph, result, found)
     return report | _read_and_write(options, subject, pairs, listener)
+
+
+def check_text(options: Options, subject: Subject) -> None:
+    """ValueError for a prompt or a number of tokens that the subject cannot write from."""
+    if subject.text is None:
+        return
+    prompt, model = len(subject.text.encode(options.prompt)), subject.models["bf16"]
+    assert isinstance(model, Decoder)
+    if not 1 <= prompt < model.context:
+        want = f"1 to {model.context - 1} tokens"
+        raise ValueError(f"demo: --prompt: expected {want}, got {prompt}")
+    if prompt + options.tokens > model.context:
+        want = f"at most {model.context - prompt} behind this prompt"
+        raise ValueError(f"demo: --tokens: expected {want}, got {options.tokens}")
 
 
 def _compile(subject: Subject, name: str, graph: fusible.Graph, result: fusible.Result) -> Pair:
@@ -137,8 +152,6 @@ def _session(pair: Pair, executable: fusible.Executable, capacity: int) -> Sessi
 
 def _write(options: Options, text: Text, pair: Pair, listener: Listener) -> Iterator[str]:
     prompt = text.encode(options.prompt)
-    if not prompt:
-        raise ValueError("demo: --prompt: expected at least one token, got none")
     listener.piece(options.prompt)
     yield options.prompt
     session = _session(pair, pair.fused, len(prompt) + options.tokens)

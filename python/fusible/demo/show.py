@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from fusible.demo.run import Listener
 from fusible.demo.subject import Subject
 
 SHOWN_MISSES = 12  # distinct ones; the report of --json has all
+GAP = 3  # blanks between columns
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that prints text as it is: names of users may look like markup or be long."""
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 class Progress(Listener):
@@ -19,11 +27,12 @@ class Progress(Listener):
 
     def __init__(self) -> None:
         self.start = perf_counter()
-        self.errors = Console(stderr=True, highlight=False)
+        self.errors = console(stderr=True)
 
     def stage(self, text: str) -> None:
         """Prints seconds since the start, and the part that begins."""
-        self.errors.print(f"[dim]{perf_counter() - self.start:6.1f} s  {text}[/dim]")
+        line = f"{perf_counter() - self.start:6.1f} s  {text}"
+        self.errors.print(line, style="dim")
 
 
 class Printer(Progress):
@@ -31,18 +40,19 @@ class Printer(Progress):
 
     def __init__(self) -> None:
         super().__init__()
-        self.out = Console(highlight=False)
+        self.out = console()
 
     def subject(self, subject: Subject, target: str) -> None:
         """Prints the model, where its weights come from, and the target."""
-        self.out.print(f"[bold]{subject.name}[/bold] for target [bold]{target}[/bold]")
-        self.out.print(f"weights: {subject.note}", soft_wrap=True)
+        title = Text.assemble((subject.name, "bold"), " for target ", (target, "bold"))
+        self.out.print(title)
+        self.out.print(f"weights: {subject.note}")
 
     def graph(self, name: str, report: dict[str, Any], same: bool) -> None:
         """Prints what fused, what did not, whether the bits are the same, and the times."""
         print_graph(self.out, name, report)
         print_times(self.out, report["times"])
-        self.out.print(f"same bits: [bold]{'yes' if same else 'NO'}[/bold]")
+        self.out.print(Text.assemble("same bits: ", ("yes" if same else "NO", "bold")))
 
     def perplexity(self, values: dict[str, float]) -> None:
         """Prints the perplexity of the bundled text in each form."""
@@ -52,7 +62,7 @@ class Printer(Progress):
 
     def piece(self, text: str) -> None:
         """Prints a piece of the completion at once."""
-        self.out.print(text, end="", markup=False, soft_wrap=True)
+        self.out.print(text, end="")
         self.out.file.flush()
 
     def written(self, tokens: int, seconds: float) -> None:
@@ -61,59 +71,56 @@ class Printer(Progress):
         self.out.print(f"\n\n{tokens} tokens in {seconds:.2f} s: {rate:.1f} tokens/s")
 
 
-def print_graph(console: Console, name: str, report: dict[str, Any]) -> None:
+def print_graph(out: Console, name: str, report: dict[str, Any]) -> None:
     """Prints a G: operators before and after, fusions with counts, near misses, the key."""
     operators = report["operators"]
-    console.print(
-        f"\n[bold]{name}[/bold]: {operators['before']} operators before,"
-        f" {operators['after']} after; key {report['key']}"
-    )
+    counts = f"{operators['before']} operators before, {operators['after']} after"
+    line = Text.assemble("\n", (name, "bold"), f": {counts}; key {report['key']}")
+    out.print(line)
     if report["fusions"]:
-        table = _table("fused", "count")
-        for fusion, count in report["fusions"].items():
-            table.add_row(fusion, str(count))
-        console.print(table)
-    print_misses(console, report["misses"])
+        rows = [(fusion, str(count)) for fusion, count in report["fusions"].items()]
+        print_rows(out, ("fused", "count"), rows)
+    print_misses(out, report["misses"])
 
 
-def print_misses(console: Console, misses: list[dict[str, str]]) -> None:
+def print_misses(out: Console, misses: list[dict[str, str]]) -> None:
     """Prints the near misses; those that differ only in the node are one line with a count."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     for miss in misses:
         groups.setdefault((miss["rule"], miss["reason"], miss["hint"]), []).append(miss["node"])
     if not groups:
-        console.print("near misses: none")
+        out.print("near misses: none")
         return
-    table = _table("near miss", "reason", "at", "what would make it match")
+    rows = []
     for (rule, reason, hint), nodes in list(groups.items())[:SHOWN_MISSES]:
         more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
-        table.add_row(rule, reason, nodes[0] + more, hint)
-    console.print(table)
+        rows.append((rule, reason, nodes[0] + more, hint))
+    print_rows(out, ("near miss", "reason", "at", "what would make it match"), rows)
     if len(groups) > SHOWN_MISSES:
-        console.print(f"and {len(groups) - SHOWN_MISSES} other near misses (all of them: --json)")
+        out.print(f"and {len(groups) - SHOWN_MISSES} other near misses (all of them: --json)")
 
 
-def print_times(console: Console, times: dict[str, Any]) -> None:
+def print_times(out: Console, times: dict[str, Any]) -> None:
     """Prints median times, the ratio with its quartiles, and the share of the floor."""
-    table = _table("milliseconds", "fused", "unfused", "unfused/fused", "of floor")
+    lines = []
     for name, t in times.items():
         low, middle, high = t["speedup"]
-        table.add_row(
-            f"{name} of {t['tokens']}",
-            f"{t['fused_ms'][1]:.2f}",
-            f"{t['unfused_ms'][1]:.2f}",
-            f"{middle:.3f} ({low:.3f} to {high:.3f})",
-            f"{t['of_floor']:.0%}",
-        )
+        medians = [f"{t[f'{form}_ms'][1]:.2f}" for form in ("fused", "unfused")]
+        ratio = f"{middle:.3f} ({low:.3f} to {high:.3f})"
+        lines.append((f"{name} of {t['tokens']}", *medians, ratio, f"{t['of_floor']:.0%}"))
         rows = t["row_operators_ms"]
         fused, unfused = rows["fused"], rows["unfused"]
         ratio = f"{unfused / fused:.3f}" if fused else ""
-        table.add_row("  in row operators", f"{fused:.2f}", f"{unfused:.2f}", ratio, "")
-    console.print(table)
+        lines.append(("  in row operators", f"{fused:.2f}", f"{unfused:.2f}", ratio, ""))
+    print_rows(out, ("milliseconds", "fused", "unfused", "unfused/fused", "of floor"), lines)
+    out.print("(of floor: share of the floor measured in this run)")
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
+def print_rows(out: Console, header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    """Prints columns as wide as their longest cell; no line is broken, so that grep finds names."""
+    widths = [max(map(cell_len, column)) + GAP for column in zip(header, *rows, strict=True)]
+    for row in (header, *rows):
+        cells = [
+            cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)
+        ]
+        out.print("".join(cells).rstrip(), style="dim" if row is header else "")

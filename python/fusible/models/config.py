@@ -116,6 +116,12 @@ def _bad(config: Config | LatentConfig, field: str, expected: str, got: object) 
     return ValueError(f"{config.name}: {field}: expected {expected}, got {got}")
 
 
+def check_layers(config: Config | LatentConfig, layers: int) -> None:
+    """ValueError for more layers than the model has; 0 stands for a default."""
+    if not 0 <= layers <= config.layers:
+        raise _bad(config, "layers", f"1 to {config.layers}", layers)
+
+
 def _positive(config: Config | LatentConfig, *fields: str) -> None:
     for field in fields:
         if getattr(config, field) < 1:
@@ -145,10 +151,12 @@ def load_config(name: str | Path) -> Config | LatentConfig:
 def _from_toml(text: str, where: str) -> Config | LatentConfig:
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ValueError(f"{where}: {error}") from None
     kind = LatentConfig if "query_rank" in table else Config
     scaling = table.pop("rope_scaling", None)
+    if not isinstance(scaling, dict | None):
+        raise ValueError(f"{where}: rope_scaling: expected a table, got {scaling!r}")
     config = _construct(kind, table, where)
     if scaling is None or isinstance(config, LatentConfig):
         return config
@@ -166,11 +174,19 @@ def _construct(
     if needed:
         raise ValueError(f"{where}: {needed[0]}: expected a value, got none")
     for key, value in table.items():
-        if isinstance(value, str) != (
-            fields[key].type == "str" or "Literal" in str(fields[key].type)
-        ):
+        if not _fits(str(fields[key].type), value):
             raise ValueError(f"{where}: {key}: expected {fields[key].type}, got {value!r}")
     return kind(**table)
+
+
+def _fits(annotation: str, value: Any) -> bool:
+    """Whether a value of TOML may stand in a field with this annotation."""
+    if annotation.startswith("Literal"):
+        return isinstance(value, str) and repr(value) in annotation
+    if annotation.startswith("tuple"):
+        return isinstance(value, list) and all(_fits("float", item) for item in value)
+    types = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,)}
+    return type(value) in types[annotation]
 
 
 def inverse_frequencies(config: Config) -> list[float]:
@@ -187,12 +203,21 @@ def scaled_frequencies(config: Config, scaling: Mapping[str, Any]) -> tuple[floa
     blended.
     """
     kind = scaling.get("rope_type", scaling.get("type"))
+
+    def get(key: str) -> float:
+        value: Any = scaling.get(key)
+        if type(value) not in (int, float) or not 0 < value < math.inf:
+            raise _bad(config, f"rope_scaling: {key}", "a number above 0", repr(value))
+        return float(value)
+
     if kind == "linear":
-        return (float(scaling["factor"]),) * (config.rotary // 2)
+        return (get("factor"),) * (config.rotary // 2)
     if kind != "llama3":
-        raise ValueError(f"{config.name}: rope_scaling: expected llama3 or linear, got {kind}")
-    low, high = float(scaling["low_freq_factor"]), float(scaling["high_freq_factor"])
-    context, factor = float(scaling["original_max_position_embeddings"]), float(scaling["factor"])
+        raise _bad(config, "rope_scaling", "llama3 or linear", kind)
+    low, high = get("low_freq_factor"), get("high_freq_factor")
+    context, factor = get("original_max_position_embeddings"), get("factor")
+    if low >= high:
+        raise _bad(config, "rope_scaling: high_freq_factor", f"more than {low}", high)
     divisors = []
     for frequency in inverse_frequencies(config):
         turns = context * frequency / (2.0 * math.pi)

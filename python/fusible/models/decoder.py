@@ -6,7 +6,7 @@ import dataclasses
 
 import fusible
 from fusible import ops
-from fusible.models.config import BLOCK, Config
+from fusible.models.config import BLOCK, Config, check_layers
 from fusible.models.linear import Format, Tensor, Weight, linear
 
 
@@ -29,10 +29,13 @@ class Decoder:
     head: bool = True
     context: int = 2048
 
+    def __post_init__(self) -> None:
+        check_layers(self.config, self.layers)
+
     @property
     def depth(self) -> int:
         """How many layers are built."""
-        return min(self.layers, self.config.layers) if self.layers else self.config.layers
+        return self.layers or self.config.layers
 
     def weights(self) -> dict[str, Weight]:
         """Every weight by name, in the order of its use; linear weights are [outputs, inputs]."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusible.models.config import Config, scaled_frequencies
+from fusible.models.fields import Fields
 
 Array = NDArray[Any]
 
@@ -67,21 +68,21 @@ SAFETENSORS_NAMES = {"rms": _SAFETENSORS, "gemma": _SAFETENSORS_GEMMA}
 
 
 def _traits(path: Path, kind: object) -> dict[str, Any]:
-    if kind not in _TRAITS:
+    if not isinstance(kind, str) or kind not in _TRAITS:
         raise ValueError(f"{path}: architecture: expected one of {', '.join(_TRAITS)}, got {kind}")
-    return dict(_TRAITS[str(kind)])
+    return dict(_TRAITS[kind])
+
+
+def _config(path: Path, **values: Any) -> Config:
+    try:
+        return Config(**values)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _embedding_scale(kind: object, hidden: int) -> float:
     """Gemma multiplies embeddings by sqrt(hidden), which its authors round to bf16."""
     return float(ml_dtypes.bfloat16(math.sqrt(hidden))) if kind == "gemma2" else 1.0
-
-
-def _need(path: Path, found: dict[str, Any]) -> dict[str, Any]:
-    for name, value in found.items():
-        if value is None:
-            raise ValueError(f"{path}: {name}: expected a value in the metadata, got none")
-    return found
 
 
 def from_gguf(
@@ -94,31 +95,30 @@ def from_gguf(
     kind = field("general.architecture")
     traits = _traits(path, kind)
 
-    def get(key: str, default: Any = None) -> Any:
-        value = field(f"{kind}.{key}")
-        return default if value is None else value
-
-    heads, hidden, layers = get("attention.head_count"), get("embedding_length"), get("block_count")
-    needed: dict[str, Any] = {"heads": heads, "hidden": hidden, "layers": layers}
-    needed |= {"intermediate": get("feed_forward_length"), "vocab": get("vocab_size")}
-    needed["vocab"] = needed["vocab"] or len(field("tokenizer.ggml.tokens") or []) or None
-    _need(path, needed)
-    head_size = int(get("attention.key_length", hidden // heads))
+    get = Fields(path, lambda key: field(f"{kind}.{key}"))
+    heads, hidden = get.size("attention.head_count"), get.size("embedding_length")
+    layers = get.size("block_count")
+    head_size = get.size("attention.key_length", hidden // heads)
     if kind == "gemma2" and layers == 46:  # the 27B model alone scales by hidden/heads
         traits["query_scale"] = (hidden / heads) ** -0.5
-    config = Config(
+    config = _config(
+        path,
         name=str(field("general.name") or path.stem),
-        kv_heads=int(get("attention.head_count_kv", heads)),
+        hidden=hidden,
+        heads=heads,
+        kv_heads=get.size("attention.head_count_kv", heads),
         head_size=head_size,
-        eps=float(f"{get('attention.layer_norm_rms_epsilon', 1e-6):.6g}"),  # f32 in the file
-        rope_theta=float(get("rope.freq_base", 10000.0)),
-        rotary_size=int(get("rope.dimension_count", head_size)),
+        intermediate=get.size("feed_forward_length"),
+        layers=layers,
+        vocab=get.size("vocab_size", len(field("tokenizer.ggml.tokens") or []) or None),
+        eps=float(f"{get.number('attention.layer_norm_rms_epsilon', 1e-6):.6g}"),  # f32 there
+        rope_theta=get.number("rope.freq_base", 10000.0),
+        rotary_size=get.size("rope.dimension_count", head_size),
         tied="output.weight" not in tensors,
-        window=int(get("attention.sliding_window", 0)) if kind == "gemma2" else 0,
-        attention_softcap=float(get("attn_logit_softcapping", 0.0)),
-        final_softcap=float(get("final_logit_softcapping", 0.0)),
+        window=get.size("attention.sliding_window", 0) if kind == "gemma2" else 0,
+        attention_softcap=get.number("attn_logit_softcapping", 0.0),
+        final_softcap=get.number("final_logit_softcapping", 0.0),
         embedding_scale=_embedding_scale(kind, hidden),
-        **needed,
         **traits,
     )
     return config, lambda name, data: _undo_gguf(config, kind, name, data)
@@ -136,36 +136,43 @@ def _undo_gguf(config: Config, kind: str, name: str, data: Array) -> Array:
     return data
 
 
-def from_hugging_face(path: Path, table: dict[str, Any]) -> Config:
+def from_hugging_face(path: Path, table: Any) -> Config:
     """The configuration in a `config.json`. Raises ValueError that names the file and the key."""
+    if not isinstance(table, dict):
+        raise ValueError(f"{path}: expected a JSON object, got {type(table).__name__}")
+    get = Fields(path, table.get)
     kind = table.get("model_type")
     traits = _traits(path, kind)
-    rope = table.get("rope_parameters") or table.get("rope_scaling") or {}
-    heads, hidden = table.get("num_attention_heads"), table.get("hidden_size")
-    needed: dict[str, Any] = {"heads": heads, "hidden": hidden}
-    needed["layers"] = table.get("num_hidden_layers")
-    needed |= {"intermediate": table.get("intermediate_size"), "vocab": table.get("vocab_size")}
-    _need(path, needed)
-    assert isinstance(hidden, int)
-    assert isinstance(heads, int)
-    head_size = table.get("head_dim") or hidden // heads
-    if table.get("query_pre_attn_scalar"):
-        traits["query_scale"] = table["query_pre_attn_scalar"] ** -0.5
-    config = Config(
+    rope = get.table("rope_parameters") or get.table("rope_scaling")
+    inner = Fields(path, rope.get)
+    heads, hidden = get.size("num_attention_heads"), get.size("hidden_size")
+    head_size = get.size("head_dim", hidden // heads)
+    scalar = get.number("query_pre_attn_scalar", 0.0)
+    if scalar > 0:
+        traits["query_scale"] = scalar**-0.5
+    config = _config(
+        path,
         name=path.parent.name or "model",
-        kv_heads=table.get("num_key_value_heads") or heads,
+        hidden=hidden,
+        heads=heads,
+        kv_heads=get.size("num_key_value_heads", heads),
         head_size=head_size,
-        eps=table.get("rms_norm_eps", 1e-6),
-        rope_theta=float(table.get("rope_theta") or rope.get("rope_theta") or 10000.0),
-        rotary_size=int(head_size * table.get("partial_rotary_factor", 1.0)),
-        tied=table.get("tie_word_embeddings", kind == "gemma2"),
-        window=table.get("sliding_window") or 0 if kind == "gemma2" else 0,
-        attention_softcap=table.get("attn_logit_softcapping") or 0.0,
-        final_softcap=table.get("final_logit_softcapping") or 0.0,
+        intermediate=get.size("intermediate_size"),
+        layers=get.size("num_hidden_layers"),
+        vocab=get.size("vocab_size"),
+        eps=get.number("rms_norm_eps", 1e-6),
+        rope_theta=get.number("rope_theta", inner.number("rope_theta", 10000.0)),
+        rotary_size=int(head_size * get.number("partial_rotary_factor", 1.0)),
+        tied=get.flag("tie_word_embeddings", kind == "gemma2"),
+        window=get.size("sliding_window", 0) if kind == "gemma2" else 0,
+        attention_softcap=get.number("attn_logit_softcapping", 0.0),
+        final_softcap=get.number("final_logit_softcapping", 0.0),
         embedding_scale=_embedding_scale(kind, hidden),
-        **needed,
         **traits,
     )
     if rope.get("rope_type", rope.get("type", "default")) == "default":
         return config
-    return dataclasses.replace(config, rope_factors=scaled_frequencies(config, rope))
+    try:
+        return dataclasses.replace(config, rope_factors=scaled_frequencies(config, rope))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None

@@ -6,7 +6,7 @@ import dataclasses
 
 import fusible
 from fusible import ops
-from fusible.models.config import LatentConfig
+from fusible.models.config import LatentConfig, check_layers
 from fusible.models.linear import Format, Tensor, Weight, linear
 
 
@@ -22,6 +22,9 @@ class LatentFront:
     config: LatentConfig
     form: Format = dataclasses.field(default_factory=Format)
     layers: int = 1
+
+    def __post_init__(self) -> None:
+        check_layers(self.config, self.layers)
 
     @property
     def depth(self) -> int:

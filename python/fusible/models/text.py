@@ -75,7 +75,11 @@ def _from_folder(folder: Path) -> Text:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     ends = config.get("eos_token_id")
     ids = ends if isinstance(ends, list) else [ends] if ends is not None else []
-    return Text(tokenizers.Tokenizer.from_file(str(path)), ids)
+    try:
+        tokenizer = tokenizers.Tokenizer.from_file(str(path))
+    except Exception as error:  # the package raises nothing narrower
+        raise ValueError(f"{path}: expected a tokenizer, got something else: {error}") from None
+    return Text(tokenizer, ids)
 
 
 def _from_gguf(source: Source) -> Text:

@@ -147,7 +147,7 @@ def load_safetensors(folder: Path) -> Source:
     path = folder / "config.json"
     if not path.is_file():
         raise WeightsError(f"{path}: expected the model's configuration, got no file")
-    config = from_hugging_face(path, json.loads(path.read_text(encoding="utf-8")))
+    config = from_hugging_face(path, _json(path))
     where: dict[str, Any] = {}
     files = sorted(folder.glob("*.safetensors"))
     if not files:
@@ -163,6 +163,13 @@ def load_safetensors(folder: Path) -> Source:
         return where[name].get_tensor(name).astype(np.float32) if name in where else None
 
     return Source(folder, config, SAFETENSORS_NAMES[config.norm], read, lambda key: None)
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{path}: expected JSON, got something else: {error}") from None
 
 
 def load(path: str | Path) -> Source:

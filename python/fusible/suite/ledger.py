@@ -32,6 +32,9 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)  # one for all lines: to make it takes long
+
+
 class Ledger:
     """Appends events."""
 
@@ -115,7 +118,7 @@ def _events(line: bytes, place: str) -> Iterator[Event]:
 
 def _event(text: str, place: str) -> Event:
     try:
-        event = json.loads(text, parse_constant=_no_constant)
+        event = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         torn = _TORN.match(text)
         if torn is None and not _BEGINNING.startswith(text):

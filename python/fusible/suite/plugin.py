@@ -117,8 +117,14 @@ def failure(report: Any) -> dict[str, str]:
     except Exception as error:  # a representation that a plugin has made
         text = f"{type(report.longrepr)} can't be printed: {type(error)}"
     crash = getattr(report.longrepr, "reprcrash", None)
-    message = first_line(str(getattr(crash, "message", "") or ""))
-    return {"message": message or first_line(text), "text": shortened(text)}
+    message = str(getattr(crash, "message", "") or "") or last_error(text) or text
+    return {"message": first_line(message), "text": shortened(text)}
+
+
+def last_error(text: str) -> str:
+    """Of a file that can't be imported there is only text: its last line that is marked E."""
+    marked = [line[1:].strip() for line in text.splitlines() if line.startswith("E  ")]
+    return marked[-1] if marked else ""
 
 
 def reason_of(report: Any) -> str:

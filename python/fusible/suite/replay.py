@@ -171,6 +171,7 @@ def _feed_process(process: Process, event: Event) -> None:
     kind = event["e"]
     if kind == "killed":
         process.killed = event["why"]
+        process.record.feed(event)  # what the process writes after it does not count
     elif kind == "exited":
         signal, tail = event.get("signal") or None, event.get("tail") or ""
         process.record.close(event.get("status"), signal, process.killed, tail)

@@ -87,7 +87,8 @@ CASES = [
         },
         exit=3,
         reasons={
-            "test_import.py": "ImportError",
+            "test_import.py": "No module named 'no_such_module'",
+            "test_syntax.py": "SyntaxError",
             "test_signal.py": "SIGSEGV",
             "test_zero.py": "exit status 0",
             "test_skipped.py": "not here",
