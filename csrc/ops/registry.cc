@@ -64,10 +64,12 @@ const Op* FindOp(std::string_view name) {
 
 const Op& RequireOp(std::string_view name) {
   if (const Op* op = FindOp(name)) return *op;
-  const Op& nearest = *std::ranges::min_element(
-      AllOps(), {}, [&](const Op& op) { return EditDistance(name.substr(0, 64), op.name()); });
-  throw ArgumentError(Cat("expected the name of an operator, got '", name.substr(0, 64),
-                          "'; the nearest is '", nearest.name(), "'"));
+  const std::string_view shown = name.substr(0, 64);
+  const auto distance = [&](const Op& op) { return EditDistance(shown, op.name()); };
+  const Op& nearest = *std::ranges::min_element(AllOps(), {}, distance);
+  const bool near = distance(nearest) <= 1 + shown.size() / 3;
+  throw ArgumentError(Cat("expected the name of an operator, got '", shown, "'",
+                          near ? Cat("; the nearest is '", nearest.name(), "'") : ""));
 }
 
 }  // namespace fusible

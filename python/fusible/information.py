@@ -12,7 +12,6 @@ _OPTIONAL = {
     "safetensors": "models",
     "tokenizers": "models",
     "pytest": "suite",
-    "psutil": "suite",
     "scipy": "gate",
     "pydantic": "gate",
     "torch": "torch",

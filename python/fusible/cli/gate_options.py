@@ -1,0 +1,105 @@
+"""Options that the commands of `fusible gate` share, and what they come to."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from fusible.gate.model import Report, Rule
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Decorator = Callable[[Function], Function]
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+_SHARE = click.FloatRange(min=0, min_open=True, max=0.5)
+_RATIO = click.FloatRange(min=0)
+
+alpha = click.option("--alpha", type=_SHARE, metavar="P", help="False alarms of a family (0.01).")
+_DECIDING = (
+    click.option("--margin", type=_RATIO, metavar="R", help="Within it: unchanged (0.05)."),
+    alpha,
+    click.option("--allow-inconclusive", is_flag=True, help="Exit 0 where it would be 3."),
+)
+_JUDGING = (
+    click.option("--floor", type=_RATIO, metavar="R", help="A smaller change is none (0.02)."),
+    click.option("--absolute-floor", type=_RATIO, metavar="X", help="The same, in the unit (0)."),
+    *_DECIDING,
+)
+_MEASURING = (
+    click.option("--command", metavar="CMD", help="What to run; no shell: words, quotes."),
+    click.option("--rounds", type=click.IntRange(min=1), metavar="N", help="Processes to run."),
+    click.option("--pipe", is_flag=True, help="The command prints its samples (JSON lines)."),
+    click.option("--timeout", type=float, metavar="S", help="Of one process."),
+)
+_SGLANG_FILE = (
+    click.option("--overlay", type=FILE, multiple=True, help="SGLang: replaces scenarios."),
+    click.option("--runner", envvar="RUNNER_NAME", default="", help="SGLang: whose overrides."),
+    click.option("--profile", default="pr_test", help="SGLang: which tolerances."),
+)
+_SGLANG = (
+    click.option(
+        "--semantics",
+        type=click.Choice(["fusible", "sglang"]),
+        default="fusible",
+        help="Whose comparison; sglang: one sample, actual <= max(x*(1+rel), x+pad).",
+    ),
+    *_SGLANG_FILE,
+    click.option("--platform", type=click.Choice(["cuda", "hip", "other"]), default="other"),
+    click.option("--scenario", metavar="ID", help="SGLang: whose record it is."),
+)
+
+
+def _all(options: tuple[Decorator[Any], ...]) -> Decorator[Function]:
+    def decorate(function: Function) -> Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+judging: Decorator[Any] = _all(_JUDGING)
+deciding: Decorator[Any] = _all(_DECIDING)
+measuring: Decorator[Any] = _all(_MEASURING)
+sglang: Decorator[Any] = _all(_SGLANG)
+sglang_file: Decorator[Any] = _all(_SGLANG_FILE)
+
+
+def only(function: Function) -> Function:
+    """`--only`: a glob of metrics."""
+    text = "Only metrics whose names match, such as 'decode#*'."
+    return click.option("--only", default="*", metavar="GLOB", help=text)(function)
+
+
+def rule(values: Mapping[str, Any]) -> Rule:
+    """The rule that the options say."""
+    from fusible.gate.model import Rule
+
+    keys = ("margin", "floor", "absolute_floor", "alpha")
+    return Rule(**{key: values[key] for key in keys if values.get(key) is not None})
+
+
+def words(text: str, option: str) -> list[str]:
+    """A command of an option as the words that are run; there is no shell."""
+    try:
+        found = shlex.split(text)
+    except ValueError as error:
+        raise click.UsageError(f"{option}: expected a command, got {text!r}: {error}") from None
+    if not found:
+        raise click.UsageError(f"{option}: expected a command, got nothing")
+    return found
+
+
+def code(report: Report, values: Mapping[str, Any]) -> int:
+    """The exit status of a report, with what the options make of it."""
+    from fusible.gate.model import Verdict
+
+    advisory = any(finding.verdict is Verdict.ADVISORY for finding in report.findings)
+    if values.get("require_decision") and advisory:
+        return 1
+    return 0 if report.exit == 3 and values["allow_inconclusive"] else report.exit

@@ -1,0 +1,1 @@
+"""Regression gates that can be trusted: speed, numerics, fusion counts, accuracy."""

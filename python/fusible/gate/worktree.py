@@ -1,0 +1,83 @@
+"""Commits of a repository, each built in a folder of its own."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from fusible.gate.model import GateError
+
+
+def commit_of(repository: Path, revision: str) -> str:
+    """The full hash of a revision; GateError if there is no such commit."""
+    wanted = f"{revision}^{{commit}}"
+    done = _git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", wanted)
+    if done.returncode:
+        raise GateError(f"{repository}: expected a commit, got {revision!r}")
+    return done.stdout.strip()
+
+
+@contextmanager
+def checked_out(
+    repository: Path, revision: str, build: Sequence[str] = (), timeout: float | None = None
+) -> Iterator[Path]:
+    """A folder with the files of a commit, built, until the context is left.
+
+    Args:
+        repository: any folder of it.
+        revision: what git calls it.
+        build: a command that is run in the folder; empty for none.
+        timeout: seconds that it may take.
+    """
+    commit = commit_of(repository, revision)
+    with tempfile.TemporaryDirectory(prefix="fusible-gate-") as parent:
+        folder = Path(parent) / commit[:12]
+        done = _git(repository, "worktree", "add", "--detach", "--force", str(folder), commit)
+        if done.returncode:
+            raise GateError(f"{repository}: git worktree: {_last_line(done.stderr)}")
+        try:
+            if build:
+                _build(folder, build, timeout)
+            yield folder
+        finally:
+            _git(repository, "worktree", "remove", "--force", str(folder))
+
+
+def _build(folder: Path, command: Sequence[str], timeout: float | None) -> None:
+    name = f"build of {folder.name}: {shlex.join(command)}"
+    try:
+        done = subprocess.run(
+            list(command),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=timeout,
+        )
+    except subprocess.TimeoutExpired:
+        raise GateError(f"{name}: expected an end, got none after {timeout:g} s") from None
+    except OSError as error:
+        raise GateError(f"{name}: {error.strerror}") from None
+    if done.returncode:
+        said = _last_line(done.stderr) or _last_line(done.stdout)
+        raise GateError(f"{name}: expected exit status 0, got {done.returncode}: {said}")
+
+
+def _git(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["git", "-C", str(repository), *arguments]
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        )
+    except OSError as error:
+        raise GateError(f"git: expected it on PATH: {error.strerror}") from None
+
+
+def _last_line(text: str) -> str:
+    return next((line for line in reversed(text.splitlines()) if line.strip()), "").strip()
