@@ -33,9 +33,11 @@ def gate() -> None:
     A first gate, on the machine that will run it:
       fusible gate record --command "python bench.py" --rounds 20 -o ci/baseline.json
       fusible gate check --baseline ci/baseline.json --command "python bench.py" --rounds 20
+
     \b
     Better, for it needs no stored number: the change and its base in turns.
       fusible gate compare --base-commit main --command "python bench.py"
+
     \b
     A benchmark writes a line a sample to the file that FUSIBLE_GATE_SAMPLES names, or, with --pipe,
     prints them. Of a command that writes none the wall time is the sample.
