@@ -114,7 +114,7 @@ def test_out_may_be_rows_backwards():
 
 
 def test_unknown_dtypes_name_what_the_operand_may_have():
-    with pytest.raises(fusible.DTypeError, match="^add: x: expected f32, bf16 or f16, got float"):
+    with pytest.raises(fusible.DTypeError, match=r"^add: x: expected f32, bf16 or f16, got float"):
         ops.add(X.astype(np.float64), X)
     with pytest.raises(fusible.ShapeError, match=r"^add: x: expected at most 8 dimensions, got 9"):
         ops.add(X.reshape((3, 4) + (1,) * 7), X)

@@ -6,17 +6,9 @@ import math
 import numpy as np
 import pytest
 
+from fusible.gate import model
 from fusible.gate.decide import decide, ends
-from fusible.gate.model import (
-    Better,
-    Finding,
-    GateError,
-    Report,
-    Rule,
-    Series,
-    Verdict,
-    family,
-)
+from fusible.gate.model import GateError, Rule, Series, Verdict
 
 N = 24
 
@@ -49,7 +41,7 @@ def test_verdicts_of_clear_cases(factor, expected, rounds):
     ("factor", "expected"), [(1.3, "improved"), (1.0, "unchanged"), (0.8, "regressed")]
 )
 def test_where_higher_is_better_less_is_worse(factor, expected):
-    found = one(factor, unit="tokens/s", better=Better.HIGHER)
+    found = one(factor, unit="tokens/s", better=model.Better.HIGHER)
     assert found.verdict.value == expected
     assert found.ratio == pytest.approx(1 / factor, rel=0.02)
 
@@ -233,8 +225,8 @@ def test_rounds_are_one_a_value():
     ],
 )
 def test_the_verdict_of_a_family_is_its_worst(verdicts, expected, status):
-    findings = tuple(Finding("m", Verdict(v), 1, 1, 1, 2, 1) for v in verdicts.split())
-    report = Report(findings, family(findings))
+    findings = tuple(model.Finding("m", Verdict(v), 1, 1, 1, 2, 1) for v in verdicts.split())
+    report = model.Report(findings, model.family(findings))
     assert (report.verdict.value, report.exit) == (expected, status)
 
 
