@@ -28,7 +28,7 @@ from fusible.gate import compare
 from fusible.gate.measure import SAMPLES, Command
 from fusible.gate.model import Report
 
-CALLS = 200
+CALLS = 500
 STRETCH = 3.0  # seconds, on average, that the load is on, and off
 ALLOWED = 0.04  # of the comparisons without a change: 2 of 50
 
@@ -106,8 +106,9 @@ def options() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--times", type=int, default=50, help="comparisons without a change")
-    parser.add_argument("--changed", type=int, default=10, help="comparisons with 5 %% more calls")
+    parser.add_argument("--changed", type=int, default=5, help="comparisons with 5 %% more calls")
     parser.add_argument("--rounds", type=int, default=24, help="the most rounds of each")
+    parser.add_argument("--changed-rounds", type=int, default=96, help="with 5 %% more calls")
     for inner in ("--core", "--calls", "--load"):
         parser.add_argument(inner, type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -128,7 +129,7 @@ def main() -> int:
         print("no change", flush=True)
         alarms = series(same, given.times, given.rounds, first)
         print("5 % more calls", flush=True)
-        changed = series(more, given.changed, given.rounds, first)
+        changed = series(more, given.changed, given.changed_rounds, first)
     print(f"no change: {dict(alarms)}; 5 % more calls: {dict(changed)}")
     return int(alarms["regressed"] > ALLOWED * given.times)
 

@@ -6,13 +6,12 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from support.small_suites import PYTHON, environment, project, run
+from support.small_suites import project, run, start
 
 FILES, TESTS = 4, 4
 SUITE = {
@@ -37,17 +36,9 @@ class Round:
 
     def __init__(self, folder: Path) -> None:
         self.folder = project(folder, SUITE)
-        self.command = [sys.executable, "-m", "fusible", "suite", "run", "--json"]
-        self.command += ["--workers", "2", "--continue-on-error", "--python", PYTHON]
-        self.process = subprocess.Popen(
-            self.command,
-            cwd=folder,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        options = ("--json", "--workers", "2", "--continue-on-error")
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        self.process = start(self.folder, *options, **pipes, text=True)
 
     def finish(self) -> tuple[int, dict]:
         out, self.errors = self.process.communicate(timeout=120)

@@ -3,12 +3,11 @@
 import json
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
 
-from support.small_suites import PYTHON, environment, project, run, run_command
+from support.small_suites import project, run, run_command, start
 
 GOOD = "def test_good(): pass\n"
 BAD = "def test_bad(): assert 1 == 2\n"
@@ -121,15 +120,16 @@ SLOW = """
 
 def signalled(folder, number):
     """The exit status of a runner that gets a signal in the middle of a test."""
-    command = [sys.executable, "-m", "fusible", "suite", "run", "--python", PYTHON]
-    command += ["--junit", "j.xml", "--report", "r.json"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    runner = subprocess.Popen(command, cwd=folder, env=environment(), **quiet)
-    while not (folder / "begun").exists():
-        assert runner.poll() is None
-        time.sleep(0.05)
-    runner.send_signal(number)
-    return runner.wait(60)
+    with start(folder, "--junit", "j.xml", "--report", "r.json", **quiet) as runner:
+        while not (folder / "begun").exists():
+            assert runner.poll() is None
+            time.sleep(0.05)
+        runner.send_signal(number)
+        try:
+            return runner.wait(60)
+        finally:
+            runner.kill()
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

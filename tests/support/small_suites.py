@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -92,6 +93,19 @@ def run_command(folder: Path, *arguments: str, **options: Any) -> subprocess.Com
     env = environment(options.pop("env", None))
     command = [sys.executable, "-m", "fusible", "suite", *arguments]
     return captured(command, cwd=folder, env=env, **options)
+
+
+def _heed_interrupts() -> None:
+    """A shell's `&` makes all that it starts ignore SIGINT, and a child inherits that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def start(folder: Path, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """`fusible suite run` with the tests' interpreter, not waited for, that heeds SIGINT."""
+    command = [sys.executable, "-m", "fusible", "suite", "run", "--python", PYTHON, *arguments]
+    env = environment(options.pop("env", None))
+    defaults = {"stdin": subprocess.DEVNULL, "preexec_fn": _heed_interrupts}
+    return subprocess.Popen(command, cwd=folder, env=env, **defaults, **options)
 
 
 def captured(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
