@@ -8,6 +8,7 @@
 #include "ir/key.h"
 #include "ir/syntax.h"
 #include "ir/text.h"
+#include "ir/updates.h"
 #include "ir/verify.h"
 #include "ops/registry.h"
 
@@ -144,9 +145,12 @@ class GraphBuilder {
     return {std::string(Name(type.dtype)), ToPython(type.shape)};
   }
 
-  Graph Finish(const std::vector<ValueId>& outputs) const {
+  // new_values: of some inputs, by their number, the number of the result that updates them.
+  Graph Finish(const std::vector<ValueId>& outputs, const std::map<int, int>& new_values) const {
     Graph graph = graph_;
     for (ValueId id : outputs) graph.outputs.push_back(Checked(id));
+    for (const auto& [input, result] : new_values) graph.inputs.at(input).new_value = result;
+    FindNewValues(graph);
     Compact(graph);
     Verify(graph, "trace");
     return graph;
@@ -169,7 +173,8 @@ void BindBuilder(py::module_& m) {
       .def("add_opaque", &GraphBuilder::AddOpaque, py::arg("name"), py::arg("operands"),
            py::arg("types"), py::arg("mutates"))
       .def("type_of", &GraphBuilder::TypeOf, py::arg("value"))
-      .def("finish", &GraphBuilder::Finish, py::arg("outputs"));
+      .def("finish", &GraphBuilder::Finish, py::arg("outputs"),
+           py::arg("new_values") = std::map<int, int>());
 }
 
 void BindKey(py::module_& m) {

@@ -28,7 +28,9 @@ class Expansion {
   Graph Run() {
     const syntax::Body body = syntax::ParseEqualsSyntax(op_.equals());
     for (const syntax::Statement& statement : body.statements) AddCall(statement);
-    for (const syntax::Name& name : body.returns) graph_.outputs.push_back(Find(name));
+    for (const syntax::Return& result : body.returns) {
+      graph_.outputs.push_back(Find(result.value));
+    }
     CheckResults(body.end);
     return std::move(graph_);
   }

@@ -26,7 +26,7 @@ class Comparison {
 
   bool Run() {
     const auto same_input = [&](const Input& x, const Input& y) {
-      return x.kind == y.kind && Same(x.value, y.value);
+      return x.kind == y.kind && x.new_value == y.new_value && Same(x.value, y.value);
     };
     const auto same_node = [&](const Node& x, const Node& y) { return SameNode(x, y); };
     return std::equal(a_.inputs.begin(), a_.inputs.end(), b_.inputs.begin(), b_.inputs.end(),

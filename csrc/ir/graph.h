@@ -25,10 +25,11 @@ struct Value {
 enum class InputKind : uint8_t { kPlain, kConstant, kUpdated };
 
 // `constant`: a weight, bound at compile time. `updated`: a cache; its new value is an ordinary
-// result, found by following `y@x` results from the input.
+// result, known by its number (see ir/updates.h).
 struct Input {
   ValueId value = kAbsent;
   InputKind kind = InputKind::kPlain;
+  int new_value = -1;  // index into outputs; -1: not updated, or no result is its new value
 };
 
 struct Region;

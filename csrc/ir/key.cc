@@ -35,13 +35,16 @@ class Structure {
  public:
   explicit Structure(const Graph& graph) {
     Hashes values(graph.values.size());
+    Symbols fresh;
     for (size_t i = 0; i < graph.inputs.size(); ++i) {
       const Input& input = graph.inputs[i];
-      inputs_ += Cat(syntax::Keyword(input.kind), " ", TypeText(graph.TypeOf(input.value)), "\n");
+      inputs_ += Cat(syntax::Keyword(input.kind), " ", TypeText(graph.TypeOf(input.value), &fresh));
+      inputs_ += input.new_value < 0 ? "\n" : Cat(" -> ", input.new_value, "\n");
       values[input.value] = HashOf({"input", Cat(i)});
     }
+    symbols_ = std::move(fresh);
     HashNodes(graph, Live(graph), values);
-    nodes_text_ = Cat(nodes_.size(), " nodes, sha256:", HashOf({NodesText(0)}));
+    nodes_text_ = Cat(nodes_.size(), " nodes, sha256:", HashOf({NodesText(0), SymbolsText()}));
     for (ValueId output : graph.outputs) outputs_ += values[output] + "\n";
   }
 
@@ -53,7 +56,8 @@ class Structure {
   const std::string& nodes() const { return nodes_text_; }
 
  private:
-  using Hashes = std::vector<std::string>;  // of values
+  using Hashes = std::vector<std::string>;             // of values
+  using Symbols = std::map<std::string, std::string>;  // what stands for each
 
   // Nodes that an output or a mutation depends on.
   static std::vector<bool> Live(const Graph& graph) {
@@ -98,10 +102,13 @@ class Structure {
 
   std::string HashOpaque(const Graph& graph, const Node& node, const Hashes& values,
                          const std::string& mutation) {
+    Symbols fresh;  // symbols that no input has, by their number in this node
     std::string types;
-    for (ValueId output : node.outputs) types += TypeText(graph.TypeOf(output)) + "\n";
-    return HashOf({"opaque", node.opaque, node.mutates ? "mutates" : "", mutation, types,
-                   AttrsText(node.attrs), OperandsText(node, values)});
+    for (ValueId output : node.outputs) types += TypeText(graph.TypeOf(output), &fresh) + "\n";
+    const std::string hash = HashOf({"opaque", node.opaque, node.mutates ? "mutates" : "", mutation,
+                                     types, AttrsText(node.attrs), OperandsText(node, values)});
+    for (const auto& [symbol, number] : fresh) met_[symbol].push_back(Cat(hash, " ", number));
+    return hash;
   }
 
   // A body is hashed with what flows into it, and marked at its borders, so that a region is not
@@ -135,24 +142,45 @@ class Structure {
     return text;
   }
 
-  // Symbols are numbered in the order in which they are met.
-  std::string TypeText(const Type& type) {
+  // Symbols are numbered in the order in which inputs have them. Others come from opaque nodes and
+  // are numbered in each alone, so that the order of nodes does not matter.
+  std::string TypeText(const Type& type, Symbols* fresh) const {
     Type renamed{type.dtype, {}};
     for (const Dim& dim : type.shape) {
       if (dim.IsConstant()) {
         renamed.shape.push_back(dim);
         continue;
       }
-      const auto number = symbols_.try_emplace(dim.symbol.name(), symbols_.size()).first->second;
-      renamed.shape.push_back(Dim(dim.factor, Symbol(Cat("s", number)), dim.offset));
+      const std::string name(dim.symbol.name());
+      const auto known = symbols_.find(name);
+      const std::string& text = known != symbols_.end()
+                                    ? known->second
+                                    : fresh->try_emplace(name, Cat(fresh->size())).first->second;
+      renamed.shape.push_back(Dim(dim.factor, Symbol(Cat("s", text)), dim.offset));
     }
     return Cat(renamed);
+  }
+
+  // Which results of opaque nodes have a symbol in common.
+  std::string SymbolsText() {
+    std::vector<std::string> lines;
+    for (auto& [symbol, places] : met_) {
+      std::ranges::sort(places);
+      std::string line;
+      for (const std::string& place : places) line += place + ", ";
+      lines.push_back(line);
+    }
+    std::ranges::sort(lines);
+    std::string text;
+    for (const std::string& line : lines) text += line + "\n";
+    return text;
   }
 
   std::string inputs_, outputs_, nodes_text_;
   std::vector<std::string> nodes_;
   std::set<const Op*> ops_;
-  std::map<std::string, size_t> symbols_;
+  Symbols symbols_;                                      // of the inputs
+  std::map<std::string, std::vector<std::string>> met_;  // the others, where each is
 };
 
 // In the order of names: pointers differ from run to run.

@@ -1,10 +1,12 @@
 // From the syntax tree of a graph to the graph: names, operators and types resolved.
+#include <algorithm>
 #include <unordered_map>
 
 #include "core/cat.h"
 #include "ir/infer.h"
 #include "ir/syntax.h"
 #include "ir/text.h"
+#include "ir/updates.h"
 #include "ops/registry.h"
 
 namespace fusible {
@@ -176,7 +178,28 @@ void FillScope(const syntax::Body& body, Scope& scope) {
       AddOp(statement, scope);
     }
   }
-  for (const syntax::Name& name : body.returns) scope.graph.outputs.push_back(scope.Find(name));
+  for (const syntax::Return& result : body.returns) {
+    scope.graph.outputs.push_back(scope.Find(result.value));
+  }
+}
+
+// `return y -> cache`. Where no result says so, it is found.
+void SetNewValues(const syntax::Body& body, Graph& graph) {
+  bool said = false;
+  for (int k = 0; k < std::ssize(body.returns); ++k) {
+    const auto& name = body.returns[k].updates;
+    if (!name) continue;
+    said = true;
+    const auto input = std::ranges::find_if(graph.inputs, [&](const Input& one) {
+      return one.kind == InputKind::kUpdated && graph.values[one.value].name == name->text;
+    });
+    if (input == graph.inputs.end()) {
+      Fail(*name, Cat("expected an updated input, got `", name->text, "`"));
+    }
+    if (input->new_value >= 0) Fail(*name, Cat("expected one new value of `", name->text, "`"));
+    input->new_value = k;
+  }
+  if (!said) FindNewValues(graph);
 }
 
 }  // namespace
@@ -188,6 +211,7 @@ Graph ParseGraph(std::string_view text) {
   const syntax::Body body = syntax::ParseGraphSyntax(text);
   Scope scope(nullptr);
   FillScope(body, scope);
+  SetNewValues(body, scope.graph);
   return std::move(scope.graph);
 }
 

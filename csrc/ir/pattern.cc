@@ -44,7 +44,9 @@ class PatternBuilder {
     }
     for (const syntax::Statement& statement : body.statements) AppendCall(statement, attrs, &scope);
     std::vector<int> results;
-    for (const syntax::Name& name : body.returns) results.push_back(Find(scope, name));
+    for (const syntax::Return& result : body.returns) {
+      results.push_back(Find(scope, result.value));
+    }
     return results;
   }
 

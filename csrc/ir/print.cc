@@ -15,20 +15,32 @@ class Printer {
       Declare(graph, input.value);
       out_ << '\n';
     }
-    PrintBody(graph, "");
+    PrintNodes(graph, "");
+    out_ << "return";
+    PrintResults(graph);
+    out_ << '\n';
     return out_.str();
   }
 
  private:
-  void PrintBody(const Graph& graph, const std::string& indent) {
+  void PrintNodes(const Graph& graph, const std::string& indent) {
     for (const Node& node : graph.nodes) {
       out_ << indent;
       PrintNode(graph, node, indent);
       out_ << '\n';
     }
-    out_ << indent << "return";
-    Join(graph.outputs, [&](ValueId id) { Mention(graph, id); }, " ");
-    out_ << '\n';
+  }
+
+  void PrintResults(const Graph& graph) {
+    std::vector<ValueId> updates(graph.outputs.size(), kAbsent);
+    for (const Input& input : graph.inputs) {
+      if (input.new_value >= 0) updates[input.new_value] = input.value;
+    }
+    for (size_t k = 0; k < updates.size(); ++k) {
+      out_ << (k == 0 ? " " : ", ");
+      Mention(graph, graph.outputs[k]);
+      if (updates[k] != kAbsent) out_ << " -> " << graph.values[updates[k]].name;
+    }
   }
 
   void PrintNode(const Graph& graph, const Node& node, const std::string& indent) {
@@ -37,8 +49,11 @@ class Printer {
     if (!node.outputs.empty()) out_ << " = ";
     if (node.region) {
       out_ << "rows " << node.region->name << " {\n";
-      PrintBody(node.region->body, indent + "  ");
-      out_ << indent << '}';
+      const Graph& body = node.region->body;
+      PrintNodes(body, indent + "  ");
+      out_ << indent << "  return";
+      Join(body.outputs, [&](ValueId id) { Mention(body, id); }, " ");
+      out_ << '\n' << indent << '}';
     } else {
       PrintCall(graph, node);
     }

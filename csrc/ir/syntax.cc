@@ -27,6 +27,7 @@ class Parser {
   bool AtInputLine(int depth) const;
   bool AtReturn() const;
   InputLine ParseInputLine();
+  Return ParseReturn(int depth);
   Statement ParseStatement(int depth);
   Target ParseTarget();
   void ParseRegion(Statement& statement, int depth);
@@ -60,9 +61,17 @@ Body Parser::ParseBody(int depth) {
   body.end = lexer_.Next().at;
   if (!lexer_.Peek().IsName()) return body;
   do {
-    body.returns.push_back(lexer_.ExpectName("the name of a value"));
+    body.returns.push_back(ParseReturn(depth));
   } while (lexer_.Accept(','));
   return body;
+}
+
+Return Parser::ParseReturn(int depth) {
+  Return result{lexer_.ExpectName("the name of a value"), std::nullopt};
+  if (depth > 0 || equals_ || !lexer_.Accept('-')) return result;
+  lexer_.Expect('>', "and the updated input whose new value it is");
+  result.updates = lexer_.ExpectName("the name of an updated input");
+  return result;
 }
 
 // A keyword is one only where a name follows: values may be called `input` too.

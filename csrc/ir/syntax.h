@@ -54,10 +54,16 @@ struct InputLine {
   Type type;
 };
 
+// A result, and the updated input whose new value it is, in `return y -> cache`.
+struct Return {
+  Name value;
+  std::optional<Name> updates;  // of a whole graph only
+};
+
 struct Body {
   std::vector<InputLine> inputs;  // of a whole graph only
   std::vector<Statement> statements;
-  std::vector<Name> returns;
+  std::vector<Return> returns;
   Name end;  // the word `return`
 };
 

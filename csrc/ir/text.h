@@ -13,6 +13,8 @@
 //   a: bf16[T, 64] = opaque(q, s, name="flash", mutates=true)
 //   return a, sum
 //
+// `return y -> cache` says that y is the new value of an updated input; a text without any `->`
+// leaves that to be found (ir/updates.h).
 // An absent optional operand is `none`. Attributes with their default value are not printed. Names
 // are [A-Za-z_][A-Za-z0-9_.]*. ParseGraph(ToText(g)) == g for every graph that verifies (after
 // Compact).

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "ir/infer.h"
+#include "ir/updates.h"
 #include "ir/verify_rules.h"
 
 namespace fusible {
@@ -179,6 +181,47 @@ void CheckOpaque(const Subject& s) {
   }
 }
 
+// "a, b and c" of the results with these numbers.
+std::string ResultsText(const Graph& graph, const std::vector<int>& results) {
+  std::string text;
+  for (size_t i = 0; i < results.size(); ++i) {
+    const bool last = i + 1 == results.size();
+    text += Cat(i == 0 ? "" : last ? " and " : ", ", graph.values[graph.outputs[results[i]]].name);
+  }
+  return text;
+}
+
+void CheckNewValue(const Subject& s, const Input& input) {
+  const bool in_range = input.new_value < std::ssize(s.graph.outputs);
+  if (input.kind != InputKind::kUpdated || !in_range) {
+    s.Report(s.NameOf(input.value), "expected a result as new value of an updated input, got ",
+             in_range ? "another input" : "none");
+    return;
+  }
+  const ValueId result = s.graph.outputs[input.new_value];
+  if (s.graph.TypeOf(result) == s.graph.TypeOf(input.value)) return;
+  s.Report(s.NameOf(input.value), "expected a new value of type ", s.graph.TypeOf(input.value),
+           ", got ", s.NameOf(result), ": ", s.graph.TypeOf(result));
+}
+
+void CheckUpdateOnce(const Subject& s) {
+  std::unordered_map<int, ValueId> updated;  // by the number of the result
+  const auto choices = NewValueChoices(s.graph);
+  for (const Input& input : s.graph.inputs) {
+    if (input.new_value >= 0) {
+      CheckNewValue(s, input);
+      const auto [other, is_first] = updated.try_emplace(input.new_value, input.value);
+      if (is_first) continue;
+      s.Report(s.NameOf(input.value), "expected a new value of its own, got that of ",
+               s.NameOf(other->second));
+    } else if (input.kind == InputKind::kUpdated && choices.at(input.value).size() > 1) {
+      s.Report(s.NameOf(input.value), "expected one new value, got ",
+               ResultsText(s.graph, choices.at(input.value)), "; say which: `return y -> ",
+               s.NameOf(input.value), "` in text, spec(..., updated=True, new_value=N) in a trace");
+    }
+  }
+}
+
 // What happens after a violation of a rule: the next rules run, or none that relies on this one. A
 // rule that is last runs when there is no violation at all, in bodies neither.
 enum class Then : uint8_t { kGoOn, kStop, kLast };
@@ -220,7 +263,7 @@ constexpr std::array kRules = {
          Then::kStop},
     Rule{"region-prefix", "What a region holds has leading dimensions in common.",
          CheckRegionPrefix},
-    Rule{"update-once", "Of an updated input there is at most one new value among the outputs.",
+    Rule{"update-once", "An updated input has one new value, a result of its type, or none.",
          CheckUpdateOnce, Then::kLast},
 };
 

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <unordered_map>
 
 #include "ir/rows.h"
 #include "ir/verify_rules.h"
@@ -7,36 +6,6 @@
 
 namespace fusible {
 namespace {
-
-ValueId AliasOf(const Node& node, ValueId result);
-
-// The input whose memory a result may take, from `y@x` to `y@x`; kAbsent where there is none.
-// What is made from another result takes none: that result has it.
-ValueId OriginOf(const Graph& graph, const std::vector<int32_t>& producers, ValueId result) {
-  ValueId id = result;
-  while (id != kAbsent && producers[id] >= 0) {
-    id = AliasOf(graph.nodes[producers[id]], id);
-    if (std::ranges::count(graph.outputs, id) > 0) return kAbsent;
-  }
-  return id;
-}
-
-// The operand whose memory a node's result may take, through regions; kAbsent where there is none.
-ValueId AliasOf(const Node& node, ValueId result) {
-  const auto at = std::find(node.outputs.begin(), node.outputs.end(), result);
-  const size_t index = at - node.outputs.begin();
-  if (node.op) {
-    const std::string& alias = node.op->signature().results[index].alias;
-    return alias.empty() ? kAbsent : node.inputs[node.op->signature().FindParam(alias)];
-  }
-  if (!node.region) return kAbsent;
-  const Graph& body = node.region->body;
-  const ValueId origin = OriginOf(body, Producers(body), body.outputs[index]);
-  for (size_t i = 0; i < body.inputs.size(); ++i) {
-    if (body.inputs[i].value == origin) return node.inputs[i];
-  }
-  return kAbsent;
-}
 
 bool IsRegionName(std::string_view name) {
   while (true) {
@@ -48,25 +17,6 @@ bool IsRegionName(std::string_view name) {
 }
 
 }  // namespace
-
-void CheckUpdateOnce(const Subject& s) {
-  std::unordered_map<ValueId, ValueId> updates;  // an updated input -> its new value
-  for (const Input& input : s.graph.inputs) {
-    if (input.kind == InputKind::kUpdated) updates[input.value] = input.value;
-  }
-  if (updates.empty()) return;
-  const std::vector<int32_t> producers = Producers(s.graph);
-  for (ValueId output : s.graph.outputs) {
-    const ValueId id = OriginOf(s.graph, producers, output);
-    const auto update = updates.find(id);
-    if (update == updates.end() || output == id || update->second == output) continue;
-    if (update->second != id) {
-      s.Report(s.NameOf(id), "expected one new value, got ", s.NameOf(update->second), " and ",
-               s.NameOf(output));
-    }
-    update->second = output;
-  }
-}
 
 void CheckRegionName(const Subject& s) {
   for (const Node& node : s.graph.nodes) {

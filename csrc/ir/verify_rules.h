@@ -33,7 +33,6 @@ struct Subject {
   const std::string& NameOf(ValueId id) const { return graph.values[id].name; }
 };
 
-void CheckUpdateOnce(const Subject& s);
 void CheckRegionName(const Subject& s);
 void CheckRegionInputs(const Subject& s);
 void CheckRegionOutputs(const Subject& s);

@@ -58,7 +58,7 @@ class Grouper {
       if (boundary.plain || group_[edge.first] == group_[edge.second]) continue;
       misses->push_back({"rows", Label(edge.first), boundary.reason, boundary.hint});
     }
-    ReportOpaques(misses);
+    ReportEnds(misses);
     std::vector<RowGroup> groups;
     for (const Members& members : members_) {
       if (members.size() < 2) continue;
@@ -297,20 +297,42 @@ class Grouper {
     group->body.nodes.push_back(std::move(node));
   }
 
-  // Something that is not ours, alone between two row operators.
-  void ReportOpaques(std::vector<Miss>* misses) const {
+  bool IsBehindRows(const Node& node) const {
+    return std::ranges::any_of(node.inputs, [&](ValueId value) {
+      const int32_t maker = value == kAbsent ? -1 : producers_[Trace(value).source];
+      return maker >= 0 && group_[maker] >= 0;
+    });
+  }
+
+  bool IsBeforeRows(const Node& node) const {
+    return std::ranges::any_of(node.outputs, [&](ValueId value) {
+      return std::ranges::any_of(users_[value], [&](int32_t user) {
+        return IsView(graph_.nodes[user]) ? IsBeforeRows(graph_.nodes[user]) : group_[user] >= 0;
+      });
+    });
+  }
+
+  // Why a node that is in no group ends the one before it. Matrix products and attention go without
+  // saying: nobody expects them in a region.
+  std::optional<Boundary> FindEnd(const Node& node) const {
+    if (node.op && node.op->rows()) {
+      return Boundary{"not_rows",
+                      Cat(node.op->name(), " gives no rows: it changes a whole tensor")};
+    }
+    if (node.opaque.empty() || !IsBeforeRows(node)) return std::nullopt;
+    if (node.mutates) {
+      return Boundary{"order", Cat("move ", node.opaque, ", which mutates, before or behind them")};
+    }
+    return Boundary{"not_rows", Cat("write ", node.opaque, " in row operators, as its neighbours")};
+  }
+
+  void ReportEnds(std::vector<Miss>* misses) const {
     for (int32_t i = 0; i < Size(); ++i) {
       const Node& node = graph_.nodes[i];
-      if (node.opaque.empty() || node.mutates || node.inputs.size() != 1) continue;
-      const int32_t maker = producers_[node.inputs[0]];
-      const bool before = maker >= 0 && group_[maker] >= 0;
-      const bool behind = std::ranges::any_of(node.outputs, [&](ValueId value) {
-        return std::ranges::any_of(users_[value], [&](int32_t user) { return group_[user] >= 0; });
-      });
-      if (!before || !behind) continue;
-      misses->push_back(
-          {"rows", Label(i), "not_rows",
-           Cat("write ", node.opaque, " in row operators: both of its neighbours are")});
+      if (group_[i] >= 0 || IsView(node) || !IsBehindRows(node)) continue;
+      if (const auto end = FindEnd(node)) {
+        misses->push_back({"rows", Label(i), end->reason, end->hint});
+      }
     }
   }
 

@@ -1,7 +1,9 @@
 #include "passes/region_name.h"
 
+#include <algorithm>
 #include <set>
 
+#include "core/cat.h"
 #include "ir/match.h"
 #include "ir/views.h"
 
@@ -12,6 +14,23 @@ bool IsWhole(const Match& match, const std::set<ValueId>& results) {
   std::set<ValueId> given;
   for (int output : match.rule->pattern.outputs) given.insert(match.values[output]);
   return match.obstacles.empty() && given == results;
+}
+
+// Names of operators by how many of them lie between a node and the inputs: the order of the
+// dataflow alone, so that independent nodes may stand as they like.
+std::vector<std::pair<int, std::string_view>> PartsByDepth(const Graph& body) {
+  std::vector<int> depth(body.values.size(), 0);
+  std::vector<std::pair<int, std::string_view>> parts;
+  for (const Node& node : body.nodes) {
+    int deepest = 0;
+    for (ValueId input : node.inputs) {
+      if (input != kAbsent) deepest = std::max(deepest, depth[input]);
+    }
+    if (!IsView(node)) parts.emplace_back(deepest++, node.op->name());
+    for (ValueId output : node.outputs) depth[output] = deepest;
+  }
+  std::ranges::sort(parts);
+  return parts;
 }
 
 }  // namespace
@@ -32,9 +51,7 @@ const Op* FindEqualOperator(const Graph& body) {
 std::string RegionName(const Graph& body) {
   if (const Op* op = FindEqualOperator(body)) return op->name();
   std::string name;
-  for (const Node& node : body.nodes) {
-    if (!IsView(node)) name += (name.empty() ? "" : "+") + node.op->name();
-  }
+  for (const auto& [depth, part] : PartsByDepth(body)) name += Cat(name.empty() ? "" : "+", part);
   return name;
 }
 

@@ -26,8 +26,9 @@ InPlace::InPlace(const Graph& graph, const NodeBodies& bodies, const Reads& read
       }
     }
   }
-  std::vector<bool> updated(graph.values.size());  // inputs whose new value is found
-  for (const ValueId output : graph.outputs) FindUpdate(output, updated);
+  for (const Input& input : graph.inputs) {
+    if (input.new_value >= 0) FindUpdate(input.value, graph.outputs[input.new_value]);
+  }
 }
 
 ValueId InPlace::Operand(int n, int input) const {
@@ -61,30 +62,28 @@ bool InPlace::MayTake(int n, int k, int input) const {
   return whole_result || !Reads(body).AsWhole(body.inputs[input].value);
 }
 
-void InPlace::FindUpdate(ValueId output, std::vector<bool>& updated) {
+void InPlace::FindUpdate(ValueId input, ValueId new_value) {
   struct Link {
     int n = -1, k = -1, input = -1;
     ValueId result = kAbsent;  // whose memory would be the operand's
   };
   std::map<ValueId, Link> links;  // by the value whose memory would be taken
-  std::vector<ValueId> todo{reads_.Origin(output)};
+  std::vector<ValueId> todo{reads_.Origin(new_value)};
   for (size_t at = 0; at < todo.size(); ++at) {
     const ValueId value = todo[at];
-    const int n = producers_[value];
-    if (n < 0) {
-      const auto input = std::ranges::find(graph_.inputs, value, &Input::value);
-      if (input->kind != InputKind::kUpdated || updated[value]) continue;
-      updated[value] = true;
+    if (value == input) {
       for (ValueId from = value; links.contains(from); from = links[from].result) {
         updates_[links[from].n][links[from].k] = links[from].input;
       }
       return;
     }
+    const int n = producers_[value];
+    if (n < 0) continue;
     const Node& node = graph_.nodes[n];
     const auto k = static_cast<int>(std::ranges::find(node.outputs, value) - node.outputs.begin());
-    for (const int input : candidates_[n][k]) {
-      const ValueId operand = reads_.Origin(Operand(n, input));
-      const bool is_new = links.emplace(operand, Link{n, k, input, value}).second;
+    for (const int candidate : candidates_[n][k]) {
+      const ValueId operand = reads_.Origin(Operand(n, candidate));
+      const bool is_new = links.emplace(operand, Link{n, k, candidate, value}).second;
       if (is_new) todo.push_back(operand);
     }
   }

@@ -21,15 +21,15 @@ class InPlace {
   const std::vector<int>& Candidates(int n, int k) const { return candidates_[n][k]; }
 
   // The one of these that is an updated input's memory, if it is taken on the way to the input's
-  // new value: a result of the graph, found by going back over results that may take their
-  // operand's memory. nullopt: the result must leave such memory alone.
+  // new value, from which one goes back over results that may take their operand's memory.
+  // nullopt: the result must leave such memory alone.
   std::optional<int> Updates(int n, int k) const { return updates_[n][k]; }
 
  private:
   void FindWholes();
   bool MayTake(int n, int k, int input) const;
   ValueId Operand(int n, int input) const;
-  void FindUpdate(ValueId output, std::vector<bool>& updated);
+  void FindUpdate(ValueId input, ValueId new_value);
 
   const Graph& graph_;
   const NodeBodies& bodies_;

@@ -1,6 +1,7 @@
 #include "runtime/node_body.h"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include "ir/expand.h"
 #include "ir/infer.h"
 #include "ir/rows.h"
+#include "ir/updates.h"
 #include "ir/views.h"
 
 namespace fusible {
@@ -144,12 +146,8 @@ std::vector<int> TakeableInputs(const Graph& body, int k) {
       found.push_back(static_cast<int>(input - body.inputs.begin()));
       continue;
     }
-    const Node& node = body.nodes[producers[value]];
-    const auto r = std::ranges::find(node.outputs, value) - node.outputs.begin();
-    const std::string& alias = node.op->signature().results[r].alias;
-    const int param = alias.empty() ? -1 : node.op->signature().FindParam(alias);
-    if (param >= 0) todo.push_back(node.inputs[param]);
-    if (param >= 0 && param <= 1 && node.op->commutes()) todo.push_back(node.inputs[1 - param]);
+    std::ranges::copy(MemoryOperands(body.nodes[producers[value]], value),
+                      std::back_inserter(todo));
   }
   return found;
 }

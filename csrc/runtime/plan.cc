@@ -24,6 +24,23 @@ NodeBodies BodiesOf(const Graph& graph) {
   return bodies;
 }
 
+std::vector<Extent> MergedExtents(std::span<const TensorView> arrays) {
+  std::vector<Extent> extents;
+  for (const TensorView& array : arrays) {
+    if (array.Count() > 0) extents.push_back(ExtentOf(array));
+  }
+  std::ranges::sort(extents, {}, &Extent::begin);
+  std::vector<Extent> merged;
+  for (const Extent& one : extents) {
+    if (merged.empty() || merged.back().end < one.begin) {
+      merged.push_back(one);
+    } else {
+      merged.back().end = std::max(merged.back().end, one.end);
+    }
+  }
+  return merged;
+}
+
 // A kernel takes scales, which are f32 beside operands of other types, in either layout.
 bool TakesColumns(const TypeSpec& spec) {
   return spec.leading && spec.dims.size() == 1 && FindDType(spec.dtype) == DType::kF32;
@@ -50,6 +67,7 @@ class Planner {
         in_place_(graph, bodies_, reads_),
         plan_(std::make_shared<Executable::Plan>()),
         store_(graph, inputs, weights, copies, *plan_) {
+    plan_->weights = MergedExtents(weights);
     for (const Input& input : graph.inputs) {
       if (input.kind == InputKind::kConstant) continue;
       updated_.push_back(input.kind == InputKind::kUpdated);

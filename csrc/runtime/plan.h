@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ops/check.h"
+#include "ops/dispatch.h"
 #include "runtime/executor.h"
 #include "runtime/row_plan.h"
 #include "runtime/weight_copies.h"
@@ -63,7 +64,8 @@ class Executable::Plan {
   std::vector<std::string> input_names;
   std::vector<PlanStep> steps;
   std::vector<ResultSpec> results;
-  std::vector<int> in_place;  // inputs that a run writes
+  std::vector<int> in_place;    // inputs that a run writes
+  std::vector<Extent> weights;  // where weights lie, neighbours as one, by address
   std::vector<std::shared_ptr<const Buffer>> weight_copies;
   PlanBases bases;
   int64_t arena_bytes = 0;

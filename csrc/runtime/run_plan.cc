@@ -26,6 +26,13 @@ struct InputExtent {
   bool written = false;
 };
 
+void CheckApartFromWeights(const Executable::Plan& plan, const InputExtent& written) {
+  const auto next = std::ranges::upper_bound(plan.weights, written.extent.begin, {}, &Extent::end);
+  if (next == plan.weights.end() || next->begin >= written.extent.end) return;
+  throw ArgumentError(Cat("inputs: ", plan.input_names[written.input], ": expected memory apart ",
+                          "from the weights, as it is updated in place, got an overlap"));
+}
+
 // Two inputs may be one array, but not if a step writes one of them while others read. By
 // increasing address, so that many caches cost little.
 void CheckInputsApart(const Executable::Plan& plan, std::span<const TensorView> inputs) {
@@ -39,6 +46,7 @@ void CheckInputsApart(const Executable::Plan& plan, std::span<const TensorView> 
   std::ranges::sort(extents, {}, [](const InputExtent& one) { return one.extent.begin; });
   InputExtent last, last_written;  // of those before, the ones that reach furthest
   for (const InputExtent& one : extents) {
+    if (one.written) CheckApartFromWeights(plan, one);
     const InputExtent& before = one.written ? last : last_written;
     if (one.extent.begin < before.extent.end) {
       throw ArgumentError(Cat("inputs: ", plan.input_names[one.input], ": expected memory apart ",

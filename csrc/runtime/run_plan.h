@@ -13,7 +13,7 @@ struct RunArrays {
   std::span<const TensorView> inputs, weights, results;
 };
 
-// Throws ArgumentError where an input that is updated in place overlaps another one.
+// Throws ArgumentError where an input that is updated in place overlaps another one, or a weight.
 void RunPlan(const Executable::Plan& plan, const RunArrays& arrays, ArenaPool& arenas,
              std::vector<StepProfile>* profile);
 

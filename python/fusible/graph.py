@@ -20,6 +20,7 @@ class Spec:
     type: str
     constant: bool = False
     updated: bool = False
+    new_value: int | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("constant", self.constant), ("updated", self.updated)):
@@ -27,7 +28,17 @@ class Spec:
                 raise _core.ArgumentError(f"spec: {name}: expected True or False, got {value!r}")
         if self.constant and self.updated:
             raise _core.ArgumentError("spec: expected constant or updated, got both")
+        if self.new_value is not None:
+            self._check_new_value(self.new_value)
         _check_type("spec", self.type)
+
+    def _check_new_value(self, number: Any) -> None:
+        if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+            raise _core.ArgumentError(
+                f"spec: new_value: expected the number of a result, from 0 on, got {number!r}"
+            )
+        if not self.updated:
+            raise _core.ArgumentError("spec: new_value: expected updated=True with it")
 
     @property
     def kind(self) -> str:
@@ -35,19 +46,23 @@ class Spec:
         return _KINDS[self.constant, self.updated]
 
 
-def spec(type: str, *, constant: bool = False, updated: bool = False) -> Spec:
+def spec(
+    type: str, *, constant: bool = False, updated: bool = False, new_value: int | None = None
+) -> Spec:
     """Describes an input of a graph.
 
     Args:
         type: dtype and shape, such as ``bf16[T, 4096]``; a letter is a size that is bound at call.
         constant: a weight, bound when the graph is compiled.
         updated: a cache that the caller lets the graph write into; its new value is a result.
+        new_value: the number of that result, from 0 on. Needed only where more than one result
+            could take the cache's memory.
 
     Raises:
         GraphError: the text is not a type.
         ArgumentError: both constant and updated, or an argument that is neither.
     """
-    return Spec(type, constant, updated)
+    return Spec(type, constant, updated, new_value)
 
 
 def _check_type(what: str, text: Any) -> None:
@@ -185,6 +200,12 @@ def trace(fn: Callable[..., Any], /, **specs: Spec) -> Graph:
     try:
         returned = fn(**values)
         results = returned if isinstance(returned, tuple | list) else (returned,)
-        return builder.finish([_id_of("trace: result", result, builder) for result in results])
+        new_values = {
+            number: spec.new_value
+            for number, spec in enumerate(specs.values())
+            if spec.new_value is not None
+        }
+        ids = [_id_of("trace: result", result, builder) for result in results]
+        return builder.finish(ids, new_values)
     finally:
         builder.ended = True

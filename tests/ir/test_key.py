@@ -201,3 +201,30 @@ def test_another_process_makes_the_same_key() -> None:
         for seed in ("1", "2")
     ]
     assert runs == [str(key(GRAPH))] * 2
+
+
+@pytest.mark.parametrize("second", ["U", "S"])
+def test_sizes_that_opaque_nodes_bring_in_do_not_order_them(second: str) -> None:
+    lines = [
+        'a: f32[S] = opaque(x, name="p")',
+        f'b: f32[{second}] = opaque(x, name="q")',
+    ]
+    one, other = (
+        key("\n".join(["input x: f32[T]", *order, "return a, b", ""]))
+        for order in (lines, lines[::-1])
+    )
+    assert one == other
+
+
+def test_whether_opaque_nodes_have_a_size_in_common_counts() -> None:
+    first, second = 'a: f32[S] = opaque(x, name="p")', 'b: f32[S] = opaque(x, name="q")'
+    apart = second.replace("S", "U")
+    one, other = (
+        key(f"input x: f32[T]\n{first}\n{line}\nreturn a, b\n") for line in (second, apart)
+    )
+    assert one != other
+
+
+def test_the_new_value_of_an_input_counts() -> None:
+    text = "updated c: f32[T, 64]\ny = softmax(c)\nz = mul(c, by=2.0)\n"
+    assert key(text + "return y -> c, z\n") != key(text + "return y, z -> c\n")

@@ -56,9 +56,16 @@ def test_keywords_may_be_names() -> None:
     text = (
         "input input: f32[4]\nconstant constant: f32[4]\nupdated updated: f32[4]\n"
         "return = add(input, constant)\nrows = add(return, updated)\nopaque = softmax(rows)\n"
-        "return opaque, return\n"
+        "return opaque -> updated, return\n"
     )
     assert str(fusible.Graph.parse(text)) == text
+
+
+def test_new_values_are_found_or_said() -> None:
+    head = "updated c: f32[T, 64]\ninput x: f32[T, 64]\ny = add(x, c)\nz = softmax(y)\n"
+    found = fusible.Graph.parse(f"{head}return z, y\n")
+    assert str(found) == f"{head}return z, y -> c\n"
+    assert fusible.Graph.parse(f"{head}return z -> c, y\n") != found
 
 
 def test_defaults_are_filled_in_and_not_printed() -> None:
@@ -135,6 +142,24 @@ REFUSED = {
     "input x: f32[4]": (3, 7, "expected a new name, got `x` again"),
     "?": (3, 1, "expected a statement"),
 }
+
+
+@pytest.mark.parametrize(
+    ("returned", "column", "expected"),
+    [
+        ("return y -> x", 13, "expected an updated input, got `x`"),
+        ("return y -> none", 13, "expected an updated input, got `none`"),
+        ("return y -> c, y -> c", 21, "expected one new value of `c`"),
+        ("return y - c", 12, "expected `>` and the updated input whose new value it is, got `c`"),
+        ("return y -> ", 13, "expected the name of an updated input, got the end of the line"),
+    ],
+)
+def test_wrong_new_values_are_refused(returned: str, column: int, expected: str) -> None:
+    text = f"updated c: f32[T, 64]\ninput x: f32[T, 64]\ny = add(x, c)\n{returned}\n"
+    with pytest.raises(fusible.GraphError) as error:
+        fusible.Graph.parse(text)
+    assert (error.value.line, error.value.column) == (4, column)
+    assert expected in str(error.value)
 
 
 @pytest.mark.parametrize("call", REFUSED)

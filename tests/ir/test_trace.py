@@ -96,7 +96,15 @@ def test_a_type_that_cannot_be_read_has_a_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"constant": "yes"}, {"updated": 1}, {"constant": True, "updated": True}]
+    "options",
+    [
+        {"constant": "yes"},
+        {"updated": 1},
+        {"constant": True, "updated": True},
+        {"new_value": 0},
+        {"updated": True, "new_value": -1},
+        {"updated": True, "new_value": True},
+    ],
 )
 def test_a_spec_is_constant_or_updated_or_neither(options: dict[str, Any]) -> None:
     for make in (fusible.spec, fusible.Spec):

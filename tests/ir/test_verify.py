@@ -41,7 +41,7 @@ def test_regions_do_not_nest() -> None:
 def test_an_update_may_be_followed_by_reads() -> None:
     fusible.Graph.parse(
         "updated c: f32[T, 64]\ninput x: f32[T, 64]\n"
-        "d = add(c, x)\ne = add(d, x)\nw = mul(x, c)\nreturn e, w, e\n"
+        "d = add(c, x)\ne = add(d, x)\nw = mul(x, c)\nreturn e -> c, w, e\n"
     ).verify()
 
 
@@ -67,8 +67,32 @@ def test_a_result_of_two_caches_is_refused() -> None:
         "c2, d2 = kv_cache_update(k, k, slots, c, d)\n"
         "c3, d3 = kv_cache_update(k, k, slots, c, d)\nreturn c2, c3, d3\n"
     )
-    with pytest.raises(fusible.GraphError, match="update-once: c: expected one new value, got c2"):
+    match = "update-once: c: expected one new value, got c2 and c3; say which: `return y -> c`"
+    with pytest.raises(fusible.GraphError, match=match):
         graph.verify()
+
+
+@pytest.mark.parametrize(
+    ("results", "match"),
+    [
+        ("y -> c, z -> d", None),
+        ("z -> d, y -> c", None),
+        ("y -> c, y", None),
+        ("y -> c, w", "c: expected a new value of type f32.T, 64., got w: bf16"),
+    ],
+)
+def test_new_values_are_results_of_the_type(results: str, match: str | None) -> None:
+    graph = fusible.Graph.parse(
+        "updated c: f32[T, 64]\nupdated d: f32[T, 64]\n"
+        f"y = add(c, d)\nz = mul(c, d)\nw = cast(y, dtype=bf16)\nreturn {results}\n"
+        if match is None
+        else "updated c: f32[T, 64]\ny = softmax(c)\nw = cast(y, dtype=bf16)\nreturn y, w -> c\n"
+    )
+    if match is None:
+        graph.verify()
+    else:
+        with pytest.raises(fusible.GraphError, match=f"update-once: {match}"):
+            graph.verify()
 
 
 def test_what_a_trace_makes_is_verified() -> None:

@@ -23,7 +23,7 @@ def graphs(draw: st.DrawFn) -> str:
     """A graph over rows of 256 bf16, in which any value may be read and returned again."""
     lines = [
         "input x: bf16[6*T, 256]",
-        "input r: bf16[6*T, 256]",
+        "updated r: bf16[6*T, 256]",
         "constant w: bf16[256]",
         "constant scale: f32[1]",
     ]
@@ -58,6 +58,9 @@ def graphs(draw: st.DrawFn) -> str:
         values.append(f"v{i}")
     made = st.sampled_from(values[2:] + results)
     returned = draw(st.lists(made, min_size=1, unique=True))
+    rows = [i for i, name in enumerate(returned) if name in values]
+    if rows:  # any of them may be said to be the new value
+        returned[draw(st.sampled_from(rows))] += " -> r"
     return "\n".join([*lines, f"return {', '.join(returned)}", ""])
 
 
@@ -72,8 +75,15 @@ def run(result: fusible.Result) -> list[bytes]:
         "scale": np.full(1, 0.01, np.float32),
     }
     exe = fusible.compile(result, weights={k: v for k, v in weights.items() if k in declared})
+    before = inputs["r"].tobytes()
     outputs = exe(**{name: array for name, array in inputs.items() if name in declared})
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    returned = str(result.graph).splitlines()[-1].removeprefix("return ").split(", ")
+    written = [name for name, out in zip(returned, outputs, strict=True) if out is inputs["r"]]
+    # Equal results are one value, which may be returned twice.
+    new_values = {name.removesuffix(" -> r") for name in returned if name.endswith(" -> r")}
+    assert {name.removesuffix(" -> r") for name in written} <= new_values
+    assert written or inputs["r"].tobytes() == before
     return [np.ascontiguousarray(output).tobytes() for output in outputs]
 
 

@@ -90,7 +90,7 @@ def test_a_reshape_of_the_rows_moves_behind():
 
 def test_readers_of_one_value_join():
     result = rows("input x: bf16[T, 256]\na = softmax(x)\nb = cast(x, dtype=f32)\nreturn a, b\n")
-    assert result.fusions == {"softmax+cast": 1}
+    assert result.fusions == {"cast+softmax": 1}
 
 
 def test_named_operators_that_read_parts_of_one_value_stay_apart():
@@ -123,6 +123,15 @@ def test_unrelated_rows_stay_apart():
     assert result.misses == []
 
 
+def test_a_name_does_not_depend_on_the_order_of_independent_nodes():
+    lines = ["a = add(x, x)", "b = rms_norm(a)", "c = softmax(x)"]
+    names = set()
+    for order in ((0, 1, 2), (0, 2, 1), (2, 0, 1)):
+        body = "\n".join(lines[i] for i in order)
+        names |= set(rows(f"input x: f32[T, 64]\n{body}\nreturn b, c\n").fusions)
+    assert names == {"add+softmax+rms_norm"}
+
+
 def test_a_matmul_parts_regions_without_a_miss():
     result = rows(
         """
@@ -151,6 +160,8 @@ def test_a_cache_update_is_no_row_operator():
         """
     )
     assert result.fusions == {}
+    assert [(miss.node, miss.reason) for miss in result.misses] == [("kc2", "not_rows")]
+    assert result.misses[0].hint == "kv_cache_update gives no rows: it changes a whole tensor"
 
 
 @pytest.mark.parametrize(
@@ -160,6 +171,8 @@ def test_a_cache_update_is_no_row_operator():
         ("c = cast(a, dtype=f16)\nb = embedding(ids, c)", "whole_operand"),
         ('g: bf16[T, 256] = opaque(a, name="gate")\nb = add(g, a)', "cycle"),
         ('g: bf16[T, 256] = opaque(a, name="gate")\nb = softmax(g)', "not_rows"),
+        ('g: bf16[T, 256] = opaque(x, a, name="gate")\nb = softmax(g)', "not_rows"),
+        ('g: bf16[T, 256] = opaque(a, name="sync", mutates=true)\nb = softmax(g)', "order"),
         ('g: bf16[1] = opaque(x, name="sync", mutates=true)\nb = softmax(a)', "order"),
     ],
 )

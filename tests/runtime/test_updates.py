@@ -165,5 +165,90 @@ def test_a_new_state_and_what_is_made_from_it():
         step, state=spec("bf16[T, 64]", updated=True), d=spec("bf16[T, 64]"), w=spec("bf16[64]")
     )
     y, new = fusible.compile(graph)(state=state, d=d, w=w)
+    assert new is state
     assert bits(new) == bits(want)
     assert bits(y) == bits(ops.rms_norm(want, w))
+
+
+@pytest.mark.parametrize("build", [fusible.compile, unfused])
+@pytest.mark.parametrize("first", ["the norm", "the sum"])
+@pytest.mark.parametrize("operator", ["parts", "fused"])
+@pytest.mark.parametrize("state_is", [0, 1])
+def test_the_callers_array_is_the_new_value_and_no_other(build, first, operator, state_is):
+    def step(**given):
+        given = [given[name] for name in ("state", "d", "w")]
+        pair = given[:2] if state_is == 0 else given[1::-1]
+        if operator == "fused":
+            y, total = ops.fused_add_rms_norm(*pair, given[2])
+        else:
+            total = ops.add(*pair)
+            y = ops.rms_norm(total, given[2])
+        return (y, total) if first == "the norm" else (total, y)
+
+    state, d, w = (normal(i, shape) for i, shape in enumerate([(3, 64), (3, 64), (64,)]))
+    types = {"state": spec("bf16[T, 64]", updated=True), "d": spec("bf16[T, 64]")}
+    exe = build(fusible.trace(step, **types, w=spec("bf16[64]")))
+    want = ops.add(*((state, d) if state_is == 0 else (d, state)))
+    results = exe(state=state, d=d, w=w)
+    y, new = results if first == "the norm" else results[::-1]
+    assert new is state
+    assert bits(state) == bits(want)
+    assert bits(y) == bits(ops.rms_norm(want, w))
+
+
+TWO_CHOICES = """
+input x: f32[T, 64]
+updated st: f32[T, 64]
+a = mul(x, st)
+b = softmax(st)
+"""
+
+
+@pytest.mark.parametrize("target", ["cpu", "cuda-sm90", "musa-s5000"])
+@pytest.mark.parametrize("chosen", ["a", "b"])
+def test_of_two_choices_the_one_that_is_said_is_written(target, chosen):
+    with pytest.raises(fusible.GraphError, match="update-once: st: expected one new value, got a"):
+        fusible.optimize(fusible.Graph.parse(f"{TWO_CHOICES}return a, b\n"), target)
+    returned = ", ".join(f"{name} -> st" if name == chosen else name for name in "ab")
+    result = fusible.optimize(fusible.Graph.parse(f"{TWO_CHOICES}return {returned}\n"), target)
+    assert fusible.Graph.parse(str(result.graph)) == result.graph
+    x, state = normal(1, (3, 64), "f32"), normal(2, (3, 64), "f32")
+    want = {"a": x * state, "b": ops.softmax(state)}
+    results = dict(zip("ab", fusible.compile(result)(x=x, st=state), strict=True))
+    for name, value in want.items():
+        assert bits(results[name]) == bits(value)
+    if results[chosen] is state:  # else the old value was still needed
+        assert bits(state) == bits(want[chosen])
+
+
+def test_a_trace_says_which_result_is_the_new_value():
+    def step(x, st):
+        return ops.mul(x, st), ops.softmax(st)
+
+    types = {"x": spec("f32[T, 64]"), "st": spec("f32[T, 64]", updated=True)}
+    with pytest.raises(fusible.GraphError, match=r"^trace: update-once: st: .*new_value=N"):
+        fusible.trace(step, **types)
+    types["st"] = spec("f32[T, 64]", updated=True, new_value=1)
+    assert "softmax(st)" in str(fusible.trace(step, **types))
+    assert str(fusible.trace(step, **types)).splitlines()[-1].endswith("-> st")
+    types["st"] = spec("f32[T, 64]", updated=True, new_value=2)
+    with pytest.raises(fusible.GraphError, match=r"^trace: update-once: st: expected a result"):
+        fusible.trace(step, **types)
+
+
+def test_an_updated_input_apart_from_the_weights():
+    def step(st, w):
+        new = ops.add(st, w)
+        return ops.add(ops.mul(w, by=3.0), new), new
+
+    types = {"st": spec("f32[2, 64]", updated=True), "w": spec("f32[2, 64]", constant=True)}
+    memory = np.ones((4, 64), np.float32)
+    exe = fusible.compile(fusible.trace(step, **types), weights={"w": memory[1:3]})
+    for begin in (0, 1, 2):
+        with pytest.raises(fusible.ArgumentError, match=r"^inputs: st: expected memory apart from"):
+            exe(st=memory[begin : begin + 2])
+    assert (memory == 1).all()
+    apart = np.ones((2, 64), np.float32)
+    result, new = exe(st=apart)
+    assert new is apart
+    assert (result == 5).all()
