@@ -1,15 +1,48 @@
-"""Two callables measured turn about in one process: what a speed claim here is made of."""
+"""Callables measured turn about in one process: what a speed claim here is made of."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from time import perf_counter
+from time import perf_counter, sleep
+from typing import Any
 
 Work = Callable[[], object]
 
 SAMPLE = 300e-6  # seconds of one sample, so that reading the clock does not count
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One of several that do the same, and the state in which it is called."""
+
+    work: Work
+    state: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """The median and the quartiles of the ratios of all turns."""
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+def quartiles(values: Sequence[float]) -> Ratio:
+    """Of at least two values."""
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+    return Ratio(median, low, high)
+
+
+def ratio(above: Sequence[float], below: Sequence[float]) -> Ratio:
+    """Of two that were measured in the same turns."""
+    return quartiles([a / b for a, b in zip(above, below, strict=True)])
 
 
 @dataclass(frozen=True)
@@ -23,7 +56,7 @@ class Comparison:
     high: float
 
     def __str__(self) -> str:
-        return f"{self.ratio:.2f} ({self.low:.2f} to {self.high:.2f})"
+        return str(Ratio(self.ratio, self.low, self.high))
 
 
 def seconds(work: Work, repeats: int) -> float:
@@ -40,27 +73,48 @@ def repeats_of(work: Work) -> int:
     return max(1, int(SAMPLE / max(min(seconds(work, 1) for _ in range(3)), 1e-9)))
 
 
-def compare(first: Work, second: Work, budget: float = 1.0, turns: int = 21) -> Comparison:
-    """Measures both in turns that change order, at least 5 and at most `turns` of them.
+def turns(
+    contenders: Mapping[str, Contender],
+    budget: float = 1.0,
+    most: int = 21,
+    settle: float = 0.0,
+) -> dict[str, list[float]]:
+    """Measures all in turns that begin with another one each time, at least 5 and at most `most`.
 
     Args:
-        first: takes no arguments; what it returns is dropped.
-        second: the same.
+        contenders: what takes no arguments; what it returns is dropped.
         budget: seconds after which no further turn begins.
-        turns: the most turns.
+        most: the most turns.
+        settle: seconds to wait before a sample, for threads of the one before that still spin; then
+            one call that does not count wakes this one's.
+
+    Returns:
+        Seconds a call in each turn.
+    """
+    repeats = {name: repeats_of(one.work) for name, one in contenders.items()}
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    names = list(contenders)
+    start = perf_counter()
+    for turn in range(most):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            with contenders[name].state():
+                if settle:
+                    sleep(settle)
+                    contenders[name].work()
+                times[name].append(seconds(contenders[name].work, repeats[name]))
+        if turn >= 4 and perf_counter() - start > budget:
+            break
+    return times
+
+
+def compare(first: Work, second: Work, budget: float = 1.0, most: int = 21) -> Comparison:
+    """Measures two in turns.
 
     Returns:
         Medians of each, and the median and quartiles of the ratios.
     """
-    repeats = repeats_of(first), repeats_of(second)
-    times: tuple[list[float], list[float]] = ([], [])
-    start = perf_counter()
-    for turn in range(turns):
-        for which in (turn % 2, 1 - turn % 2):
-            times[which].append(seconds((first, second)[which], repeats[which]))
-        if turn >= 4 and perf_counter() - start > budget:
-            break
-    ratios = [a / b for a, b in zip(*times, strict=True)]
-    low, ratio, high = statistics.quantiles(ratios, n=4, method="inclusive")
-    medians = [statistics.median(one) * 1e6 for one in times]
-    return Comparison(medians[0], medians[1], ratio, low, high)
+    times = turns({"first": Contender(first), "second": Contender(second)}, budget, most)
+    of_turns = ratio(times["first"], times["second"])
+    medians = [statistics.median(one) * 1e6 for one in times.values()]
+    return Comparison(*medians, of_turns.median, of_turns.low, of_turns.high)

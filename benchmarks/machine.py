@@ -1,58 +1,111 @@
-"""Floors of the machine at hand, measured in the run that reports them."""
+"""Floors of the machine at hand, measured in the run that reports them, and what it is."""
 
 from __future__ import annotations
 
+import ctypes
 import os
+import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from compare import seconds
 
 import fusible
 
-CHUNK = 256 << 10  # bytes: small enough that a copy keeps to plain stores
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build/bench"
+LIBRARY = BUILD / "benchmarks/libfloor.so"
+
+LINE = 64  # bytes: arrays are walked in whole cache lines
+BLOCKS = (1 << 12, 1 << 15)  # bytes of all arrays after which the next part of each is taken
+SAMPLE = 1 << 24  # bytes that one sample moves at least
+READ, WRITTEN, UPDATED = range(3)
 
 
 @dataclass(frozen=True)
-class Copies:
-    """Bytes moved a second by copies of some size: read and written bytes both count."""
+class Traffic:
+    """Bytes of the arrays that a call must read, must write, and updates in place."""
 
-    plain: float
-    streaming: float
+    read: tuple[int, ...]
+    written: tuple[int, ...]
+    updated: tuple[int, ...] = ()
 
     @property
-    def best(self) -> float:
+    def bytes(self) -> int:
+        """Bytes moved; an updated array is read and written."""
+        return sum(self.read) + sum(self.written) + 2 * sum(self.updated)
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Microseconds in which the bytes of a call can be moved, by either kind of stores."""
+
+    plain_us: float
+    streaming_us: float
+
+    @property
+    def us(self) -> float:
         """The floor: whichever stores are faster."""
-        return max(self.plain, self.streaming)
+        return min(self.plain_us, self.streaming_us)
 
 
-def copies(size: int, rounds: int = 7) -> Copies:
-    """Copies of `size` bytes in one thread.
+class Stream(ctypes.Structure):
+    """One array, as floor.cc declares it."""
 
-    A whole copy stores past the caches once it is large (the C library decides), one in chunks
-    never does.
-    """
-    size = max(size, 64)
-    source, target = np.ones(size, np.uint8), np.empty(size, np.uint8)
-    pieces = [slice(i, i + CHUNK) for i in range(0, size, CHUNK)]
-
-    def whole() -> None:
-        np.copyto(target, source)
-
-    def chunked() -> None:
-        for piece in pieces:
-            target[piece] = source[piece]
-
-    repeats = max(1, (1 << 20) // size)
-    plain, streaming = (
-        2 * size / min(seconds(work, repeats) for _ in range(rounds)) for work in (chunked, whole)
-    )
-    return Copies(plain, streaming)
+    _fields_ = (("data", ctypes.c_void_p), ("bytes", ctypes.c_int64), ("use", ctypes.c_int32))
 
 
-def floor_us(read: int, written: int) -> float:
-    """Microseconds in which one thread could copy as many bytes as a call reads and writes."""
-    return (read + written) / copies((read + written) // 2).best * 1e6
+def build() -> None:
+    """Compiles floor.cc for this machine unless that is done."""
+    source = Path(__file__).with_name("floor.cc")
+    if LIBRARY.exists() and LIBRARY.stat().st_mtime >= source.stat().st_mtime:
+        return
+    options = ("-DFUSIBLE_PYTHON=OFF", "-DFUSIBLE_BENCHMARKS=ON")
+    configure = ["cmake", "-G", "Ninja", "-S", str(ROOT), "-B", str(BUILD), *options]
+    for command in (configure, ["cmake", "--build", str(BUILD), "--target", "floor"]):
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+@lru_cache
+def library() -> Any:
+    """floor.cc's function."""
+    build()
+    function = ctypes.CDLL(str(LIBRARY)).floor_seconds
+    function.restype = ctypes.c_double
+    function.argtypes = [ctypes.POINTER(Stream), *[ctypes.c_int64] * 2, *[ctypes.c_int32] * 2]
+    function.argtypes += [ctypes.c_int64]
+    return function
+
+
+def _aligned(size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """That many bytes, up to a whole line, at the beginning of one; not constant."""
+    lines = max(1, size // LINE)
+    room = np.resize(np.arange(251, dtype=np.uint8), (lines + 1) * LINE)
+    skipped = -room.ctypes.data % LINE
+    return room[skipped : skipped + lines * LINE]
+
+
+def floor(traffic: Traffic, threads: int = 1, rounds: int = 7) -> Floor:
+    """The floor of a call: its arrays walked side by side, the best of `rounds` for each store."""
+    uses = (traffic.read, READ), (traffic.updated, UPDATED), (traffic.written, WRITTEN)
+    arrays = [(_aligned(size), use) for sizes, use in uses for size in sizes]
+    streams = (Stream * len(arrays))(*(Stream(a.ctypes.data, a.size, use) for a, use in arrays))
+    passes = max(1, SAMPLE // max(traffic.bytes, 1))
+
+    def best(streaming: int) -> float:
+        blocks = [max(threads, traffic.bytes // block) for block in BLOCKS] * rounds
+        walks = (library()(streams, len(streams), n, streaming, threads, passes) for n in blocks)
+        return min(walks) * 1e6
+
+    return Floor(best(0), best(1))
+
+
+def floor_us(reads: Iterable[int], writes: Iterable[int]) -> float:
+    """Microseconds in which one thread can read and write arrays of these bytes."""
+    return floor(Traffic(tuple(reads), tuple(writes))).us
 
 
 def describe() -> str:

@@ -1,0 +1,96 @@
+"""How far two providers' results lie apart, and how far those of one family may."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+SCALES = 2.0**-7  # relative: scales of groups, where the values were rounded or were not
+SINGLE = 2.0**-15  # of the largest element of the row: results in f32, summed in another order
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a family: steps of the 16-bit or 8-bit format, and the share that differs.
+
+    One rounding or two (of x * rstd, or of the activation) is what most of it comes from.
+    """
+
+    steps: int
+    share: float
+
+
+NORM = Known(1, 0.30)
+ACTIVATION = Known(1, 0.30)
+CODES = Known(1, 0.04)
+
+# Larger ones, and why: vLLM's AVX-512 and AVX2 builds store bf16 by cutting off the lower half of an
+# f32, so half of all elements are one step lower in magnitude. Where a sum is stored so and then
+# normed, the two add up.
+TRUNCATED = {("vllm", "bf16"): Known(4, 0.75)}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of all results of a call."""
+
+    steps: int = 0
+    share: float = 0.0
+    scales: float = 0.0
+    single: float = 0.0
+
+    def within(self, known: Known) -> bool:
+        """Whether it is no more than the family's."""
+        small = self.scales <= SCALES and self.single <= SINGLE
+        return small and self.steps <= known.steps and self.share <= known.share
+
+    def __str__(self) -> str:
+        found = [f"{self.steps} steps, {self.share:.1%} of elements"] if self.share else []
+        found += [f"scales {self.scales:.1e}"] if self.scales else []
+        found += [f"f32 {self.single:.1e}"] if self.single else []
+        return "; ".join(found) or "same"
+
+
+def _order(codes: Array) -> Array:
+    """Elements of an 8-bit or 16-bit float format, numbered in the order of their values."""
+    width = codes.dtype.itemsize * 8
+    bits = codes.view(f"u{codes.dtype.itemsize}").astype(np.int32)
+    magnitude = bits & ((1 << (width - 1)) - 1)
+    return np.where(bits >> (width - 1), -magnitude, magnitude)
+
+
+def _floor_of(values: Array) -> Array:
+    """Below this a difference does not count: f32 terms cancelled, and what is left is noise."""
+    return np.abs(values).max(axis=-1, keepdims=True, initial=0) * 2.0**-16
+
+
+def _steps(a: Array, b: Array) -> tuple[int, float]:
+    apart = np.abs(_order(a) - _order(b))
+    if a.dtype.itemsize > 1:
+        x, y = a.astype(np.float32), b.astype(np.float32)
+        apart = np.where(np.abs(x - y) <= _floor_of(x), 0, apart)
+    return int(apart.max(initial=0)), float(np.mean(apart > 0)) if apart.size else 0.0
+
+
+def difference(ours: Sequence[Array], theirs: Sequence[Array]) -> Difference:
+    """Compares result by result; f32 results beside 8-bit codes are their scales."""
+    quantized = any(a.dtype.itemsize == 1 for a in ours)
+    steps, share, scales, single = 0, 0.0, 0.0, 0.0
+    for a, b in zip(ours, theirs, strict=True):
+        if a.dtype != b.dtype or a.size != b.size:
+            raise ValueError(f"{a.dtype}{list(a.shape)} beside {b.dtype}{list(b.shape)}")
+        b = b.reshape(a.shape)
+        if a.dtype.itemsize < 4:
+            found = _steps(a, b)
+            steps, share = max(steps, found[0]), max(share, found[1])
+        elif quantized:
+            scales = max(scales, float((np.abs(a - b) / np.abs(a)).max(initial=0)))
+        else:
+            largest = np.abs(a).max(axis=-1, keepdims=True, initial=0)
+            single = max(single, float((np.abs(a - b) / largest).max(initial=0)))
+    return Difference(steps, share, scales, single)

@@ -1,0 +1,159 @@
+"""One cell of the table: an operator at one size, on some threads, beside everything it meets."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import fusible
+from benchmarks import peers
+from benchmarks.agreement import difference
+from benchmarks.compare import Contender, Ratio, ratio, turns
+from benchmarks.machine import floor
+from benchmarks.parts import Parts
+from benchmarks.workloads import Problem, Size, Workload
+
+OURS, OURS_GIVEN = "fusible", "fusible out="
+PARTS, PARTS_GIVEN = "parts", "parts out="
+OWN = (OURS, OURS_GIVEN, PARTS, PARTS_GIVEN)
+SETTLE = 0.005  # seconds: OpenMP's threads spin that long after their work
+
+
+@dataclass
+class Cell:
+    """What was measured: microseconds a call in each turn, of each contender."""
+
+    workload: str
+    dtype: str
+    tokens: int
+    hidden: int
+    threads: int
+    bytes: int
+    floor_us: float
+    plain_us: float
+    streaming_us: float
+    parts_bytes: int | None = None
+    in_place: bool = False
+    given: list[str] = field(default_factory=list)  # peers that write into memory they are given
+    samples_us: dict[str, list[float]] = field(default_factory=dict)
+    differences: dict[str, str] = field(default_factory=dict)
+    disagreeing: list[str] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+    faults: float = 0.0  # page faults a call that allocates
+
+    @property
+    def size(self) -> str:
+        """As the table prints it."""
+        return f"{self.tokens}x{self.hidden}"
+
+    def us(self, name: str) -> float | None:
+        """The median."""
+        samples = self.samples_us.get(name)
+        return statistics.median(samples) if samples else None
+
+    @property
+    def best_us(self) -> float:
+        """Our faster call: in place or into given memory where it was measured."""
+        return min(us for us in (self.us(OURS), self.us(OURS_GIVEN)) if us is not None)
+
+    def ours_beside(self, peer: str) -> str:
+        """The call of ours that does what the peer's does: allocate, or write where it is told."""
+        return OURS_GIVEN if peer in self.given or self.in_place else OURS
+
+    def ratio(self, peer: str) -> Ratio:
+        """The peer's time over ours."""
+        return ratio(self.samples_us[peer], self.samples_us[self.ours_beside(peer)])
+
+    @cached_property
+    def best_peer(self) -> str | None:
+        """The one against which our ratio is the lowest."""
+        names = [name for name in self.samples_us if name not in OWN]
+        return min(names, key=lambda name: self.ratio(name).median, default=None)
+
+    def parts_ratio(self, name: str) -> Ratio | None:
+        """The time of the parts over the fused call's that allocates as they do, or does not."""
+        ours = OURS if name == PARTS else OURS_GIVEN
+        found = self.samples_us.get(name)
+        return ratio(found, self.samples_us[ours]) if found else None
+
+
+@contextmanager
+def pool_off() -> Iterator[None]:
+    """Results come from the system's allocator meanwhile, where this build has a pool at all."""
+    pool: Any = getattr(fusible, "pool", None)
+    if pool is None:
+        yield
+        return
+    with pool(limit=0):
+        yield
+
+
+def _faults(work: Callable[[], object], calls: int = 5) -> float:
+    """Page faults a call, once it is warm."""
+    work()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(calls):
+        work()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / calls
+
+
+class Bench:
+    """Measures cells."""
+
+    def __init__(self, budget: float, names: list[str]) -> None:
+        self._budget = budget
+        self._peers = [peer for peer in peers.installed()[0] if peer.name in names]
+
+    def cell(self, workload: Workload, size: Size, threads: int) -> Cell:
+        """One cell, all contenders turn about."""
+        fusible._core.set_threads(threads)
+        peers.set_threads(threads)
+        problem = Problem(workload, size)
+        bound = floor(problem.traffic, threads)
+        cell = Cell(
+            *(workload.name, size.dtype, size.tokens, size.hidden, threads),
+            *(problem.traffic.bytes, bound.us, bound.plain_us, bound.streaming_us),
+            in_place=workload.in_place,
+        )
+        contenders = self._ours(problem, cell) | self._theirs(problem, cell)
+        times = turns(contenders, self._budget, settle=SETTLE if threads > 1 else 0)
+        cell.samples_us = {name: [t * 1e6 for t in some] for name, some in times.items()}
+        return cell
+
+    def _ours(self, problem: Problem, cell: Cell) -> dict[str, Contender]:
+        found = {OURS_GIVEN: Contender(problem.given())}
+        if problem.workload.in_place:
+            return found
+        found[OURS] = Contender(problem.allocating())
+        cell.faults = _faults(found[OURS].work)
+        if problem.signature["equals"]:
+            parts = Parts(problem.signature, problem.copies(), problem.attrs)
+            found[PARTS_GIVEN] = Contender(parts.given())
+            found[PARTS] = Contender(parts.allocating(), pool_off)
+            cell.parts_bytes = parts.bytes
+        return found
+
+    def _theirs(self, problem: Problem, cell: Cell) -> dict[str, Contender]:
+        found = {}
+        for peer in self._peers:
+            try:
+                call = peer.call(problem.workload.name, problem.copies(), problem.attrs)
+                if call is None:
+                    continue
+                apart = difference(problem.result, call.arrays())
+            except Exception as error:  # a peer may fail in any way; the table says how
+                cell.failures[peer.name] = f"{type(error).__name__}: {error}".splitlines()[0]
+                continue
+            cell.differences[peer.name] = str(apart)
+            known = problem.workload.known_of(peer.name, problem.size.dtype)
+            if not apart.within(known):
+                cell.disagreeing.append(peer.name)
+            if call.given:
+                cell.given.append(peer.name)
+            found[peer.name] = Contender(call.work)
+        return found
