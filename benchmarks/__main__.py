@@ -56,7 +56,12 @@ def options() -> argparse.Namespace:
     add("--dtype", type=_list, default=["bf16"], help="bf16, f16, f32; default bf16")
     add("--threads", type=_numbers, default=[1, 2], help="default 1,2")
     add("--peers", type=_list, default=list(PROVIDERS), help=f"default {_shown(PROVIDERS)}")
-    add("--budget", type=float, default=1.0, help="seconds a cell, after at least 5 turns; default 1")
+    add(
+        "--budget",
+        type=float,
+        default=1.0,
+        help="seconds a cell, after at least 5 turns; default 1",
+    )
     add("--json", type=Path, help="file for all samples, medians, quartiles and the machine")
     add("--plot", type=Path, help="file for the picture: .svg or .png")
     add("--avx2", action="store_true", help="keep everybody to AVX2 (zentorch is left out)")
@@ -152,7 +157,9 @@ def main() -> int:
     about = machine()
     print(name_of(about))
     print(f"instruction sets: {', '.join(about['hard']['isa'])}")
-    print("\n".join(f"{name}: {why}" for name, why in absent.items() if name in given.peers))
+    for name, why in absent.items():
+        if name in given.peers:
+            print(f"{name}: {why}")
     cells = list(measured(given, names))
     if not cells:
         print("nothing is selected", file=sys.stderr)

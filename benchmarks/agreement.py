@@ -11,6 +11,7 @@ import numpy as np
 Array = np.ndarray[Any, np.dtype[Any]]
 
 SCALES = 2.0**-7  # relative: scales of groups, where the values were rounded or were not
+UNRELATED = 64  # steps
 SINGLE = 2.0**-15  # of the largest element of the row: results in f32, summed in another order
 
 
@@ -26,11 +27,14 @@ class Known:
 
 
 NORM = Known(1, 0.30)
+# Norms of a sum as it was before its rounding: half a step of the sum is up to one of the result,
+# and the result's own rounding may carry another.
+ADDED_NORM = Known(2, 0.30)
 ACTIVATION = Known(1, 0.30)
 CODES = Known(1, 0.04)
 
-# Larger ones, and why: vLLM's AVX-512 and AVX2 builds store bf16 by cutting off the lower half of an
-# f32, so half of all elements are one step lower in magnitude. Where a sum is stored so and then
+# Larger ones, and why: vLLM's AVX-512 and AVX2 builds store bf16 by cutting off the lower half of
+# an f32, so half of all elements are one step lower in magnitude. Where a sum is stored so and then
 # normed, the two add up.
 TRUNCATED = {("vllm", "bf16"): Known(4, 0.75)}
 
@@ -49,8 +53,15 @@ class Difference:
         small = self.scales <= SCALES and self.single <= SINGLE
         return small and self.steps <= known.steps and self.share <= known.share
 
+    @property
+    def unrelated(self) -> bool:
+        """Whether these are results of something else, or memory that nobody wrote."""
+        return self.steps > UNRELATED or not np.maximum(self.scales, self.single) < 1
+
     def __str__(self) -> str:
-        found = [f"{self.steps} steps, {self.share:.1%} of elements"] if self.share else []
+        found = (
+            [f"{self.steps} step{'s' * (self.steps > 1)} in {self.share:.1%}"] if self.share else []
+        )
         found += [f"scales {self.scales:.1e}"] if self.scales else []
         found += [f"f32 {self.single:.1e}"] if self.single else []
         return "; ".join(found) or "same"
@@ -66,7 +77,8 @@ def _order(codes: Array) -> Array:
 
 def _floor_of(values: Array) -> Array:
     """Below this a difference does not count: f32 terms cancelled, and what is left is noise."""
-    return np.abs(values).max(axis=-1, keepdims=True, initial=0) * 2.0**-16
+    largest: Array = np.abs(values).max(axis=-1, keepdims=True, initial=0) * np.float32(2.0**-16)
+    return largest
 
 
 def _steps(a: Array, b: Array) -> tuple[int, float]:
@@ -81,16 +93,16 @@ def difference(ours: Sequence[Array], theirs: Sequence[Array]) -> Difference:
     """Compares result by result; f32 results beside 8-bit codes are their scales."""
     quantized = any(a.dtype.itemsize == 1 for a in ours)
     steps, share, scales, single = 0, 0.0, 0.0, 0.0
-    for a, b in zip(ours, theirs, strict=True):
-        if a.dtype != b.dtype or a.size != b.size:
-            raise ValueError(f"{a.dtype}{list(a.shape)} beside {b.dtype}{list(b.shape)}")
-        b = b.reshape(a.shape)
+    for a, other in zip(ours, theirs, strict=True):
+        if a.dtype != other.dtype or a.size != other.size:
+            raise ValueError(f"{a.dtype}{list(a.shape)} beside {other.dtype}{list(other.shape)}")
+        b = other.reshape(a.shape)
         if a.dtype.itemsize < 4:
             found = _steps(a, b)
             steps, share = max(steps, found[0]), max(share, found[1])
         elif quantized:
-            scales = max(scales, float((np.abs(a - b) / np.abs(a)).max(initial=0)))
+            scales = np.maximum(scales, (np.abs(a - b) / np.abs(a)).max(initial=0))
         else:
             largest = np.abs(a).max(axis=-1, keepdims=True, initial=0)
-            single = max(single, float((np.abs(a - b) / largest).max(initial=0)))
-    return Difference(steps, share, scales, single)
+            single = np.maximum(single, (np.abs(a - b) / largest).max(initial=0))
+    return Difference(steps, share, float(scales), float(single))

@@ -1,16 +1,18 @@
 """What an executable costs beside the arithmetic: time an operator in a chain of tiny operators.
 
-python benchmarks/bench_executor.py
+python -m benchmarks.bench_executor
 """
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
-from compare import compare
-from machine import describe
-from workloads import tiny_chain, unfused
 
 import fusible
+from benchmarks.compare import compare
+from benchmarks.graphs import tiny_chain, unfused
+from benchmarks.machine import describe
 from fusible import ops
 
 LENGTHS = 100, 1000
@@ -27,7 +29,7 @@ def main() -> None:
 
     # The difference of two lengths leaves the call itself out.
     for name, made in (("one step an operator", runs), ("regions of 64", fused)):
-        turns = compare(lambda made=made: made[long](x=x), lambda made=made: made[short](x=x))
+        turns = compare(partial(made[long], x=x), partial(made[short], x=x))
         each = (turns.first_us - turns.second_us) * 1e3 / (long - short)
         print(f"{name:24} {each:8.1f} ns an operator, {turns.first_us:8.1f} us for {long}")
     call = compare(lambda: ops.mul(x, by=1.0001), lambda: runs[short](x=x))

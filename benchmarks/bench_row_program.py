@@ -4,7 +4,7 @@ The hand-written function is built apart from the package:
 
     cmake -G Ninja -S . -B build/bench -DFUSIBLE_PYTHON=OFF -DFUSIBLE_BENCHMARKS=ON
     cmake --build build/bench --target fused_by_hand
-    python benchmarks/bench_row_program.py build/bench/benchmarks/libfused_by_hand.so
+    python -m benchmarks.bench_row_program build/bench/benchmarks/libfused_by_hand.so
 
 One thread, bf16: add, rms_norm, fp8 groups of 128. Ratios are of times, with quartiles; all
 results are compared bit by bit first.
@@ -18,12 +18,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from compare import Work, compare
-from machine import describe, floor_us
-from peers import add_norm_quant as peers_of
-from workloads import GROUP, ROWS, Array, add_norm_quant_graph, normal, unfused
 
 import fusible
+from benchmarks import peers
+from benchmarks.compare import Work, compare
+from benchmarks.graphs import GROUP, ROWS, Array, add_norm_quant_graph, normal, unfused
+from benchmarks.machine import Traffic, describe, floor
 from fusible import ops
 
 EPS = 1e-6
@@ -59,6 +59,15 @@ def assert_same_bits(a: Arrays, b: Arrays) -> None:
         np.testing.assert_array_equal(one.view(np.uint8), other.view(np.uint8))
 
 
+def peers_of(arrays: Arrays) -> dict[str, Work]:
+    """A call of each peer that is installed, on one thread."""
+    peers.set_threads(1)
+    operands = dict(zip(("x", "residual", "weight"), arrays, strict=True))
+    name, attrs = "fused_add_rms_norm_group_quant_fp8", {"group_size": GROUP}
+    calls = {p.name: p.call(name, operands, attrs) for p in peers.installed()[0]}
+    return {name: call.work for name, call in calls.items() if call}
+
+
 def bench(rows: int, width: int, hand: Callable[[Arrays, Arrays], Work]) -> list[str]:
     """The cells of one size."""
     arrays = normal(1, rows, width), normal(2, rows, width), normal(3, width)
@@ -82,17 +91,16 @@ def bench(rows: int, width: int, hand: Callable[[Arrays, Arrays], Work]) -> list
     against_calls = compare(
         lambda: fused(x=x, residual=residual), lambda: separate(x=x, residual=residual)
     )
-    read, written = 2 * x.nbytes + weight.nbytes, sum(a.nbytes for a in out)
-    floor = floor_us(read, written)
+    bound = floor(Traffic(tuple(a.nbytes for a in arrays), tuple(a.nbytes for a in out))).us
     return [
         f"{rows}x{width}",
         f"{against_hand.second_us:.1f}",
         f"{against_hand.first_us:.1f}",
         str(against_hand),
         str(against_calls),
-        f"{floor:.1f}",
-        f"{floor / against_hand.first_us:.0%}",
-        *(f"{compare(program, work)} of {name}" for name, work in peers_of(*arrays).items()),
+        f"{bound:.1f}",
+        f"{bound / against_hand.first_us:.0%}",
+        *(f"{compare(program, work)} of {name}" for name, work in peers_of(arrays).items()),
     ]
 
 

@@ -116,5 +116,5 @@ def compare(first: Work, second: Work, budget: float = 1.0, most: int = 21) -> C
     """
     times = turns({"first": Contender(first), "second": Contender(second)}, budget, most)
     of_turns = ratio(times["first"], times["second"])
-    medians = [statistics.median(one) * 1e6 for one in times.values()]
-    return Comparison(*medians, of_turns.median, of_turns.low, of_turns.high)
+    first_us, second_us = (statistics.median(one) * 1e6 for one in times.values())
+    return Comparison(first_us, second_us, of_turns.median, of_turns.low, of_turns.high)

@@ -1,6 +1,6 @@
-// The time in which an operator's bytes can be moved at all: each byte that it reads is loaded once,
-// each that it writes is stored once, and what it updates in place is loaded and stored.
-// Built for the machine that it measures (-march=native), not part of the package.
+// The time in which an operator's bytes can be moved at all: each byte that it reads is loaded
+// once, each that it writes is stored once, and what it updates in place is loaded and stored.
+// Compiled for the machine that it measures (-march=native); not part of the package.
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
 

@@ -1,4 +1,4 @@
-"""What benchmarks run: arrays and graphs of the sizes that matter."""
+"""The graphs that benchmarks run, and arrays for them."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -97,15 +96,11 @@ def floor(traffic: Traffic, threads: int = 1, rounds: int = 7) -> Floor:
 
     def best(streaming: int) -> float:
         blocks = [max(threads, traffic.bytes // block) for block in BLOCKS] * rounds
-        walks = (library()(streams, len(streams), n, streaming, threads, passes) for n in blocks)
-        return min(walks) * 1e6
+        walk = library()
+        seconds = [walk(streams, len(streams), n, streaming, threads, passes) for n in blocks]
+        return float(min(seconds)) * 1e6
 
     return Floor(best(0), best(1))
-
-
-def floor_us(reads: Iterable[int], writes: Iterable[int]) -> float:
-    """Microseconds in which one thread can read and write arrays of these bytes."""
-    return floor(Traffic(tuple(reads), tuple(writes))).us
 
 
 def describe() -> str:

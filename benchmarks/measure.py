@@ -131,7 +131,7 @@ class Bench:
             return found
         found[OURS] = Contender(problem.allocating())
         cell.faults = _faults(found[OURS].work)
-        if problem.signature["equals"]:
+        if problem.fused:
             parts = Parts(problem.signature, problem.copies(), problem.attrs)
             found[PARTS_GIVEN] = Contender(parts.given())
             found[PARTS] = Contender(parts.allocating(), pool_off)
@@ -143,17 +143,20 @@ class Bench:
         for peer in self._peers:
             try:
                 call = peer.call(problem.workload.name, problem.copies(), problem.attrs)
-                if call is None:
-                    continue
-                apart = difference(problem.result, call.arrays())
+                if call is not None:
+                    self._compare(problem, peer.name, call, cell)
+                    found[peer.name] = Contender(call.work)
             except Exception as error:  # a peer may fail in any way; the table says how
                 cell.failures[peer.name] = f"{type(error).__name__}: {error}".splitlines()[0]
-                continue
-            cell.differences[peer.name] = str(apart)
-            known = problem.workload.known_of(peer.name, problem.size.dtype)
-            if not apart.within(known):
-                cell.disagreeing.append(peer.name)
-            if call.given:
-                cell.given.append(peer.name)
-            found[peer.name] = Contender(call.work)
         return found
+
+    def _compare(self, problem: Problem, name: str, call: peers.Call, cell: Cell) -> None:
+        """Notes how a peer's results differ; ValueError where they are not the operator's."""
+        apart = difference(problem.result, call.arrays())
+        if apart.unrelated:
+            raise ValueError(f"its results are not the operator's: {apart}")
+        cell.differences[name] = str(apart)
+        if not apart.within(problem.workload.known_of(name, problem.size.dtype)):
+            cell.disagreeing.append(name)
+        if call.given:
+            cell.given.append(name)

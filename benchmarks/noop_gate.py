@@ -17,7 +17,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, perf_counter, sleep
@@ -41,7 +41,7 @@ def measure(calls: int) -> None:
     fusible._core.set_threads(1)
     x = np.random.default_rng(1).standard_normal((64, 4096), np.float32)
     weight = np.ones(4096, np.float32)
-    kernels = {
+    kernels: dict[str, Callable[[], object]] = {
         "rms_norm": lambda: ops.rms_norm(x, weight),
         "silu_and_mul": lambda: ops.silu_and_mul(x),
         "softmax": lambda: ops.softmax(x),

@@ -53,7 +53,10 @@ class Parts:
 
     def allocating(self) -> Callable[[], Any]:
         """Calls that each make fresh results."""
-        run, values = _function([*self._values], [*self._calls, self._last]), [*self._values.values()]
+        run, values = (
+            _function([*self._values], [*self._calls, self._last]),
+            [*self._values.values()],
+        )
         return lambda: run(*values)
 
     def given(self) -> Callable[[], Any]:

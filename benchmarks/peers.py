@@ -1,7 +1,6 @@
 """Providers that are measured beside fusible where they are installed; never dependencies.
 
-Each is called directly, in this process, on the memory of the arrays that fusible is given, with the
-same number of threads.
+Each is called directly, in this process, with as many threads as fusible, on memory of its own.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ class Peer(Protocol):
     name: str
 
     def call(self, workload: str, operands: Operands, attrs: Attrs) -> Call | None:
-        """A call that may overwrite its operands; nothing where the provider has no such operator."""
+        """A call that may overwrite its operands; nothing where it has no such operator."""
 
 
 @lru_cache

@@ -120,7 +120,9 @@ def _parts(cells: list[Cell]) -> str:
     fresh = [r for c in cells if (r := c.parts_ratio(PARTS))]
     saved = 1 - sum(c.bytes for c in cells) / sum(c.parts_bytes or 0 for c in cells)
     means = [geometric_mean(r.median for r in some) for some in (given, fresh)]
-    return f"{min(r.high for r in given):.2f}, {means[0]:.2f} ({means[1]:.2f} allocating), {saved:.0%}"
+    return (
+        f"{min(r.high for r in given):.2f}, {means[0]:.2f} ({means[1]:.2f} allocating), {saved:.0%}"
+    )
 
 
 def _allocations(cells: Sequence[Cell]) -> list[str]:
@@ -130,7 +132,8 @@ def _allocations(cells: Sequence[Cell]) -> list[str]:
         return []
     faults = max(c.faults for c in cells)
     mean = geometric_mean(ratios)
-    return [f"allocating / out=: {mean:.2f}, at most {max(ratios):.2f}; page faults a call: {faults:.0f}"]
+    costs = f"{mean:.2f}, at most {max(ratios):.2f}; page faults a call: at most {faults:.0f}"
+    return [f"allocating / out=: {costs}"]
 
 
 def _remarks(cells: Sequence[Cell]) -> Iterator[str]:

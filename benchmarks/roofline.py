@@ -67,5 +67,11 @@ def line(axis: Any, cells: Sequence[Cell], name: str) -> None:
     points = [(cell.bytes, cell.bytes / us / 1e3) for cell, us in times if us]
     if points:
         width = 1.6 if name == "fusible" else 0.8
-        axis.plot(*zip(*points, strict=True), "o-", color=COLOURS[name], label=name,
-                  markersize=2 * width, linewidth=width)
+        axis.plot(
+            *zip(*points, strict=True),
+            "o-",
+            color=COLOURS[name],
+            label=name,
+            markersize=2 * width,
+            linewidth=width,
+        )

@@ -1,0 +1,100 @@
+"""What the benchmarks' figures rest on: the bytes that are counted, what runs, what is compared."""
+
+import json
+import subprocess
+import sys
+from itertools import groupby
+
+import ml_dtypes
+import numpy as np
+import pytest
+from benchmarks.agreement import CODES, difference
+from benchmarks.compare import Contender, turns
+from benchmarks.machine import Traffic
+from benchmarks.measure import Cell
+from benchmarks.parts import Parts
+from benchmarks.workloads import WORKLOADS, Problem, Size
+
+from support.sources import ROOT
+from support.tolerance import assert_same_bits
+
+SIZE = Size(3, 576)
+PRESENT = {workload.name: workload for workload in WORKLOADS if not workload.missing}
+NAMES = list(PRESENT)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_given_calls_write_what_allocating_calls_return(name):
+    problem = Problem(PRESENT[name], SIZE)
+    results = problem.given()()
+    results = results if isinstance(results, tuple) else (results,)
+    for one, other in zip(results, problem.result, strict=True):
+        assert_same_bits(one, other, name)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if Problem(PRESENT[name], SIZE).fused])
+def test_parts_compute_what_the_fused_operator_computes(name):
+    problem = Problem(PRESENT[name], SIZE)
+    parts = Parts(problem.signature, problem.operands, problem.attrs)
+    for results in (parts.given()(), parts.allocating()()):
+        for one, other in zip(results, problem.result, strict=True):
+            assert_same_bits(one, other, name)
+    assert parts.bytes > problem.traffic.bytes or PRESENT[name].in_place
+
+
+def test_bytes_are_those_of_the_operands_and_results():
+    row = 3 * 576
+    assert Problem(PRESENT["rms_norm"], SIZE).traffic == Traffic((2 * row, 2 * 576), (2 * row,))
+    quant = Problem(PRESENT["per_token_group_quant_fp8"], SIZE).traffic
+    assert quant == Traffic((2 * row,), (row, 4 * row // 64))
+    in_place = Problem(PRESENT["fused_add_rms_norm in place"], SIZE).traffic
+    assert in_place == Traffic((2 * 576,), (), (2 * row, 2 * row))
+    assert in_place.bytes == 2 * 576 + 4 * 2 * row
+
+
+def test_differences_are_counted_in_steps_of_the_format():
+    ours = np.array([[1, -2, 3, 0]], ml_dtypes.float8_e4m3fn)
+    theirs = (ours.view(np.uint8) + np.array([0, 1, 0, 0], np.uint8)).view(ours.dtype)
+    scales = np.ones((1, 1), np.float32)
+    apart = difference([ours, scales], [theirs, scales * np.float32(1 + 2**-10)])
+    assert (apart.steps, apart.share, apart.scales) == (1, 0.25, 2**-10)
+    assert not apart.within(CODES)  # a quarter of the codes is too many
+    assert difference([ours, scales], [ours, scales]).within(CODES)
+    assert difference([scales], [scales * 3]).unrelated
+    assert difference([scales], [scales * np.nan]).unrelated
+
+
+def test_turns_begin_with_another_contender_each_time():
+    calls = []
+    contenders = {name: Contender(lambda name=name: calls.append(name)) for name in "abc"}
+    times = turns(contenders, budget=0.0)
+    assert {name: len(some) for name, some in times.items()} == {"a": 5, "b": 5, "c": 5}
+    order = "".join(name for name, _ in groupby(calls))
+    assert order == "abc" + "abc" + "bca" + "cab" + "abc" + "bca"  # the first to warm up
+
+
+def test_a_peer_is_compared_with_the_call_that_does_as_it_does():
+    samples = {"fusible": [4.0] * 5, "fusible out=": [2.0] * 5, "a": [8.0] * 5, "b": [6.0] * 5}
+    cell = Cell("rms_norm", "bf16", 1, 576, 1, 100, 1.0, 1.0, 2.0, given=["b"], samples_us=samples)
+    assert (cell.ratio("a").median, cell.ratio("b").median) == (2.0, 3.0)
+    assert (cell.best_peer, cell.best_us) == ("a", 2.0)
+
+
+def test_the_command_prints_its_table_and_writes_its_samples(tmp_path):
+    file = tmp_path / "cells.json"
+    sizes = ["--tokens", "2", "--hidden", "64", "--threads", "1", "--budget", "0"]
+    command = ["-m", "benchmarks", "--filter", "fused_add_rms_norm", *sizes, "--peers", "none"]
+    done = subprocess.run(
+        [sys.executable, *command, "--json", str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "fused_add_rms_norm in place, bf16, 1 thread" in done.stdout
+    written = json.loads(file.read_text())
+    cells = [Cell(**cell) for cell in written["cells"]]
+    assert [cell.size for cell in cells] == ["2x64"] * len(cells)
+    assert all(0 < cell.floor_us < cell.best_us for cell in cells)
+    assert written["machine"]["hard"]["cpu"]
