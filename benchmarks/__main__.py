@@ -29,6 +29,7 @@ KEEPING = {
     "MALLOC_TRIM_THRESHOLD_": str(16 << 30),
     "MALLOC_TOP_PAD_": str(1 << 30),
 }
+BUSY = 0.5  # processes running, on average of the last minute
 NARROW = {"FUSIBLE_ISA": "avx2", "ATEN_CPU_CAPABILITY": "avx2"}
 
 
@@ -157,6 +158,8 @@ def main() -> int:
     about = machine()
     print(name_of(about))
     print(f"instruction sets: {', '.join(about['hard']['isa'])}")
+    if about["load"][0] > BUSY:
+        print(f"load {about['load'][0]:.1f}: others use this machine, and threads wait for them")
     for name, why in absent.items():
         if name in given.peers:
             print(f"{name}: {why}")

@@ -67,6 +67,12 @@ class Difference:
         return "; ".join(found) or "same"
 
 
+def widest(differences: Sequence[Difference]) -> Difference:
+    """The largest of each kind, of at least one."""
+    kinds = zip(*((d.steps, d.share, d.scales, d.single) for d in differences), strict=True)
+    return Difference(*map(max, kinds))
+
+
 def _order(codes: Array) -> Array:
     """Elements of an 8-bit or 16-bit float format, numbered in the order of their values."""
     width = codes.dtype.itemsize * 8

@@ -12,7 +12,7 @@ from typing import Any
 
 import fusible
 from benchmarks import peers
-from benchmarks.agreement import difference
+from benchmarks.agreement import Difference, difference
 from benchmarks.compare import Contender, Ratio, ratio, turns
 from benchmarks.machine import floor
 from benchmarks.parts import Parts
@@ -41,7 +41,7 @@ class Cell:
     in_place: bool = False
     given: list[str] = field(default_factory=list)  # peers that write into memory they are given
     samples_us: dict[str, list[float]] = field(default_factory=dict)
-    differences: dict[str, str] = field(default_factory=dict)
+    differences: dict[str, Difference] = field(default_factory=dict)
     disagreeing: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     faults: float = 0.0  # page faults a call that allocates
@@ -155,7 +155,7 @@ class Bench:
         apart = difference(problem.result, call.arrays())
         if apart.unrelated:
             raise ValueError(f"its results are not the operator's: {apart}")
-        cell.differences[name] = str(apart)
+        cell.differences[name] = apart
         if not apart.within(problem.workload.known_of(name, problem.size.dtype)):
             cell.disagreeing.append(name)
         if call.given:

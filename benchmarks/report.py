@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Any
 
+from benchmarks.agreement import Difference, widest
 from benchmarks.measure import OURS, OURS_GIVEN, PARTS, PARTS_GIVEN, Cell
 
 BAR = 1.25  # times the best peer, in every cell
@@ -83,7 +83,7 @@ def groups(cells: Sequence[Cell]) -> Iterator[tuple[str, list[Cell]]]:
 def summary(cells: Sequence[Cell]) -> list[str]:
     """One line for each operator and number of threads, then what did not work as it should."""
     heads = f"{'least':>8}{'mean':>8}{'below bar':>22}{'of floor':>10}{'T=1 us':>10}{'out=':>8}"
-    lines = ["", f"{'best peer / ours':<52}{heads}  {'parts / ours: least, mean, bytes saved'}"]
+    lines = ["", f"{'best peer / ours':<52}{heads}  parts / ours: least, mean, bytes saved"]
     lines += [_line(name, some) for name, some in groups(cells)]
     lines += [
         "(bar: 1.25, and 1.15 in place for fused_add_rms_norm; of floor: the least at T=4096;",
@@ -137,15 +137,18 @@ def _allocations(cells: Sequence[Cell]) -> list[str]:
 
 
 def _remarks(cells: Sequence[Cell]) -> Iterator[str]:
-    """Each kind of difference and failure once, with the largest cell that shows it."""
-    found: dict[Any, str] = {}
+    """How far each peer's results lie from ours, and what went beyond that, or failed."""
+    known: dict[str, list[Difference]] = {}
+    found: dict[tuple[str, str], str] = {}
     for cell in cells:
+        name = f"{cell.workload}, {cell.dtype}"
         for peer, apart in cell.differences.items():
-            if apart != "same":
-                mark = "beyond what is known" if peer in cell.disagreeing else "as known"
-                found[cell.workload, peer, mark] = f"{apart} ({mark})"
-        for peer, error in cell.failures.items():
-            found[cell.workload, peer, error] = error
-    yield from ([""] if found else [])
-    for (workload, peer, _), text in found.items():
-        yield f"{workload}: {peer}: {text}"
+            if peer in cell.disagreeing:
+                found[name, peer] = f"{cell.size}: {apart}: more than is known of its family (!)"
+            else:
+                known.setdefault(peer, []).append(apart)
+        found |= {(name, peer): f"{cell.size}: {error}" for peer, error in cell.failures.items()}
+    for peer, differences in known.items():
+        yield f"{peer}: agrees as is known of its family, at most: {widest(differences)}"
+    for (name, peer), text in found.items():
+        yield f"{peer}: {name}, {text}"
