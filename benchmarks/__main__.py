@@ -15,7 +15,6 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -51,12 +50,14 @@ def options() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--filter", action="append", default=[], help="operators whose name begins so; repeatable")
+    add("--filter", action="append", default=[], help="operators by name, * and ?; repeatable")
     add("--tokens", type=_numbers, default=TOKENS, help=f"rows; default {_shown(TOKENS)}")
     add("--hidden", type=_numbers, default=HIDDEN, help=f"columns; default {_shown(HIDDEN)}")
     add("--dtype", type=_list, default=["bf16"], help="bf16, f16, f32; default bf16")
     add("--threads", type=_numbers, default=[1, 2], help="default 1,2")
-    add("--peers", type=_list, default=list(PROVIDERS), help=f"default {_shown(PROVIDERS)}")
+    add(
+        "--peers", type=_list, default=list(PROVIDERS), help=f"or none; default {_shown(PROVIDERS)}"
+    )
     add(
         "--budget",
         type=float,
@@ -67,7 +68,15 @@ def options() -> argparse.Namespace:
     add("--plot", type=Path, help="file for the picture: .svg or .png")
     add("--avx2", action="store_true", help="keep everybody to AVX2 (zentorch is left out)")
     add("--default-allocator", action="store_true", help="glibc as it is: fresh memory faults")
-    return parser.parse_args()
+    given = parser.parse_args()
+    for what, names, known in (
+        ("--peers", given.peers, (*PROVIDERS, "none")),
+        ("--dtype", given.dtype, ("bf16", "f16", "f32")),
+    ):
+        for name in names:
+            if name not in known:
+                parser.error(f"{what}: expected of {_shown(known)}, got {name}")
+    return given
 
 
 def _shown(values: Any) -> str:
@@ -169,7 +178,8 @@ def main() -> int:
         return 2
     print("\n".join(summary(cells)))
     if given.json:
-        text = json.dumps({"machine": about, "cells": [asdict(cell) for cell in cells]}, indent=1)
+        records = [cell.record() for cell in cells]
+        text = json.dumps({"machine": about, "cells": records}, indent=1)
         given.json.write_text(text + "\n")
     if given.plot:
         draw(cells, given.plot, name_of(about))

@@ -6,14 +6,14 @@ import resource
 import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
 import fusible
 from benchmarks import peers
 from benchmarks.agreement import Difference, difference
-from benchmarks.compare import Contender, Ratio, ratio, turns
+from benchmarks.compare import Contender, Ratio, quartiles, ratio, turns
 from benchmarks.machine import floor
 from benchmarks.parts import Parts
 from benchmarks.workloads import Problem, Size, Workload
@@ -50,6 +50,15 @@ class Cell:
     def size(self) -> str:
         """As the table prints it."""
         return f"{self.tokens}x{self.hidden}"
+
+    def record(self) -> dict[str, Any]:
+        """All of it for a file, with medians and quartiles of the samples and of the ratios."""
+        peers = (name for name in self.samples_us if name not in OWN)
+        return {
+            **asdict(self),
+            "quartiles_us": {n: asdict(quartiles(some)) for n, some in self.samples_us.items()},
+            "ratios": {name: asdict(self.ratio(name)) for name in peers},
+        }
 
     def us(self, name: str) -> float | None:
         """The median."""

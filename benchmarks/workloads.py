@@ -142,9 +142,9 @@ WORKLOADS = [
 
 
 def selected(patterns: list[str]) -> Iterator[Workload]:
-    """Those whose name is, or begins like, one of the patterns; all without any."""
+    """Those whose name one of the patterns matches; all without any."""
     for workload in WORKLOADS:
-        if not patterns or any(fnmatch(workload.name, f"{p}*") for p in patterns):
+        if not patterns or any(fnmatch(workload.name, p) for p in patterns):
             yield workload
 
 
