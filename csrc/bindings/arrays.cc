@@ -93,10 +93,13 @@ BorrowedArray ReadArray(const py::handle& object, const Argument& what) {
 }
 
 BorrowedArray ReadWritableArray(const py::handle& object, const Argument& what) {
-  if (py::isinstance<py::array>(object) && !py::reinterpret_borrow<py::array>(object).writeable()) {
+  BorrowedArray read = ReadArray(object, what);
+  // Of what is read-only NumPy makes no DLPack capsule.
+  if (py::isinstance<py::array>(read.owner) &&
+      !py::reinterpret_borrow<py::array>(read.owner).writeable()) {
     throw ArgumentError(Cat(what, ": expected an array that can be written, got a read-only one"));
   }
-  return ReadArray(object, what);
+  return read;
 }
 
 BorrowedArray NewArray(DType dtype, const Sizes& shape, const Sizes& strides) {

@@ -22,17 +22,53 @@ std::optional<DType> DTypeOf(const py::handle& value) {
 
 std::string ReprOf(const py::handle& value) { return py::repr(value).cast<std::string>(); }
 
+// An int, or what Python takes for one as an index; nullopt for anything else, arrays of one float
+// included: they have an __index__ that raises.
+std::optional<int64_t> IndexOf(const py::handle& value) {
+  if (PyBool_Check(value.ptr()) || !PyIndex_Check(value.ptr())) return std::nullopt;
+  const auto index = py::reinterpret_steal<py::object>(PyNumber_Index(value.ptr()));
+  if (index) return index.cast<int64_t>();
+  PyErr_Clear();
+  return std::nullopt;
+}
+
+// What a list, tuple, range or array holds; nullopt for what has no items, an array without
+// dimensions included.
+std::optional<py::list> ItemsOf(const py::handle& value) {
+  if (!PySequence_Check(value.ptr()) || py::isinstance<py::str>(value)) return std::nullopt;
+  if (py::isinstance<py::bytes>(value)) return std::nullopt;
+  auto items = py::reinterpret_steal<py::object>(PySequence_List(value.ptr()));
+  if (items) return py::list(std::move(items));
+  PyErr_Clear();
+  return std::nullopt;
+}
+
+std::optional<AttrValue> IntsOf(const py::list& items) {
+  std::vector<int64_t> ints;
+  for (const py::handle& item : items) {
+    const auto index = IndexOf(item);
+    if (!index) return std::nullopt;
+    ints.push_back(*index);
+  }
+  return AttrValue(std::move(ints));
+}
+
+// A number that is none of Python's: a scalar of NumPy or ml_dtypes, or an array of no dimensions.
+std::optional<AttrValue> NumberOf(const py::handle& value) {
+  const auto kind =
+      py::str(py::getattr(value.attr("dtype"), "kind", py::str())).cast<std::string>();
+  if (kind == "c") return std::nullopt;
+  const double number = py::float_(py::reinterpret_borrow<py::object>(value)).cast<double>();
+  return kind == "b" ? AttrValue(number != 0) : AttrValue(number);
+}
+
 std::optional<AttrValue> Convert(const py::handle& value) {
   if (py::isinstance<py::bool_>(value)) return AttrValue(value.cast<bool>());
   if (py::isinstance<py::float_>(value)) return AttrValue(value.cast<double>());
-  if (PyIndex_Check(value.ptr())) return AttrValue(value.cast<int64_t>());
   if (py::isinstance<py::str>(value)) return AttrValue(value.cast<std::string>());
-  if (PyNumber_Check(value.ptr()) && py::hasattr(value, "dtype")) {
-    return AttrValue(py::float_(py::reinterpret_borrow<py::object>(value)).cast<double>());
-  }
-  if (py::isinstance<py::list>(value) || py::isinstance<py::tuple>(value)) {
-    return AttrValue(value.cast<std::vector<int64_t>>());
-  }
+  if (const auto items = ItemsOf(value)) return IntsOf(*items);
+  if (const auto index = IndexOf(value)) return AttrValue(*index);
+  if (PyNumber_Check(value.ptr()) && py::hasattr(value, "dtype")) return NumberOf(value);
   if (const auto dtype = DTypeOf(value)) return AttrValue(*dtype);
   return std::nullopt;
 }
@@ -44,7 +80,7 @@ AttrValue ReadValue(const py::handle& value, const Argument& what) {
   try {
     converted = Convert(value);
   } catch (const py::cast_error&) {
-    converted = std::nullopt;  // a list of something else, or an int beyond 64 bits
+    converted = std::nullopt;  // an int beyond 64 bits
   }
   if (converted) return *std::move(converted);
   throw ArgumentError(

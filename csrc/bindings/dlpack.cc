@@ -60,6 +60,9 @@ TensorView ReadDLPack(const py::capsule& capsule, const Argument& what) {
     throw UnsupportedError(
         Cat(what, ": expected an array on the CPU, got one on DLPack device ", tensor.device_type));
   }
+  if (tensor.ndim > kMaxRank) {
+    throw ShapeError(Cat(what, ": expected at most ", kMaxRank, " dimensions, got ", tensor.ndim));
+  }
   TensorView view;
   view.dtype = ToDType(tensor.dtype, what);
   view.data = static_cast<std::byte*>(tensor.data) + tensor.byte_offset;

@@ -11,8 +11,9 @@ namespace fusible {
 
 namespace py = pybind11;
 
-// The view is valid as long as `capsule` lives. Throws DTypeError for a dtype that is not ours and
-// UnsupportedError for a tensor on another device than the CPU.
+// The view is valid as long as `capsule` lives. Throws DTypeError for a dtype that is not ours,
+// ShapeError for more dimensions than kMaxRank, and UnsupportedError for a tensor on another device
+// than the CPU.
 TensorView ReadDLPack(const py::capsule& capsule, const Argument& what);
 
 }  // namespace fusible

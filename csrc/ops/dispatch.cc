@@ -16,22 +16,34 @@ bool SameMemory(const TensorView& a, const TensorView& b) {
   return a.data == b.data && a.dtype == b.dtype && a.shape == b.shape && a.strides == b.strides;
 }
 
-// Two column slices of the same rows touch the same span of memory and share no element.
-bool AreDisjointColumns(const TensorView& a, const TensorView& b) {
-  if (a.shape.size() != 2 || b.shape.size() != 2 || a.strides[1] != 1 || b.strides[1] != 1) {
-    return false;
+// Bytes that the elements of `t` cover, counted modulo `pitch` from its first element on: what
+// steps over whole pitches adds nothing. `pitch` or more for what goes backwards.
+int64_t WidthWithin(const TensorView& t, int64_t pitch) {
+  const auto bytes = static_cast<int64_t>(Bytes(t.dtype));
+  int64_t width = bytes;
+  for (int i = 0; i < t.shape.size(); ++i) {
+    const int64_t step = t.strides[i] * bytes;
+    if (step % pitch == 0) continue;
+    if (step < 0) return pitch;
+    width += (t.shape[i] - 1) * step;
   }
-  const int64_t pitch = a.strides[0] * static_cast<int64_t>(Bytes(a.dtype));
-  if (pitch <= 0 || pitch != b.strides[0] * static_cast<int64_t>(Bytes(b.dtype))) return false;
-  const int64_t width_a = a.shape[1] * static_cast<int64_t>(Bytes(a.dtype));
-  const int64_t width_b = b.shape[1] * static_cast<int64_t>(Bytes(b.dtype));
-  const int64_t gap = ((b.data - a.data) % pitch + pitch) % pitch;
-  return gap >= width_a && gap + width_b <= pitch;
+  return width;
+}
+
+// Slices of columns, or of heads, of the same rows touch the same span of memory and share no
+// element: modulo the way from one row (or head) to the next, one lies before the other.
+bool AreDisjointSlices(const TensorView& a, const TensorView& b) {
+  return std::ranges::any_of(a.strides, [&](int64_t stride) {
+    const int64_t pitch = stride * static_cast<int64_t>(Bytes(a.dtype));
+    if (pitch <= 0) return false;
+    const int64_t gap = ((b.data - a.data) % pitch + pitch) % pitch;
+    return gap >= WidthWithin(a, pitch) && gap + WidthWithin(b, pitch) <= pitch;
+  });
 }
 
 bool Overlaps(const TensorView& a, const TensorView& b) {
   const Extent x = ExtentOf(a), y = ExtentOf(b);
-  return x.begin < y.end && y.begin < x.end && !AreDisjointColumns(a, b);
+  return x.begin < y.end && y.begin < x.end && !AreDisjointSlices(a, b);
 }
 
 // Whether two indices of the array may mean the same element. Sorted by stride, each dimension must

@@ -5,6 +5,7 @@ import pytest
 
 import fusible
 from fusible import ops, spec
+from support.arrays import OnlyInterface
 from support.graphs import bits, normal, unfused
 
 CACHE = (4, 8, 2, 16)
@@ -48,6 +49,23 @@ def test_in_place(build):
     assert keys is given["keys"]
     assert values is given["values"]
     assert (bits(keys), bits(values)) == (bits(want[0]), bits(want[1]))
+
+
+@pytest.mark.parametrize("wrap", [np.asarray, OnlyInterface])
+def test_what_is_read_only_is_not_updated(wrap):
+    types = SPECS | {name: spec("f32[T, 2, 16]") for name in "kv"}
+    types |= {name: spec("f32[4, 8, 2, 16]", updated=True) for name in ("keys", "values")}
+    run = fusible.compile(fusible.trace(update, **types))
+    given = {
+        name: array if name == "slots" else array.astype(np.float32)
+        for name, array in arrays().items()
+    }
+    keys, values = given["keys"], given["values"]
+    before = bits(keys), bits(values)
+    values.flags.writeable = False
+    with pytest.raises(fusible.ArgumentError, match=r"^inputs: values: .*, got a read-only one$"):
+        run(**given | {"values": wrap(values)})
+    assert (bits(keys), bits(values)) == before
 
 
 def test_read_by_others_after_the_update():
