@@ -109,6 +109,13 @@ void BindResult(py::module_& m) {
       .def_readonly("key", &OptimizeResult::key);
 }
 
+// The range is a part of its own, so that the key without one stays as it is.
+Key KeyOf(const PassManager& manager, const std::optional<std::pair<int64_t, int64_t>>& range) {
+  Key key = manager.key();
+  if (range) key.parts.emplace_back("range", Cat(range->first, " to ", range->second));
+  return key;
+}
+
 }  // namespace
 
 void BindPasses(py::module_& m) {
@@ -117,7 +124,7 @@ void BindPasses(py::module_& m) {
   py::class_<PassManager>(m, "PassManager", "Runs a pipeline of passes for a target.")
       .def(py::init<std::string_view, Target>(), py::arg("pipeline"), py::arg("target"))
       .def("run", &PassManager::Run, py::arg("graph"), py::call_guard<py::gil_scoped_release>())
-      .def("key", &PassManager::key)
+      .def("key", &KeyOf, py::arg("range") = py::none())
       .def_property_readonly("pipeline", &PassManager::pipeline);
   m.def(
       "pass_names",

@@ -70,11 +70,11 @@ class Result:
         Raises:
             Error: a count differs; the message lists the near misses of that fusion, and
                 those of row programs.
-            ArgumentError: a formula cannot be read.
+            ArgumentError: a count is neither a whole number nor a formula that can be read.
         """
         wrong = []
-        for name, formula in counts.items():
-            want = formula if isinstance(formula, int) else evaluate(formula, sizes)
+        for name, count in counts.items():
+            want = evaluate(count, sizes) if isinstance(count, str) else _whole(name, count)
             got = self.fusions.get(name, 0)
             if got != want:
                 wrong.append(self._unexpected(name, want, got))
@@ -87,6 +87,14 @@ class Result:
         return f"expect: {name}: expected {want}, got {got}" + "".join(reasons)
 
 
+def _whole(name: str, count: int) -> int:
+    if isinstance(count, int) and not isinstance(count, bool):
+        return count
+    raise _core.ArgumentError(
+        f"expect: {name}: expected a whole number or a formula, got {count!r}"
+    )
+
+
 class PassManager:
     """A pipeline of passes for a target; a run is a pure function of graph and target.
 
@@ -95,11 +103,13 @@ class PassManager:
         target: a target, the name of one, or the path of a TOML file.
 
     Raises:
-        ArgumentError: an unknown pass or target.
+        ArgumentError: an unknown pass or target, or a pipeline without a pass.
     """
 
     def __init__(self, pipeline: str | None = None, target: str | Target = "cpu") -> None:
         self.target = target if isinstance(target, Target) else load_target(target)
+        if pipeline is not None and not pipeline.strip():
+            raise _core.ArgumentError(f"pipeline: expected names of passes, got {pipeline!r}")
         self._native = _core.PassManager(pipeline or "", self.target)
 
     @property
@@ -111,13 +121,32 @@ class PassManager:
         """The result of the pipeline on `graph`, verified after each pass."""
         return Result(self._native.run(graph), self.target)
 
-    def key(self) -> _core.Key:
-        """The key of build, target and passes, without a graph."""
-        return self._native.key()
+    def key(self, range: tuple[int, int] | None = None) -> _core.Key:
+        """The key of build, target, passes and range, without a graph.
 
-    def uuid(self) -> str:
-        """``key()`` as an RFC 9562 UUID: same everywhere, different when a pass would differ."""
-        return self._native.key().uuid
+        Passes have no options beside what the target says, so those are in the key with it.
+
+        Args:
+            range: the least and the greatest size that what is made with the key is for, both
+                counted in; ``None`` for any size.
+
+        Raises:
+            ArgumentError: a range that is no such pair.
+        """
+        return self._native.key(None if range is None else _checked(range))
+
+    def uuid(self, range: tuple[int, int] | None = None) -> str:
+        """``key(range)`` as an RFC 9562 UUID, different when a pass would do something else."""
+        return self.key(range).uuid
+
+
+def _checked(sizes: tuple[int, int]) -> tuple[int, int]:
+    match sizes:
+        case (int() as least, int() as greatest) if 0 <= least <= greatest < 2**63:
+            return least, greatest
+    raise _core.ArgumentError(
+        f"range: expected the least and the greatest size, two whole numbers from 0, got {sizes!r}"
+    )
 
 
 def optimize(

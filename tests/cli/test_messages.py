@@ -64,6 +64,14 @@ def test_explain_says_what_to_give(graph: str) -> None:
     assert "expected GRAPH or --model, got both" in refused("explain", graph, "--model", "qwen3-8b")
 
 
+def test_names_that_are_empty_are_said_to_be(graph: str) -> None:
+    assert "GRAPH: expected a file or -, got an empty name" in refused("explain", "")
+    assert "GRAPH: expected a file or -, got an empty name" in refused("key", "")
+    assert "pipeline: expected names of passes, got ''" in refused(
+        "explain", graph, "--pipeline", ""
+    )
+
+
 @pytest.mark.parametrize(
     "option", [("--layers", "2"), ("--fp8",), ("--no-fp8",), ("--fp8-format", "e4m3fn")]
 )

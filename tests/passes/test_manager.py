@@ -79,10 +79,10 @@ def test_the_key_is_stable():
             text=True,
             check=True,
             env={**os.environ, "PYTHONHASHSEED": seed},
-        ).stdout.split()[0]
+        ).stdout
         for seed in ("1", "2")
     }
-    assert seen == {str(key())}
+    assert seen == {f"{key()} {fusible.Graph.parse(GRAPH).key()}\n"}
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,40 @@ def test_order_and_multiplicity_count(pipeline):
     assert key(pipeline) != key()
     assert [part for part in key(pipeline).diff(key()) if "target" in part] == []
     assert any("passes" in part for part in key(pipeline).diff(key()))
+
+
+def test_a_range_of_sizes_counts():
+    manager = fusible.PassManager(PIPELINE, "rocm-gfx950")
+    assert manager.uuid() == manager.uuid(None) == manager.uuid(range=None) == str(key())
+    uuids = [manager.uuid(sizes) for sizes in ((1, 8), (1, 9), (0, 8), (8, 8))]
+    assert len({str(key()), *uuids}) == 5
+    assert manager.uuid(range=(1, 8)) == manager.key((1, 8)).uuid == uuids[0]
+    assert "1 to 8" in manager.key((1, 8)).explain()
+    assert manager.key((1, 8)).diff(manager.key((1, 9))) == ["range"]
+    assert manager.key((1, 8)).diff(key()) == ["range"]
+
+
+@pytest.mark.parametrize(
+    "sizes", [(), (8, 1), (-1, 8), (1, 2, 3), (1, 2.0), (1, 2**63), 8, "18", [None, 8]]
+)
+def test_what_is_no_range_is_refused(sizes):
+    key_of = fusible.PassManager(PIPELINE, "rocm-gfx950").key
+    with pytest.raises(fusible.ArgumentError, match=r"^range: expected the least and .*, got "):
+        key_of(sizes)
+
+
+@pytest.mark.parametrize("pipeline", ["", "  "])
+def test_a_pipeline_without_a_pass_is_refused(pipeline):
+    with pytest.raises(fusible.ArgumentError, match=r"^pipeline: expected names of passes, got "):
+        fusible.optimize(fusible.Graph.parse(GRAPH), "cpu", pipeline)
+
+
+@pytest.mark.parametrize("count", [2.0, None, True, [1]])
+def test_a_count_that_is_no_whole_number_is_refused(count):
+    result = fusible.optimize(fusible.Graph.parse(GRAPH))
+    message = r"^expect: fused_add_rms_norm: expected a whole number or a formula, got "
+    with pytest.raises(fusible.ArgumentError, match=message):
+        result.expect({"fused_add_rms_norm": count})
 
 
 def test_the_target_counts():

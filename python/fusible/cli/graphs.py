@@ -23,10 +23,12 @@ _EXPECT = "Fail with exit code 1 unless the fusion NAME was made COUNT times."
 def read_graph(path: str) -> fusible.Graph:
     """Parses the text of a graph from a file, `-` for standard input.
 
-    Raises GraphError with file, line and column.
+    Raises ValueError with file, line and column, and UsageError for no name.
     """
     import fusible
 
+    if not path:
+        raise click.UsageError("GRAPH: expected a file or -, got an empty name")
     with click.open_file(path, "rb") as file:
         data = file.read()
     try:
@@ -95,7 +97,9 @@ def explain(
     counts = expected_counts(expect)
     chosen = fusible.load_target(target)
     before = (
-        read_graph(graph) if graph else model_graph(model or "", layers, chosen, fp8, fp8_format)
+        model_graph(model, layers, chosen, fp8, fp8_format)
+        if model is not None
+        else read_graph(graph or "")
     )
     result = fusible.optimize(before, chosen, pipeline)
     if save is not None:
