@@ -5,12 +5,11 @@ Nothing but click is imported before a command runs, so that `fusible --help` an
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
 
-from fusible.cli import failure, options
+from fusible.cli import failure, options, unread
 from fusible.cli.demo import demo
 from fusible.cli.gate import gate
 from fusible.cli.graphs import explain, key
@@ -42,17 +41,14 @@ for _command in (demo, explain, key, ops, targets, info, suite, gate):
 
 def main() -> None:
     """Runs the command line and exits; whatever is wrong with the input is one line."""
+    unread.allow()
     try:
         code = commands(standalone_mode=False)
-        sys.stdout.flush()
     except click.exceptions.Abort:
         code = 1
     except NO_ARGUMENTS as error:
         error.show()
         code = error.exit_code
-    except BrokenPipeError:  # the reader of a pipe had enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     except Exception as error:
         message = failure.sentence(error)
         if message is None:
