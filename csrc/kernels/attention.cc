@@ -245,11 +245,7 @@ template <class T>
 void RunSplit(const AttentionPlan& plan) {
   static thread_local Scratch scratch;
   const std::span<const Task> tasks = plan.tasks;
-  std::vector<int64_t> starts = {0};  // units before each group
-  for (int64_t g = 0; g < plan.groups(); ++g) {
-    const Range blocks = tasks[g * plan.together].Blocks();
-    starts.push_back(starts.back() + (blocks.end - blocks.begin) * plan.together);
-  }
+  const std::span<const int64_t> starts = plan.starts;
   int64_t each = 0;  // floats of the largest part
   for (const Task& task : tasks) each = std::max(each, Part::Floats(task));
   float* memory = scratch.Floats((starts.back() + 1) * each);
@@ -285,7 +281,7 @@ void AttentionRows(const AttentionArgs& a) {
   if (plan.split) return RunSplit<T>(plan);
   ParallelFor(plan.groups(), 1, [&](int64_t begin, int64_t end) HWY_ATTR {
     for (int64_t g = begin; g < end; ++g) {
-      RunTasks<T>(std::span(plan.tasks).subspan(g * plan.together, plan.together));
+      RunTasks<T>(plan.tasks.subspan(g * plan.together, plan.together));
     }
   });
 }

@@ -1,5 +1,7 @@
 #include "kernels/attention_plan.h"
 
+#include <vector>
+
 #include "core/threads.h"
 
 namespace fusible::kernels {
@@ -27,15 +29,26 @@ void AddSequence(const AttentionArgs& a, int64_t s, std::vector<Task>* tasks) {
 }  // namespace
 
 AttentionPlan PlanAttention(const AttentionArgs& a) {
-  AttentionPlan plan;
+  static thread_local std::vector<Task> tasks;
+  static thread_local std::vector<int64_t> starts;
+  tasks.clear();
   for (int64_t s = 0; s < a.sequences; ++s) {
-    if (a.lengths[s] > 0) AddSequence(a, s, &plan.tasks);
+    if (a.lengths[s] > 0) AddSequence(a, s, &tasks);
   }
+  AttentionPlan plan;
+  plan.tasks = tasks;
   int64_t most = 0;
   for (const Task& task : plan.tasks) most = std::max(most, task.rows());
   const bool few = most <= kFewRows;
   plan.together = few ? a.kv_heads : 1;
   plan.split = few && plan.groups() < ThreadCount();
+  if (!plan.split) return plan;
+  starts.assign(1, 0);
+  for (int64_t g = 0; g < plan.groups(); ++g) {
+    const Range blocks = tasks[g * plan.together].Blocks();
+    starts.push_back(starts.back() + (blocks.end - blocks.begin) * plan.together);
+  }
+  plan.starts = starts;
   return plan;
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <algorithm>
-#include <vector>
+#include <span>
 
 #include "kernels/attention.h"
 
@@ -53,11 +53,14 @@ struct Task {
   }
 };
 
-// The tasks of a call; those that differ only in the kv head follow one another.
+// The tasks of a call; those that differ only in the kv head follow one another. The lists are the
+// calling thread's and keep their memory from call to call: it holds one plan at a time.
 struct AttentionPlan {
-  std::vector<Task> tasks;
+  std::span<const Task> tasks;
   int64_t together;  // tasks that one thread runs side by side: all kv heads, or 1
   bool split;        // too few tasks for all threads: blocks of keys on different threads
+  // Where split, blocks of all tasks before each group, and of all groups last.
+  std::span<const int64_t> starts;
 
   int64_t groups() const { return static_cast<int64_t>(tasks.size()) / together; }
 };

@@ -77,13 +77,17 @@ RowsView ViewAsRows(const Op& op, const std::string& argument, const TypeSpec& s
 
 namespace {
 
+void RefuseMany(const Op& op, size_t operands) {
+  if (operands <= kMaxOperands) return;
+  throw UnsupportedError(Cat(op.name(), ": expected at most ", kMaxOperands, " operands"));
+}
+
 // Calls fn on rows [begin, end), split where some operand's rows do not lie evenly.
 void RunBlocks(const Op& op, Op::RowsFn fn, const CallInfo& info, std::span<const RowsView> in,
                std::span<const RowsView> out, int64_t begin, int64_t end) {
   std::array<kernels::Block, kMaxOperands> blocks;
   const size_t count = in.size() + out.size();
-  if (count > kMaxOperands)
-    throw UnsupportedError(Cat(op.name(), ": expected at most 16 operands"));
+  RefuseMany(op, count);
   for (int64_t row = begin; row < end;) {
     int64_t n = end - row;
     for (size_t i = 0; i < count; ++i) {
@@ -106,14 +110,17 @@ void RunRows(const Op& op, const CallInfo& info, std::span<const RowsView> in,
 
 void RunAsRows(const WholeCall& call, Op::RowsFn fn, std::string_view any_step) {
   const Op& op = *call.op;
-  std::vector<RowsView> in, out;
-  for (size_t i = 0; i < call.in.size(); ++i) {
+  RefuseMany(op, call.in.size() + call.out.size());
+  std::array<RowsView, kMaxOperands> views;  // no vectors: between operators nothing is allocated
+  const std::span in(views.data(), call.in.size());
+  const std::span out(views.data() + in.size(), call.out.size());
+  for (size_t i = 0; i < in.size(); ++i) {
     const ParamSpec& param = op.signature().params[i];
-    in.push_back(ViewAsRows(op, param.name, param.type, call.in[i], param.name == any_step));
+    in[i] = ViewAsRows(op, param.name, param.type, call.in[i], param.name == any_step);
   }
-  for (size_t i = 0; i < call.out.size(); ++i) {
+  for (size_t i = 0; i < out.size(); ++i) {
     const ResultSpec& result = op.signature().results[i];
-    out.push_back(ViewAsRows(op, result.name, result.type, call.out[i], false));
+    out[i] = ViewAsRows(op, result.name, result.type, call.out[i], false);
   }
   int64_t rows = 1;
   const TensorView& y = call.out[0];
