@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import uuid
+from pathlib import Path
 
 import pytest
 
 import fusible
+from fusible import _core
 
 GRAPH = """\
 input x: bf16[T, 256]
@@ -228,3 +231,30 @@ def test_whether_opaque_nodes_have_a_size_in_common_counts() -> None:
 def test_the_new_value_of_an_input_counts() -> None:
     text = "updated c: f32[T, 64]\ny = softmax(c)\nz = mul(c, by=2.0)\n"
     assert key(text + "return y -> c, z\n") != key(text + "return y, z -> c\n")
+
+
+def test_the_package_in_another_place_makes_the_same_keys(tmp_path: Path) -> None:
+    there = tmp_path / "another place" / "fusible"
+    shutil.copytree(
+        Path(fusible.__file__).parent,
+        there,
+        ignore=shutil.ignore_patterns("__pycache__", "_core*so"),
+    )
+    shutil.copy(_core.__file__, there)
+    code = (
+        "import fusible; print(fusible.__file__); "
+        f"graph = fusible.Graph.parse({GRAPH!r}); "
+        "print(graph.key(), fusible.optimize(graph).key)"
+    )
+    # Without the site module, since an editable installation takes the name from there.
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        env=os.environ | {"PYTHONPATH": ":".join([str(there.parent), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    file, keys = done.stdout.splitlines()
+    assert Path(file).parent == there
+    graph = fusible.Graph.parse(GRAPH)
+    assert keys == f"{graph.key()} {fusible.optimize(graph).key}"

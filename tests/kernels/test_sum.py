@@ -69,11 +69,14 @@ def test_norm_sums_in_the_canonical_order(dtype, size, isa):
 @pytest.mark.parametrize("isa", FMA_ISAS)
 @pytest.mark.parametrize("size", SIZES)
 def test_softmax_sums_in_the_canonical_order(size, isa):
-    # The largest element's result is 1 / sum, and the terms are those of a row twice as far apart.
-    row = np.random.default_rng(size).standard_normal(size).astype(np.float32)
+    # Terms so much smaller than the largest that each of them, in a row of two with it, is its own
+    # result: 1 + a term is 1. Together they are not, and in what order they are added shows.
+    row = np.random.default_rng(size).uniform(-20, -17.5, size).astype(np.float32)
+    row[size // 2] = 0
     with machine(isa, 1):
-        shifted = np.stack([row, np.full_like(row, row.max())])
-        result = ops.softmax(shifted)
-    assert result[1, 0] == np.float32(1) / canonical_sum(np.ones(size, np.float32))
-    terms = result[0] / result[0].max()
-    assert abs(canonical_sum(terms) * result[0].max() - 1) < 1e-6
+        terms = ops.softmax(np.stack([np.zeros_like(row), row], axis=1))[:, 1]
+        largest = ops.softmax(row[None])[0].max()
+    terms[size // 2] = 1
+    assert largest == np.float32(1) / canonical_sum(terms)
+    if size >= 33:
+        assert largest != np.float32(1) / np.cumsum(terms, dtype=np.float32)[-1]

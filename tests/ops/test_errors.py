@@ -68,6 +68,31 @@ def test_rejects_another_dtype_of_ours(name, operand):
         call(name, operands, attrs)
 
 
+def call_with_rows_of(name, size):
+    """The legal call with that many elements in the last dimension of every operand."""
+    operands, attrs = legal_call(name)
+    rows = {key: np.ones((*a.shape[:-1], size), a.dtype) for key, a in operands.items()}
+    return call(name, rows, attrs)
+
+
+@pytest.mark.parametrize("size", [1, 192, 4095])
+@pytest.mark.parametrize("name", ["per_token_group_quant_fp8", "rms_norm_group_quant_fp8"])
+def test_rejects_rows_that_are_no_whole_groups(name, size):
+    message = f"expected C divisible by group_size, got C = {size}, group_size = 128"
+    with pytest.raises(fusible.ShapeError, match=rf"^{name}: scales: {message}$"):
+        call_with_rows_of(name, size)
+
+
+@pytest.mark.parametrize("size", [1, 7, 4095])
+@pytest.mark.parametrize(
+    "name", ["silu_and_mul", "gelu_tanh_and_mul", "silu_and_mul_group_quant_fp8"]
+)
+def test_rejects_rows_that_are_not_two_halves(name, size):
+    message = rf"expected a last dimension of 2\*D, got \[2, {size}\]"
+    with pytest.raises(fusible.ShapeError, match=rf"^{name}: x: {message}$"):
+        call_with_rows_of(name, size)
+
+
 def letters(dim):
     return set(re.findall(r"[A-Za-z_]+", dim)) - {"ceil"}
 
@@ -219,15 +244,50 @@ def test_rejects_results_that_do_not_fit(name):
             call(name, operands, attrs, tuple(bad))
 
 
+def zeros_like(results):
+    return [np.zeros(result.shape, result.dtype) for result in results]
+
+
+def assert_zeros(arrays):
+    assert all(not np.any(array.view(np.uint8)) for array in arrays)
+
+
 @pytest.mark.parametrize("name", WRITING)
-def test_writes_nothing_when_a_check_fails(name):
+def test_writes_nothing_where_the_last_result_does_not_fit(name):
     operands, attrs, results = results_of(name)
-    out = [np.zeros(result.shape, result.dtype) for result in results]
-    indices = [p["name"] for p in DESCRIBED[name]["params"] if p["bound"]]
-    if indices:
-        operands[indices[0]].flat[-1] = 2**31 - 1
-    else:
-        operands["unknown"] = np.zeros(1, np.float32)
-    with pytest.raises(fusible.Error):
+    out = zeros_like(results)
+    out[-1] = np.zeros((*results[-1].shape, 2), results[-1].dtype)
+    with pytest.raises(fusible.ShapeError, match=rf"^{name}: out "):
         call(name, operands, attrs, tuple(out))
-    assert all(not np.any(array.view(np.uint8)) for array in out)
+    assert_zeros(out)
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_writes_nothing_where_the_last_result_overlaps_an_operand(name):
+    operands, attrs, results = results_of(name)
+    out = zeros_like(results)
+    largest = max(operands, key=lambda key: operands[key].nbytes)
+    array, last = operands[largest], results[-1]
+    memory = np.zeros(array.nbytes + last.nbytes, np.uint8)
+    operands[largest] = memory[: array.nbytes].view(array.dtype).reshape(array.shape)
+    operands[largest][...] = array
+    middle = array.nbytes // 2 // 8 * 8
+    out[-1] = memory[middle : middle + last.nbytes].view(last.dtype).reshape(last.shape)
+    before = memory.copy()
+    with pytest.raises(fusible.ArgumentError, match=rf"^{name}: \w+: expected memory apart from "):
+        call(name, operands, attrs, tuple(out))
+    np.testing.assert_array_equal(memory, before)
+    assert_zeros(out[:-1])
+
+
+INDEXED = [(n, p["name"]) for n in WRITING for p in DESCRIBED[n]["params"] if p["bound"]]
+
+
+@pytest.mark.parametrize(("name", "operand"), INDEXED)
+def test_writes_nothing_where_the_last_index_is_out_of_range(name, operand):
+    operands, attrs, results = results_of(name)
+    out = zeros_like(results)
+    operands[operand].flat[-1] = 2**31 - 1
+    with pytest.raises(fusible.RangeError, match=rf"^{name}: {operand}: expected "):
+        call(name, operands, attrs, tuple(out))
+    assert_zeros(out)

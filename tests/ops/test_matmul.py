@@ -7,7 +7,7 @@ import pytest
 import fusible
 from fusible import ops
 from support.calls import numpy_dtype
-from support.contract import ISAS, machine
+from support.contract import FMA_ISAS, ISAS, machine
 from support.tolerance import assert_same_bits
 
 FLOATS = ("f32", "bf16", "f16")
@@ -29,6 +29,61 @@ def quantized(rows, depth=256, dtype="e4m3fn", group_size=128):
         normal((rows, depth // group_size), scale=0.01),
         normal((1, -(-depth // BLOCK)), scale=0.01),
     )
+
+
+def fma(a, b, c):
+    """A * b + c of float32 in one rounding: the sum in float64, rounded to odd, then to float32."""
+    product, addend = a.astype(np.float64) * b, c.astype(np.float64)
+    total = product + addend
+    seen = total - product
+    lost = (product - (total - seen)) + (addend - seen)
+    even = total.view(np.int64) % 2 == 0
+    odd = np.nextafter(total, np.copysign(np.inf, lost))
+    return np.where((lost != 0) & even, odd, total).astype(np.float32)
+
+
+def multiply_add(isa):
+    """How an instruction set adds a product to a sum: rounded once, or without FMA twice."""
+    return fma if isa in FMA_ISAS else lambda a, b, c: a * b + c
+
+
+def chain(x, w, add, order=1):
+    """X @ w.T in float32: for each output one chain of sums, k ascending (or descending)."""
+    x, w = x.astype(np.float32), w.astype(np.float32)
+    total = np.zeros((len(x), len(w)), np.float32)
+    for k in range(x.shape[1])[::order]:
+        total = add(x[:, k, None], w[None, :, k], total)
+    return total
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_an_output_is_one_chain_over_k_ascending(isa, dtype):
+    x, w = normal((13, 301), dtype), normal((COLS, 301), dtype)
+    add = multiply_add(isa)
+    with machine(isa, 2):
+        y = ops.matmul(x, w)
+    assert_same_bits(y, chain(x, w, add).astype(x.dtype), isa)
+    assert y.tobytes() != chain(x, w, add, order=-1).astype(x.dtype).tobytes()
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("group_size", [32, 64, 128])
+@pytest.mark.parametrize("dtype", ["e4m3fn", "e4m3fnuz"])
+def test_groups_are_chains_that_are_scaled_and_added_in_ascending_order(isa, group_size, dtype):
+    x, w = normal((5, 384), dtype, 50.0), normal((130, 384), dtype, 50.0)
+    x_scale, w_scale = normal((5, 384 // group_size), scale=0.01), normal((2, 3), scale=0.01)
+    columns = np.arange(130) // BLOCK
+    add, total, wide = multiply_add(isa), np.zeros((5, 130), np.float32), {}
+    for group in range(384 // group_size):
+        k = slice(group * group_size, (group + 1) * group_size)
+        scale = x_scale[:, group, None] * w_scale[columns, k.start // BLOCK]
+        dot = chain(x[:, k], w[:, k], add)
+        total, wide[group] = add(dot, scale, total), dot * scale
+    with machine(isa, 2):
+        y = ops.block_scaled_matmul(x, w, x_scale, w_scale, group_size=group_size, dtype="f32")
+    assert_same_bits(y, total, isa)
+    assert y.tobytes() != sum(reversed(wide.values())).tobytes()
 
 
 @pytest.mark.parametrize("isa", ISAS)

@@ -112,15 +112,35 @@ def test_views_that_need_a_copy():
 
 
 def test_an_index_is_checked_before_anything_is_written():
-    def look_up(ids, w):
-        y = ops.embedding(ids, w)
-        return ops.add(y, y)
+    ids = np.arange(5000, dtype=np.int32) % 10
+    ids[-1] = 10
+    out = np.zeros((5000, 64), np.float32)
+    with pytest.raises(fusible.RangeError, match=r"^embedding: ids: .* below 10, got 10"):
+        ops.embedding(ids, normal(1, (10, 64), "f32"), out=out)
+    assert not out.any()
 
-    graph = fusible.trace(look_up, ids=spec("i32[T]"), w=spec("f32[10, 64]", constant=True))
-    run = fusible.compile(graph, weights={"w": normal(1, (10, 64), "f32")})
-    run(ids=np.array([0, 9], np.int32))
-    with pytest.raises(fusible.RangeError, match=r"embedding: ids: .* below 10, got 10"):
-        run(ids=np.array([0, 10], np.int32))
+
+def test_a_program_that_meets_a_wrong_index_touches_nothing_out_of_bounds():
+    def step(ids, slots, w, keys, values):
+        x = ops.reshape(ops.embedding(ids, w), shape=[0, 4, 16])
+        return ops.kv_cache_update(x, x, slots, keys, values)
+
+    types = specs(ids="i32[T]", slots="i64[T]") | {"w": spec("f32[10, 64]", constant=True)}
+    types |= {name: spec("f32[2, 8, 4, 16]", updated=True) for name in ("keys", "values")}
+    weights = {"w": normal(1, (10, 64), "f32")}
+    run = fusible.compile(fusible.trace(step, **types), weights=weights)
+    guarded = np.full((8, 2, 8, 4, 16), 7, np.float32)
+    caches = {"keys": guarded[2], "values": guarded[5]}
+    run(ids=np.array([0, 9], np.int32), slots=np.array([0, 15]), **caches)
+    guards = np.delete(guarded, [2, 5], axis=0)
+    for ids, slots, message in (
+        ([0, 10], [1, 2], r"^embedding: ids: .* below 10, got 10"),
+        ([0, -1], [1, 2], r"^embedding: ids: .*, got -1"),
+        ([0, 9], [1, 16], r"^kv_cache_update: slots: .* below 16, got 16"),
+    ):
+        with pytest.raises(fusible.RangeError, match=message):
+            run(ids=np.array(ids, np.int32), slots=np.array(slots), **caches)
+        np.testing.assert_array_equal(np.delete(guarded, [2, 5], axis=0), guards)
 
 
 def in_place(fused, x, r, w, out):

@@ -147,6 +147,9 @@ def derived_cases(op: Mapping[str, Any]) -> list[Case]:
                 makers.get(param["name"]) or (first if same else None) or Normal(wanted)
             )
         cases.append(Case(case.id, operands, case.attrs))
+    if any(attr["name"] == "eps" for attr in op["attrs"]):
+        first = cases[0]
+        cases.append(Case(f"{first.id}-eps", first.operands, {**first.attrs, "eps": 0.5}))
     return cases
 
 
