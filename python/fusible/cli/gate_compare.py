@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,7 +14,7 @@ import click
 from fusible.cli import gate_options as shared
 from fusible.cli import gate_request as request
 from fusible.gate import readers
-from fusible.gate.model import Report, Verdict, family
+from fusible.gate.model import Report, Rule, Verdict, family
 from fusible.gate.readers import Samples
 
 if TYPE_CHECKING:
@@ -21,6 +22,27 @@ if TYPE_CHECKING:
     from fusible.gate.measure import Command
 
 Values = Mapping[str, Any]
+# What each way of comparing looks at, beside what all of them do.
+_ALWAYS = {
+    *("only", "margin", "floor", "absolute_floor", "alpha", "allow_inconclusive"),
+    *("history", "html", "as_json"),
+}
+_RUNNING = {"rounds", "pipe", "timeout", "name"}
+_USED = {
+    "files": {"base", "candidate", "control"},
+    "commands": {"base_command", "candidate_command", "control", "instructions", *_RUNNING},
+    "commits": {
+        *("base_commit", "candidate_commit", "build", "command", "control", "instructions"),
+        *_RUNNING,
+    },
+    "noop": {"noop", "times", "command", *_RUNNING},
+}
+_NAMES = {
+    "files": "beside --base and --candidate",
+    "commands": "beside --base-command and --candidate-command",
+    "commits": "beside --base-commit",
+    "noop": "beside --noop",
+}
 
 
 def compare(values: Values) -> tuple[Report, request.Held]:
@@ -37,6 +59,7 @@ def compare(values: Values) -> tuple[Report, request.Held]:
             "expected one of --base and --candidate, --base-command and --candidate-command,"
             " --base-commit, --noop"
         )
+    shared.refuse_unused(_NAMES[chosen[0]], _USED[chosen[0]] | _ALWAYS)
     return _WAYS[chosen[0]](values)
 
 
@@ -70,13 +93,14 @@ def compare_commands(values: Values) -> tuple[Report, request.Held]:
     return _in_turns(base, candidate, values)
 
 
-def compare_commits(values: Values) -> tuple[Report, request.Held]:
+def compare_commits(
+    values: Values, rules: Mapping[str, Rule] | None = None
+) -> tuple[Report, request.Held]:
     """Compares two commits in turns, each built in a worktree of its own.
 
-    Without a candidate commit the candidate is the folder we are in, as it is.
+    Without a candidate commit the candidate is the folder we are in, as it is. Metrics that have
+    rules of their own are judged by these.
     """
-    from contextlib import ExitStack
-
     from fusible.gate import worktree
 
     if not values["command"]:
@@ -89,7 +113,11 @@ def compare_commits(values: Values) -> tuple[Report, request.Held]:
             for commit in (values["base_commit"], values["candidate_commit"])
         ]
         base, candidate = (replace(subject, folder=folder) for folder in folders)
-        return _in_turns(base, candidate, values)
+        report, held = _in_turns(base, candidate, values, rules)
+    if values["candidate_commit"] and held.samples is not None:
+        commit = worktree.commit_of(here, values["candidate_commit"])
+        held = replace(held, samples=replace(held.samples, commit=commit))
+    return report, held
 
 
 @dataclass(frozen=True)
@@ -109,17 +137,24 @@ class _Only:
         return replace(samples, series=series, counts=counts)
 
 
-def _in_turns(base: Command, candidate: Command, values: Values) -> tuple[Report, request.Held]:
+def _in_turns(
+    base: Command, candidate: Command, values: Values, rules: Mapping[str, Rule] | None = None
+) -> tuple[Report, request.Held]:
     from fusible.gate import compare as comparing
 
     outcome = comparing.compare(
         _Only(base, values["only"]),
         _Only(candidate, values["only"]),
         shared.rule(values),
+        rules=rules,
         controls=values["control"],
         budget=values["rounds"] or comparing.BUDGET,
         progress=_progress,
     )
+    if values["instructions"]:
+        counts = zip(outcome.counts, (base, candidate), strict=True)
+        both = tuple({**held, **request.instructions(side)} for held, side in counts)
+        outcome = replace(outcome, counts=(both[0], both[1]))
     return _outcome(outcome, values)
 
 

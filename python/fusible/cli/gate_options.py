@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import os
 import shlex
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,25 +19,43 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 Decorator = Callable[[Function], Function]
 
 FILE = click.Path(path_type=Path, dir_okay=False)
-_SHARE = click.FloatRange(min=0, min_open=True, max=0.5)
-_RATIO = click.FloatRange(min=0)
 
-alpha = click.option("--alpha", type=_SHARE, metavar="P", help="False alarms of a family (0.01).")
+
+class _Finite(click.FloatRange):
+    """A range that "nan" and "inf", which compare with nothing, are outside of."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number that a text means."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"expected a finite number, got {value}", param, ctx)
+        return number
+
+
+SHARE = _Finite(min=0, min_open=True, max=0.5)
+RATIO = _Finite(min=0)
+_SECONDS = _Finite(min=0, min_open=True)
+
+alpha = click.option("--alpha", type=SHARE, metavar="P", help="False alarms of a family (0.01).")
 _DECIDING = (
-    click.option("--margin", type=_RATIO, metavar="R", help="Within it: unchanged (0.05)."),
+    click.option("--margin", type=RATIO, metavar="R", help="Within it: unchanged (0.05)."),
     alpha,
     click.option("--allow-inconclusive", is_flag=True, help="Exit 0 where it would be 3."),
 )
 _JUDGING = (
-    click.option("--floor", type=_RATIO, metavar="R", help="A smaller change is none (0.02)."),
-    click.option("--absolute-floor", type=_RATIO, metavar="X", help="The same, in the unit (0)."),
+    click.option("--floor", type=RATIO, metavar="R", help="A smaller change is none (0.02)."),
+    click.option("--absolute-floor", type=RATIO, metavar="X", help="The same, in the unit (0)."),
     *_DECIDING,
 )
 _MEASURING = (
     click.option("--command", metavar="CMD", help="What to run; no shell: words, quotes."),
     click.option("--rounds", type=click.IntRange(min=1), metavar="N", help="Processes to run."),
     click.option("--pipe", is_flag=True, help="The command prints its samples (JSON lines)."),
-    click.option("--timeout", type=float, metavar="S", help="Of one process."),
+    click.option("--timeout", type=_SECONDS, metavar="S", help="Of one process."),
+    click.option("--name", metavar="NAME", help="Of the command's wall time (wall)."),
+    click.option("--instructions", is_flag=True, help="Also count instructions, by callgrind."),
 )
 _SGLANG_FILE = (
     click.option("--overlay", type=FILE, multiple=True, help="SGLang: replaces scenarios."),
@@ -93,6 +114,25 @@ def words(text: str, option: str) -> list[str]:
     if not found:
         raise click.UsageError(f"{option}: expected a command, got nothing")
     return found
+
+
+def refuse_unused(way: str, used: Collection[str]) -> None:
+    """Refuses options that are given and would not be looked at; `used` names the others."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if source is click.core.ParameterSource.COMMANDLINE and name not in used:
+            raise click.UsageError(f"{parameter.opts[0]}: expected no such option {way}, got one")
+
+
+def told(text: str) -> None:
+    """Prints a result. A reader of the pipe that has gone changes no exit status."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def code(report: Report, values: Mapping[str, Any]) -> int:

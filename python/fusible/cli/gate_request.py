@@ -22,6 +22,18 @@ if TYPE_CHECKING:
     from fusible.gate.measure import Command
 
 Values = Mapping[str, Any]
+# What each way of recording looks at, beside --output and --overwrite.
+_RECORDED = {
+    "beside --model or --graph": {
+        *("model", "graph", "target", "pipeline", "layers", "fp8", "fp8_format"),
+    },
+    "beside --samples of SGLang": {"samples", "overlay", "runner", "profile"},
+    "beside --samples": {"samples", "relative", "absolute", "notes"},
+    "beside --command": {
+        *("command", "rounds", "pipe", "timeout", "name", "instructions"),
+        *("relative", "absolute", "notes"),
+    },
+}
 _ROUNDS = 20  # processes of a command, unless --rounds says another number
 
 
@@ -62,7 +74,7 @@ def samples_of(values: Values) -> Samples:
         raise click.UsageError("expected either --samples or --command")
     if files:
         return recording.about(readers.read_all(files))
-    return run(values)()
+    return run(values)
 
 
 def command(values: Values, key: str = "command") -> Command:
@@ -70,29 +82,27 @@ def command(values: Values, key: str = "command") -> Command:
     from fusible.gate.measure import Command
 
     words = shared.words(values[key], f"--{key.replace('_', '-')}")
-    return Command(tuple(words), timeout=values.get("timeout"), pipe=values["pipe"])
+    made = Command(tuple(words), timeout=values["timeout"], pipe=values["pipe"])
+    return replace(made, name=values["name"]) if values["name"] else made
 
 
-def run(values: Values) -> Callable[[], Samples]:
-    """What measures --command once: as many processes as --rounds says."""
+def run(values: Values) -> Samples:
+    """Measures --command once: as many processes as --rounds says."""
     from fusible.gate import record as recording
 
-    subject, rounds = command(values), values["rounds"] or _ROUNDS
-
-    def measured() -> Samples:
-        return _named(recording.take(subject, rounds), values.get("name"))
-
-    return measured
-
-
-def _named(samples: Samples, name: str | None) -> Samples:
-    """Samples with another name for the wall time of a command."""
-    from fusible.gate.measure import WALL
-
-    if name is None:
+    subject = command(values)
+    samples = recording.take(subject, values["rounds"] or _ROUNDS)
+    if not values["instructions"]:
         return samples
-    series = [replace(one, name=name) if one.name == WALL else one for one in samples.series]
-    return replace(samples, series=tuple(series))
+    return replace(samples, counts={**samples.counts, **instructions(subject)})
+
+
+def instructions(subject: Command) -> dict[str, int]:
+    """The instructions of a command, under the name of their count."""
+    from fusible.gate import counts
+
+    counted = counts.instructions(subject.argv, folder=subject.folder)
+    return {f"{subject.name}#instructions": counted}
 
 
 def tolerance_of(values: Values, present: Tolerance | None = None) -> Tolerance | None:
@@ -109,11 +119,16 @@ def tolerance_of(values: Values, present: Tolerance | None = None) -> Tolerance 
 def record(output: Path, values: Values) -> dict[str, Any]:
     """Writes a baseline, or an expectation of fusions; gives what there is to say of it."""
     if values["model"] or values["graph"]:
+        _only_recorded("beside --model or --graph")
         return _record_fusions(output, values)
     made = _converted(values) or _recorded(values)
     baseline.save(output, made)
     metrics, counts = len(list(made.metrics())), len(made.counts())
     return {"written": f"{metrics} metrics, {counts} counts", "metrics": metrics, "counts": counts}
+
+
+def _only_recorded(way: str) -> None:
+    shared.refuse_unused(way, _RECORDED[way] | {"output", "overwrite", "as_json"})
 
 
 def _record_fusions(output: Path, values: Values) -> dict[str, Any]:
@@ -141,126 +156,18 @@ def _converted(values: Values) -> Baseline | None:
         return None
     if tolerance_of(values) is not None:
         raise click.UsageError("--relative, --absolute: expected SGLang's own, got others")
+    _only_recorded("beside --samples of SGLang")
     return load_baseline(files[0], values)
 
 
 def _recorded(values: Values) -> Baseline:
-    from fusible.gate import counts
     from fusible.gate import record as recording
-    from fusible.gate.measure import WALL
 
+    if bool(values["samples"]) != bool(values["command"]):
+        _only_recorded("beside --samples" if values["samples"] else "beside --command")
     samples = samples_of(values)
-    if values["instructions"]:
-        if not values["command"]:
-            raise click.UsageError("--instructions: expected --command beside it")
-        words = shared.words(values["command"], "--command")
-        name = f"{values['name'] or WALL}#instructions"
-        samples = replace(samples, counts={**samples.counts, name: counts.instructions(words)})
     tolerance = tolerance_of(values) or Tolerance()
     return recording.to_baseline(samples, tolerance, recording.now(), values["notes"])
-
-
-def check(values: Values) -> tuple[Report, Held]:
-    """The report of `fusible gate check`."""
-    if values["semantics"] == "sglang":
-        return _check_sglang(values), Held()
-    reports = [_exact(values)]
-    held = Held()
-    if values["baseline"]:
-        timed, held = check_samples(values)
-        reports.insert(0, timed)
-    elif values["samples"] or values["command"]:
-        raise click.UsageError("--baseline: expected a file beside --samples or --command")
-    findings = tuple(finding for report in reports for finding in report.findings)
-    if not findings and not values["baseline"]:
-        raise click.UsageError("expected --baseline, --fusions, --numerics or --accuracy")
-    notes = tuple(note for report in reports for note in report.notes)
-    return Report(findings, family(findings), notes), held
-
-
-def check_samples(values: Values) -> tuple[Report, Held]:
-    """Compares samples with stored baselines."""
-    from fusible.gate import check as checking
-
-    held = [load_baseline(path, values) for path in values["baseline"]]
-    samples = samples_of(values)
-    request = checking.Request(
-        rule=shared.rule(values),
-        only=values["only"],
-        scale=values["scale"],
-        again=_again(values),
-        interleaved=_interleaved(values, held),
-    )
-    report = checking.check(held, samples, request)
-    stored = {name: metric for one in reversed(held) for name, metric in one.metrics()}
-    base = tuple(metric.series(name) for name, metric in stored.items())
-    return report, Held(base, samples)
-
-
-def _again(values: Values) -> Callable[[Sequence[str]], Samples] | None:
-    """Measures --command once more, with all that it measures; None of files."""
-    return (lambda _: run(values)()) if values["command"] else None
-
-
-def _interleaved(
-    values: Values, held: Sequence[Baseline]
-) -> Callable[[Sequence[str]], Report] | None:
-    """Measures in turns with --base-commit; `recorded` is the commit of the baseline."""
-    commit = values["base_commit"]
-    if not (commit and values["command"]):
-        return None
-    if commit == "recorded":
-        commits = {metric.commit for one in held for _, metric in one.metrics()}
-        if len(commits) != 1 or None in commits:
-            raise click.UsageError("--base-commit recorded: expected a baseline of one commit")
-        commit = commits.pop()
-    chosen = {**values, "base_commit": commit, "candidate_commit": None, "control": ()}
-    from fusible.cli.gate_compare import compare_commits
-
-    return lambda _: compare_commits(chosen)[0]
-
-
-def _check_sglang(values: Values) -> Report:
-    from fusible.gate import sglang_rule
-
-    if len(values["baseline"]) != 1 or not values["samples"]:
-        raise click.UsageError("--semantics sglang: expected one --baseline, and --samples")
-    expected = expectations(values["baseline"][0], values)
-    records: dict[str, list[sglang_rule.Measured]] = {}
-    for path in values["samples"]:
-        for id_, found in sglang_rule.read_records(path, values["scenario"]).items():
-            records.setdefault(id_, []).extend(found)
-    return sglang_rule.check(expected, records, platform=values["platform"])
-
-
-def _exact(values: Values) -> Report:
-    """Fusions, numerics and accuracy: what needs no samples."""
-    from fusible.gate import accuracy, fusion, numerics
-
-    findings: list[Finding] = []
-    for path in values["fusions"]:
-        findings += fusion.check(path)
-    for path in values["numerics"]:
-        findings += numerics.check(path)
-    base = values["accuracy_base"]
-    for text in values["accuracy"]:
-        name, mark, rest = text.partition("=")
-        if not (name and mark):
-            raise click.UsageError(f"--accuracy: expected NAME=RIGHT/TOTAL, got {text!r}")
-        before = None if base is None else _proportion(base, "--accuracy-base")
-        findings.append(
-            accuracy.check(
-                name, *_proportion(rest, "--accuracy"), before, at_least=values["at_least"]
-            )
-        )
-    return Report(tuple(findings), family(findings))
-
-
-def _proportion(text: str, option: str) -> tuple[int, int]:
-    right, _, total = text.partition("/")
-    if not (right.isdecimal() and total.isdecimal() and len(text) < 30):
-        raise click.UsageError(f"{option}: expected RIGHT/TOTAL, got {text!r}")
-    return int(right), int(total)
 
 
 def update(values: Values) -> Proposal:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from fusible.cli import gate_compare
+from fusible.cli import gate_check, gate_compare
 from fusible.cli import gate_request as request
 from fusible.gate import baseline, document, machine, readers, sglang
 from fusible.gate.baseline import Machine
@@ -115,7 +115,7 @@ def report(values: Values) -> Report:
     if values["base"]:
         found, held = gate_compare.compare_files({**values, "candidate": values["samples"]})
     else:
-        found, held = request.check_samples(values)
+        found, held = gate_check.check_samples(values)
     _write_page(values["html"], found, held, values["history"], values["title"])
     return found
 

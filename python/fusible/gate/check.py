@@ -20,7 +20,8 @@ from fusible.gate.readers import COUNT, Samples, in_unit, is_speed, is_time, poo
 ONE_PROCESS = "the samples of a metric are of one process: the spread between them is unknown"
 # Measures again: the metrics that it has to have, and what it finds.
 Again = Callable[[Sequence[str]], Samples]
-Interleaved = Callable[[Sequence[str]], Report]
+# Measures in turns: the rules of the metrics that it has to have, and what it finds.
+Interleaved = Callable[[Mapping[str, Rule]], Report]
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Request:
     Attributes:
         rule: of every metric; its tolerance stands in place of the floors.
         only: glob of the metrics to check; the others are left out, on both sides.
-        scale: whether times are divided by how much slower the calibration was.
+        scale: whether times are divided by how much slower the calibration was; a calibration that
+            moved then leaves nothing open.
         again: measures once more; None: a breach stands.
         interleaved: measures in turns with the base commit, where the machine isn't what it was.
     """
@@ -67,6 +69,13 @@ def check(baselines: Sequence[Baseline], samples: Samples, request: Request) -> 
         A finding for each metric and count: `advisory` where the baseline is of another machine,
         `inconclusive` where the machine's calibration moved, `missing` for one of one side only.
     """
+    return checked(baselines, samples, request)[0]
+
+
+def checked(
+    baselines: Sequence[Baseline], samples: Samples, request: Request
+) -> tuple[Report, Samples]:
+    """What `check` finds, and all samples that it was found in: those measured again are there."""
     if samples.machine is None:
         raise GateError("samples: expected the machine they were taken on, got none")
     report = _look(baselines, samples, request)
@@ -78,7 +87,8 @@ def check(baselines: Sequence[Baseline], samples: Samples, request: Request) -> 
         report = _look(baselines, samples, request)
         note = f"measured again and decided on all samples: {', '.join(timed)}"
         report = replace(report, notes=(*report.notes, note))
-    return _in_turns(report, _expectations(baselines, samples, request.only), request)
+    expected = _expectations(baselines, samples, request.only)
+    return _in_turns(report, expected, request), samples
 
 
 def _together(samples: Samples, more: Samples) -> Samples:
@@ -131,12 +141,14 @@ def _look(baselines: Sequence[Baseline], samples: Samples, request: Request) -> 
         _advisory(finding, others[finding.name])
         for finding in _compared(others, _of(taken, others), request)
     ]
-    findings = [_doubted(f, expected.get(f.name)) for f in findings]
+    if not request.scale:
+        findings = [_doubted(f, expected.get(f.name)) for f in findings]
     expected_counts: dict[str, int] = {}
     for baseline in baselines:
         expected_counts = {**baseline.counts(), **expected_counts}
     findings += counted(expected_counts, samples.counts, request.only)
-    return Report(tuple(findings), family(findings), tuple(_notes(expected, samples, baselines)))
+    notes = (*_notes(expected, samples, baselines), *(_scaled(expected) if request.scale else ()))
+    return Report(tuple(findings), family(findings), notes)
 
 
 def _of(taken: Mapping[str, Series], wanted: Iterable[str]) -> list[Series]:
@@ -151,9 +163,14 @@ def _compared(
     candidate = [by_process(_settled(one, expected.get(one.name), request)) for one in taken]
     if not base and not candidate:
         return []
-    rules = {name: held.metric.tolerance.rule(request.rule) for name, held in expected.items()}
+    rules = _rules(expected, request.rule)
     found = decide.decide(base, candidate, request.rule, rules=rules).findings
     return [_told(finding) for finding in found]
+
+
+def _rules(expected: Mapping[str, _Expected], rule: Rule) -> dict[str, Rule]:
+    """The rule of each metric: its tolerance stands in place of the floors."""
+    return {name: held.metric.tolerance.rule(rule) for name, held in expected.items()}
 
 
 def _told(finding: Finding) -> Finding:
@@ -244,6 +261,13 @@ def _notes(
         yield "the baseline's metrics are of several commits"
 
 
+def _scaled(expected: Mapping[str, _Expected]) -> Iterable[str]:
+    drifts = [held.drift for held in expected.values() if held.drift is not None]
+    if drifts:
+        low, high = min(drifts) - 1, max(drifts) - 1
+        yield f"times are scaled by the calibration, which moved by {low:+.1%} to {high:+.1%}"
+
+
 def _in_turns(report: Report, expected: Mapping[str, _Expected], request: Request) -> Report:
     """Replaces what a moved calibration left open by a comparison in turns with the base commit."""
     open_ = [
@@ -251,9 +275,10 @@ def _in_turns(report: Report, expected: Mapping[str, _Expected], request: Reques
         for f in report.findings
         if f.verdict is Verdict.INCONCLUSIVE and f.name in expected and expected[f.name].moved
     ]
-    if not open_ or request.interleaved is None:
+    if not open_ or request.interleaved is None or request.scale:
         return report
-    found = {finding.name: finding for finding in request.interleaved(open_).findings}
+    rules = _rules({name: expected[name] for name in open_}, request.rule)
+    found = {finding.name: finding for finding in request.interleaved(rules).findings}
     findings = tuple(found.get(f.name, f) if f.name in open_ else f for f in report.findings)
     note = f"measured in turns with the base commit, as the calibration moved: {', '.join(open_)}"
     return replace(report, findings=findings, verdict=family(findings), notes=(*report.notes, note))

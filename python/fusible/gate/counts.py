@@ -49,7 +49,9 @@ def quotient(over: float, under: float) -> float:
     return float("inf") if over else 1.0
 
 
-def instructions(command: Sequence[str], *, timeout: float = 600.0) -> int:
+def instructions(
+    command: Sequence[str], *, folder: Path | None = None, timeout: float = 600.0
+) -> int:
     """Instructions that a command and its children run, as callgrind counts them.
 
     The count repeats where the command does: with one thread, the same environment and
@@ -57,6 +59,7 @@ def instructions(command: Sequence[str], *, timeout: float = 600.0) -> int:
 
     Args:
         command: a program and its arguments.
+        folder: where it runs; None is here.
         timeout: seconds; callgrind is about fifty times slower than the program alone.
 
     Raises:
@@ -65,11 +68,11 @@ def instructions(command: Sequence[str], *, timeout: float = 600.0) -> int:
     valgrind = shutil.which("valgrind")
     if valgrind is None:
         raise GateError("instructions: expected valgrind on PATH, got none")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as made:
         options = ["--tool=callgrind", "--trace-children=yes", "--quiet"]
-        out = f"--callgrind-out-file={folder}/%p"
-        _run([valgrind, *options, out, "--", *command], timeout)
-        texts = [document.read_text(path) for path in Path(folder).iterdir()]
+        out = f"--callgrind-out-file={made}/%p"
+        _run([valgrind, *options, out, "--", *command], folder, timeout)
+        texts = [document.read_text(path) for path in Path(made).iterdir()]
     # A process's file has its total once, whatever parts it was dumped in.
     totals = [re.search(r"^totals: (\d+)$", text, re.MULTILINE) for text in texts]
     if not totals or None in totals:
@@ -77,10 +80,11 @@ def instructions(command: Sequence[str], *, timeout: float = 600.0) -> int:
     return sum(int(found[1]) for found in totals if found)
 
 
-def _run(command: list[str], timeout: float) -> None:
+def _run(command: list[str], folder: Path | None, timeout: float) -> None:
     """Runs a command in a session of its own, so that its children end with it."""
     with subprocess.Popen(
         command,
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

@@ -56,6 +56,7 @@ class Command:
         environment: added to ours.
         timeout: seconds; None is no limit.
         pipe: its standard output is JSON lines.
+        name: of its wall time.
     """
 
     argv: tuple[str, ...]
@@ -63,6 +64,7 @@ class Command:
     environment: Mapping[str, str] = field(default_factory=dict)
     timeout: float | None = None
     pipe: bool = False
+    name: str = WALL
 
     @classmethod
     def parse(cls, text: str) -> Command:
@@ -83,8 +85,8 @@ class Command:
             seconds = self._run(place, output)
             written = output if self.pipe else place
             if not written.exists() or not written.stat().st_size:
-                return Samples((Series(WALL, (seconds * 1e3,)),))
-            lines = document.read_text(written).splitlines()
+                return Samples((Series(self.name, (seconds * 1e3,)),))
+            lines = document.read_text(written).split("\n")
             return readers.lines(lines, f"samples of {shlex.join(self.argv)}")
 
     def _run(self, place: Path, output: Path) -> float:

@@ -25,13 +25,16 @@ def commit_of(repository: Path, revision: str) -> str:
 def checked_out(
     repository: Path, revision: str, build: Sequence[str] = (), timeout: float | None = None
 ) -> Iterator[Path]:
-    """A folder with the files of a commit, built, until the context is left.
+    """The same folder of the repository with the files of a commit, built, while in the context.
 
     Args:
         repository: any folder of it.
         revision: what git calls it.
         build: a command that is run in the folder; empty for none.
         timeout: seconds that it may take.
+
+    Raises:
+        GateError: there is no such commit, the commit has no such folder, or the build failed.
     """
     commit = commit_of(repository, revision)
     with tempfile.TemporaryDirectory(prefix="fusible-gate-") as parent:
@@ -40,15 +43,18 @@ def checked_out(
         if done.returncode:
             raise GateError(f"{repository}: git worktree: {_last_line(done.stderr)}")
         try:
+            place = folder / _git(repository, "rev-parse", "--show-prefix").stdout.rstrip("\n")
+            if not place.is_dir():
+                raise GateError(f"{revision}: expected a folder {place.relative_to(folder)}")
             if build:
-                _build(folder, build, timeout)
-            yield folder
+                _build(place, commit[:12], build, timeout)
+            yield place
         finally:
             _git(repository, "worktree", "remove", "--force", str(folder))
 
 
-def _build(folder: Path, command: Sequence[str], timeout: float | None) -> None:
-    name = f"build of {folder.name}: {shlex.join(command)}"
+def _build(folder: Path, commit: str, command: Sequence[str], timeout: float | None) -> None:
+    name = f"build of {commit}: {shlex.join(command)}"
     try:
         done = subprocess.run(
             list(command),
