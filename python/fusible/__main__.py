@@ -6,6 +6,7 @@ Nothing but click is imported before a command runs, so that `fusible --help` an
 from __future__ import annotations
 
 import sys
+import traceback
 
 import click
 
@@ -17,6 +18,8 @@ from fusible.cli.lists import info, ops, targets
 from fusible.cli.suite import suite
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+# Exit status of a fault of fusible itself: 1 is what a check says that failed.
+FAULT = 70
 # A group alone on the line asks for its help; click before 8.2 prints it without an exception.
 NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
@@ -26,7 +29,8 @@ NO_ARGUMENTS = getattr(click.exceptions, "NoArgsIsHelpError", ())
 def commands() -> None:
     r"""Operators, fusion and a native executor for LLM inference.
 
-    Exit codes: 0 all is well, 1 a check failed, 2 the input is wrong.
+    Exit codes: 0 all is well, 1 a check failed, 2 the input is wrong, 130 interrupted, 70 a fault
+    of fusible itself.
 
     \b
     Examples:
@@ -45,16 +49,19 @@ def main() -> None:
     try:
         code = commands(standalone_mode=False)
     except click.exceptions.Abort:
-        code = 1
+        click.echo("fusible: interrupted", err=True)
+        code = 130
     except NO_ARGUMENTS as error:
         error.show()
         code = error.exit_code
     except Exception as error:
         message = failure.sentence(error)
         if message is None:
-            raise
-        click.echo(f"fusible: error: {message}", err=True)
-        code = 2
+            traceback.print_exc()
+            code = FAULT
+        else:
+            click.echo(f"fusible: error: {message}", err=True)
+            code = 2
     sys.exit(code)
 
 

@@ -179,6 +179,11 @@ def test_carriage_returns(tmp_path):
         ('{"name": "a", "value": 1.5, "unit": "count"}', "value: expected a whole number, got 1.5"),
         ('{"name": "a", "value": -1, "unit": "count"}', "value: expected a count of 0 or more"),
         ('{"name": "a", "value": 1e999}', "expected a finite number"),
+        pytest.param(
+            f'{{"name": "a", "value": 1{"0" * 400}}}', "finite number, got an integer", id="digits"
+        ),
+        ('{"name": "a\\nb", "value": 1}', r"name: expected a name without control characters"),
+        ('{"name": "\\u001b[2J", "value": 1}', "without control characters"),
         ("[1]", "expected an object, got [1]"),
         ("nonsense", "expected JSON, got"),
         ('{"name": "x", "value": 1, "round": 3}', "x: expected a round in each line or in none"),
@@ -198,6 +203,45 @@ def test_refused_lines(tmp_path, line, complaint):
 def test_files_of_no_format(tmp_path, content):
     with pytest.raises(GateError, match="expected"):
         read(tmp_path, content)
+
+
+def with_benchmark(**keys):
+    return {"machine_info": {}, "benchmarks": [{"name": "m", "stats": {"data": [1.0]}, **keys}]}
+
+
+def with_asv(params, columns=("result", "params"), results=(1.0,)):
+    cells = [list(results), params]
+    return {"result_columns": list(columns), "results": {"b.time_x": cells}}
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (with_benchmark(fullname=["a"]), "fullname: expected a str, got ['a']"),
+        ({"benchmarks": [{"name": "m", "run_name": [1], "real_time": 1}]}, "run_name: expected a"),
+        ({"results": [{"command": "a", "times": [1], "exit_codes": 5}]}, "exit_codes: expected a"),
+        (with_asv(3), "params: expected lists of values, got 3"),
+        (with_asv([3]), "params: expected lists of values, got [3]"),
+        (with_asv([], columns=("result", ["params"])), "result_columns: expected names"),
+        ("[" * 100_000, "expected JSON of few levels"),
+    ],
+    ids=["fullname", "run_name", "exit_codes", "params", "param", "columns", "levels"],
+)
+def test_values_of_another_type(tmp_path, content, complaint):
+    with pytest.raises(GateError) as caught:
+        read(tmp_path, content)
+    assert complaint in str(caught.value)
+
+
+def test_asv_s_parameters_are_read_as_far_as_there_are_results(tmp_path):
+    many = [[str(number) for number in range(1000)]] * 4  # 10^12 combinations
+    (series,) = read(tmp_path, with_asv(many)).series
+    assert (series.name, series.values) == ("b.time_x(0, 0, 0, 0)", (1000.0,))
+
+
+def test_a_line_ends_at_a_newline_alone(tmp_path):
+    (series,) = read(tmp_path, '{"name": "a", "unit": "s\u2028/x", "value": 2}\n').series
+    assert series.unit == "s\u2028/x"
 
 
 def test_a_baseline_is_read_as_samples(tmp_path):

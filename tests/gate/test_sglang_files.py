@@ -73,6 +73,22 @@ def test_memory_at_the_top_level(tmp_path):
     assert (case.load_peak_vram_mb, case.runtime_peak_vram_mb) == (5.0, 8.0)
 
 
+def test_the_oldest_files_have_one_map_of_memory_and_one_tolerance_of_stages(tmp_path):
+    def change(value):
+        value["peak_vram_mb"] = {"case": 1000.0}
+        tolerances = value["tolerances"]["pr_test"]
+        tolerances["stage"] = 0.7
+        del tolerances["denoise_stage"]
+        del tolerances["non_denoise_stage"]
+
+    expected = expectations(tmp_path, change)
+    assert expected.cases["case"].runtime_peak_vram_mb == 1000.0
+    assert (expected.tolerances.denoise_stage, expected.tolerances.non_denoise_stage) == (0.7, 0.7)
+    snapshots = {"runtime_peak": {"peak_reserved_mb": 99_999.0}}
+    measured = sglang_rule.record({**RECORD, "memory_snapshots": snapshots}, "record")
+    assert sglang_rule.check(expected, {"case": [measured]}).exit == 1
+
+
 def test_unknown_keys_are_told(tmp_path):
     (note,) = expectations(tmp_path, changed(expected_first_token_ms=3.0)).notes
     assert note.endswith("scenarios.case.expected_first_token_ms: not read")
@@ -89,6 +105,8 @@ def test_unknown_keys_are_told(tmp_path):
         (changed(expected_e2e_ms="1"), "case.expected_e2e_ms: expected a finite number, got '1'"),
         (changed(expected_e2e_ms=None), "case.expected_e2e_ms: expected a finite number, got None"),
         (changed(expected_e2e_ms=-1.0), "case.expected_e2e_ms: expected 0 or more, got -1.0"),
+        (changed(expected_e2e_ms=10**400), "expected a finite number, got an integer of hundreds"),
+        (lambda v: v["tolerances"].update(pr_test=5), "pr_test: expected an object, got 5"),
         (changed(stages_ms={"a": []}), "stages_ms.a: expected a finite number, got []"),
         (changed(denoise_step_ms={"x": 1.0}), "denoise_step_ms: expected steps' numbers, got 'x'"),
         (lambda v: v.update(runner_overrides={"r": {"new": {}}}), "r.new: expected the id"),

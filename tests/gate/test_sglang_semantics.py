@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from fusible.gate import sglang_rule
-from fusible.gate.model import Verdict
+from fusible.gate.model import GateError, Verdict
 from support.sglang_files import FRACTIONS, RECORD, changed, expectations
 
 
@@ -257,6 +257,46 @@ def test_on_cuda_peaks_are_expected_and_measured(tmp_path):
 
 def test_nothing_fails_on_hip(tmp_path):
     assert judged(tmp_path, platform="hip", total_duration_ms=1e9) == []
+    assert judged(tmp_path, platform="hip", stages=stages(DecodingStage=None)) == []
+    assert judged(tmp_path, platform="hip", stages=[]) == []
+
+
+def test_hip_narrows_no_tolerance(tmp_path):
+    measured = sglang_rule.record({**RECORD, "steps": steps(s0=600.0)}, "record")
+    report = sglang_rule.check(expectations(tmp_path), {"case": [measured]}, platform="hip")
+    (first,) = [f for f in report.findings if f.name == "case#denoise_step_ms/0"]
+    assert "limit 500.00 ms (relative 4, pad 80)" in first.reason
+
+
+def test_a_scenario_without_a_record_is_told(tmp_path):
+    expected = expectations(tmp_path, lambda v: v["scenarios"].update(other=v["scenarios"]["case"]))
+    measured = sglang_rule.record(RECORD, "record")
+    assert "other: no record of it, not compared" in sglang_rule.check(
+        expected, {"case": [measured]}
+    ).notes
+
+
+def test_a_negative_time_fails(tmp_path):
+    failed = judged(tmp_path, stages=stages(TextEncodingStage=-1000.0))
+    assert failed == ["stages_ms/TextEncodingStage"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "complaint"),
+    [
+        ({"steps": 5}, "steps: expected a list, got 5"),
+        ({"stages": 5}, "stages: expected a list, got 5"),
+        ({"stages": [5]}, "stages: expected objects with a name, got 5"),
+        ({"stages": [{"name": ["x"]}]}, "stages: expected objects with a name"),
+        ({"stages": [{"name": "x"}]}, "x: execution_time_ms: expected a finite number, got None"),
+        ({"total_duration_ms": 10**5000}, "expected a finite number, got an integer of hundreds"),
+    ],
+    ids=lambda value: "" if isinstance(value, dict) else value[:20],
+)
+def test_bad_records(keys, complaint):
+    with pytest.raises(GateError) as caught:
+        sglang_rule.record({**RECORD, **keys}, "record")
+    assert complaint in str(caught.value)
 
 
 def test_a_missing_scenario_fails(tmp_path):

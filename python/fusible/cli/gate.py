@@ -27,7 +27,7 @@ def gate() -> None:
     can't tell is called inconclusive, and says how many more would tell.
 
     Exit codes: 0 all unchanged or improved, 1 regressed, 2 the input is wrong, 3 inconclusive,
-    advisory or missing (--allow-inconclusive makes it 0).
+    advisory or missing (--allow-inconclusive makes it 0), 130 or 143 interrupted.
 
     \b
     A first gate, on the machine that will run it:
@@ -48,6 +48,7 @@ def gate() -> None:
       fusible gate compare --base main.json --candidate change.json
       fusible gate check --baseline ci/baseline.json --samples results.jsonl --json
     """
+    click.get_current_context().with_resource(shared.terminable())
 
 
 @gate.command()
@@ -71,8 +72,8 @@ def record(*, output: Path, as_json: bool, **values: Any) -> None:
     r"""Writes a baseline: samples, their machine, its calibration, the commit.
 
     The samples are of a command, run anew for each round, or of files, SGLang's perf_baselines
-    among them. A file that says nothing of its machine is taken as made here and now. With --model or --graph it writes an expectation of fusions instead, for
-    `check --fusions`.
+    among them. A file that says nothing of its machine is taken as made here and now. With --model
+    or --graph it writes an expectation of fusions instead, for `check --fusions`.
 
     \b
     Examples:
@@ -232,7 +233,9 @@ def update(*, as_json: bool, **values: Any) -> int:
 @click.option("--append", type=shared.FILE, multiple=True, help="Samples to append first.")
 @shared.only
 @click.option("--alpha", type=shared.SHARE, default=0.001, show_default=True, help="Of a metric.")
-@click.option("--floor", type=shared.RATIO, default=0.02, show_default=True, help="Smallest change.")
+@click.option(
+    "--floor", type=shared.RATIO, default=0.02, show_default=True, help="Smallest change."
+)
 @options.as_json
 def history(*, as_json: bool, **values: Any) -> None:
     r"""Finds where metrics changed in FILE, to which samples are only ever appended.

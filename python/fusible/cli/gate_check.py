@@ -1,4 +1,4 @@
-"""`fusible gate check`: samples against baselines, SGLang's records against SGLang's, exact gates."""
+"""`fusible gate check`: samples, or records of SGLang, against baselines; and the exact gates."""
 
 from __future__ import annotations
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 import os
 import shlex
+import signal
 import sys
-from collections.abc import Callable, Collection, Mapping
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -114,6 +118,29 @@ def words(text: str, option: str) -> list[str]:
     if not found:
         raise click.UsageError(f"{option}: expected a command, got nothing")
     return found
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM ends what is run, and removes what was made, as Ctrl-C does.
+
+    Whoever started us to ignore it, or handles it already, keeps their way.
+    """
+    mine = threading.current_thread() is threading.main_thread()
+    if not mine or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)  # a second one has its usual effect
+    click.echo("fusible: terminated", err=True)
+    raise SystemExit(128 + number)
 
 
 def refuse_unused(way: str, used: Collection[str]) -> None:

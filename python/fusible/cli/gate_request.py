@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import click
 from fusible.cli import gate_options as shared
 from fusible.gate import baseline, document, machine, readers, sglang
 from fusible.gate.baseline import Baseline, Tolerance
-from fusible.gate.model import Finding, Report, Series, family
+from fusible.gate.model import Series
 from fusible.gate.readers import Samples
 from fusible.gate.update import Proposal
 

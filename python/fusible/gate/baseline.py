@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fusible.gate import document, names
 from fusible.gate.model import Better, GateError, Rule, Series
@@ -25,7 +25,7 @@ _MOST_RATIO = 1e6
 
 Positive = Annotated[float, Field(gt=0, lt=1e300, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, lt=1e300, allow_inf_nan=False)]
-Name = Annotated[str, Field(min_length=1, max_length=4096)]
+Name = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(names.one_line)]
 Step = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,8})$")]
 Moment = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{7,64}$")]
@@ -176,7 +176,7 @@ class Baseline(Strict):
     format: Literal["fusible-gate-baseline"]
     version: Literal[1]
     machines: dict[Digest, Machine] = {}
-    scenarios: dict[Name, Scenario]
+    scenarios: Annotated[dict[Name, Scenario], Field(json_schema_extra={"minProperties": 1})]
 
     @model_validator(mode="after")
     def _machines_are_known(self) -> Baseline:
@@ -286,7 +286,10 @@ def from_value(value: Any, where: str) -> Baseline:
     if isinstance(value, dict) and value.get("format") != FORMAT:
         got = value.get("format", "no such key")
         raise GateError(f"{where}: format: expected {FORMAT!r}, got {got!r:.80}")
-    return _validated(Baseline, value, where)
+    read = _validated(Baseline, value, where)
+    if not read.scenarios:
+        raise GateError(f"{where}: scenarios: expected one or more, got none")
+    return read
 
 
 def save(path: Path, baseline: Baseline) -> None:

@@ -242,9 +242,9 @@ def _finding(series: Series, found: Evidence, said: Judgement, control: bool) ->
     return Finding(
         series.name,
         said.verdict,
-        math.exp(found.estimate),
-        math.exp(said.low),
-        math.exp(said.high) if said.high < math.inf else math.inf,
+        _exp(found.estimate),
+        _exp(said.low),
+        _exp(said.high),
         found.n,
         said.p,
         series.unit,
@@ -253,6 +253,14 @@ def _finding(series: Series, found: Evidence, said: Judgement, control: bool) ->
         said.more,
         control,
     )
+
+
+def _exp(log: float) -> float:
+    """The ratio of a logarithm; of numbers at both ends of what floats hold it is infinite."""
+    try:
+        return math.exp(log)
+    except OverflowError:
+        return math.inf
 
 
 def _reason(found: Evidence, said: Judgement) -> str:
@@ -287,7 +295,7 @@ def _bootstrap(base: Series, candidate: Series) -> tuple[float, float] | None:
         logs = [[math.log(value) for value in side.values] for side in (base, candidate)]
         logs = logs if base.better is Better.LOWER else logs[::-1]
     low, high = statistics.bootstrap(logs)
-    return math.exp(low), math.exp(high)
+    return _exp(low), _exp(high)
 
 
 def _geometric_mean(found: Sequence[Evidence], rule: Rule, share: float) -> Finding | None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, PlainValidator, model_validator
 
 from fusible.gate import document
 from fusible.gate.baseline import Name, Strict, _validated
@@ -20,7 +20,19 @@ else:
     import tomli as tomllib
 
 _TERM = r"(?:\d{1,9}(?:\*L)?|L)"
-Formula = Annotated[str, Field(pattern=rf"^{_TERM}(?:[+-]{_TERM})*$")]
+_FORMULA = re.compile(rf"{_TERM}(?:[+-]{_TERM})*")
+
+
+def _amount(value: object) -> int | str:
+    """A number from 0 on, or a formula of L."""
+    if isinstance(value, str) and _FORMULA.fullmatch(value):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise ValueError(f"expected a number from 0 on or a sum such as '2*L+1', got {value!r:.60}")
+
+
+Amount = Annotated[int | str, PlainValidator(_amount)]
 Limit = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 File = TypeVar("File", bound=Strict)
 DType = Annotated[str, Field(pattern=r"^(bfloat16|float[0-9]\w*|u?int[0-9]+)$")]
@@ -49,8 +61,8 @@ class Expectation(Strict):
     fp8: bool | None = None
     fp8_format: Literal["e4m3fn", "e4m3fnuz"] | None = None
     layers: Annotated[int, Field(ge=1, le=1024)] = 1
-    operators: Formula | Annotated[int, Field(ge=0)] | None = None
-    fusions: dict[Name, Formula | Annotated[int, Field(ge=0)]]
+    operators: Amount | None = None
+    fusions: dict[Name, Amount]
 
     @model_validator(mode="after")
     def _has_one_subject(self) -> Expectation:
@@ -106,6 +118,8 @@ def _read(kind: type[File], path: Path) -> File:
         table = tomllib.loads(document.read_text(path))
     except tomllib.TOMLDecodeError as error:
         raise GateError(f"{path}: expected TOML, got {error}") from None
+    except RecursionError:
+        raise GateError(f"{path}: expected TOML of few levels, got too many") from None
     return _validated(kind, table, str(path))
 
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter, perf_counter_ns
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from fusible.gate import document, readers
 from fusible.gate.model import GateError, Series
@@ -101,7 +101,7 @@ class Command:
                 raise GateError(f"{shlex.join(self.argv)}: expected an end, got {got}") from None
             finally:
                 seconds = perf_counter() - start
-                _end(process)
+                end(process)
             if code:
                 raise GateError(_complaint(self.argv, code, errors))
         return seconds
@@ -125,7 +125,7 @@ class Command:
             ) from None
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[Any]) -> None:
     """Ends what is left of a command and of the processes that it started."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -7,10 +7,17 @@ scenario, ids of pytest too. A stage inside a stage is `OUTER/INNER`.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
+
+from fusible.gate.model import GateError
 
 ONLY = "value"  # the metric of a scenario that has one
 GROUPS = ("stages_ms", "denoise_step_ms")
+
+
+# What a line of a log may not hold: a name with a newline could say `::error::` to a CI.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class Place(NamedTuple):
@@ -39,6 +46,25 @@ def flat(where: Place) -> str:
     return where.scenario if where.key == ONLY else f"{where.scenario}#{where.key}"
 
 
-def settled(name: str) -> str:
-    """The one spelling of a name: `x#value` is `x`."""
-    return flat(place(name))
+def settled(name: str, where: str = "name") -> str:
+    """The one spelling of a name: `x#value` is `x`.
+
+    Raises:
+        GateError: a control character is in it; `where` names its place.
+    """
+    try:
+        return flat(place(one_line(name)))
+    except GateError as error:
+        raise GateError(f"{where}: {error}") from None
+
+
+def one_line(name: str) -> str:
+    """The name; GateError if it holds a control character."""
+    if _CONTROL.search(name):
+        raise GateError(f"expected a name without control characters, got {name!r:.80}")
+    return name
+
+
+def visible(text: str) -> str:
+    """Text of one line, its control characters as they are escaped in Python."""
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -36,12 +37,27 @@ class Found:
     one_process: bool = True
 
 
+def finite(value: Any, where: str, expected: str = "a finite number") -> float:
+    """A finite number; an integer that no float can hold is none."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and abs(value) <= sys.float_info.max):
+        raise GateError(f"{where}: expected {expected}, got {_shown(value)}")
+    return float(value)
+
+
+def _shown(value: Any) -> str:
+    """A value in an error; Python refuses to write integers of thousands of digits."""
+    huge = isinstance(value, int) and value.bit_length() > 1024
+    return "an integer of hundreds of digits" if huge else f"{value!r:.60}"
+
+
 def positive(value: Any, where: str) -> float:
     """A positive finite number."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and 0 < value < math.inf):
-        raise GateError(f"{where}: expected a positive finite number, got {value!r:.60}")
-    return float(value)
+    expected = "a positive finite number"
+    number = finite(value, where, expected)
+    if number <= 0:
+        raise GateError(f"{where}: expected {expected}, got {number:g}")
+    return number
 
 
 def _items(value: Any, where: str) -> Iterator[tuple[Any, str]]:
@@ -58,6 +74,17 @@ def _get(table: Any, key: str, where: str, kind: type[Any]) -> Any:
     return value
 
 
+def _has(item: Any, key: str) -> bool:
+    return isinstance(item, dict) and item.get(key) is not None
+
+
+def _first_name(item: Any, keys: tuple[str, ...], where: str) -> str:
+    """The first of several names that is given."""
+    key = next((k for k in keys if isinstance(item, dict) and item.get(k)), keys[-1])
+    name: str = _get(item, key, where, str)
+    return name
+
+
 def _values(value: Any, where: str) -> tuple[float, ...]:
     return tuple(positive(item, place) for item, place in _items(value, where))
 
@@ -70,7 +97,7 @@ def pytest_benchmark(value: dict[str, Any], where: str) -> Found:
     """`pytest --benchmark-json FILE`: seconds a call, of one process."""
     rows = []
     for item, place in _items(value["benchmarks"], f"{where}: benchmarks"):
-        name = item.get("fullname") if isinstance(item, dict) else None
+        name = _first_name(item, ("fullname", "name"), place)
         stats = _get(item, "stats", place, dict)
         if "data" not in stats:
             raise GateError(
@@ -78,7 +105,7 @@ def pytest_benchmark(value: dict[str, Any], where: str) -> Found:
                 " (save with --benchmark-json or --benchmark-save-data)"
             )
         data = _values(stats["data"], f"{place}: stats.data")
-        rows.append(Row(name or _get(item, "name", place, str), data, "s"))
+        rows.append(Row(name, data, "s"))
     about = value.get("commit_info")
     return Found(tuple(rows), _commit(about.get("id")) if isinstance(about, dict) else None)
 
@@ -87,8 +114,8 @@ def hyperfine(value: dict[str, Any], where: str) -> Found:
     """`hyperfine --export-json FILE`: seconds a run, a process each."""
     rows = []
     for item, place in _items(value["results"], f"{where}: results"):
-        codes = item.get("exit_codes") if isinstance(item, dict) else None
-        failed = [code for code in codes or [] if code != 0]
+        codes = _get(item, "exit_codes", place, list) if _has(item, "exit_codes") else []
+        failed = [code for code in codes if code != 0]
         if failed:
             raise GateError(f"{place}: exit_codes: expected 0, got {failed[0]}")
         times = _values(_get(item, "times", place, list), f"{place}: times")
@@ -109,7 +136,7 @@ def google_benchmark(value: dict[str, Any], where: str) -> Found:
         unit = item.get("time_unit", "ns")
         if unit not in ("ns", "us", "ms", "s"):
             raise GateError(f"{place}: {name}: time_unit: expected ns, us, ms or s, got {unit!r}")
-        rows.append(Row(item.get("run_name") or name, (time,), unit))
+        rows.append(Row(_first_name(item, ("run_name", "name"), place), (time,), unit))
     if not rows:
         raise GateError(
             f"{where}: expected repetitions, got aggregates only"
@@ -129,6 +156,8 @@ def asv(value: dict[str, Any], where: str) -> Found:
         place = f"{where}: results: {name}"
         if not isinstance(cells, list) or len(cells) > len(columns):
             raise GateError(f"{place}: expected a list as of result_columns, got {cells!r:.60}")
+        if not all(isinstance(column, str) for column in columns):
+            raise GateError(f"{where}: result_columns: expected names, got {columns!r:.60}")
         rows += _asv_rows(name, dict(zip(columns, cells, strict=False)), place)
     return Found(tuple(rows), _commit(value.get("commit_hash")))
 
@@ -136,10 +165,14 @@ def asv(value: dict[str, Any], where: str) -> Found:
 def _asv_rows(name: str, row: dict[str, Any], place: str) -> Iterator[Row]:
     prefix = name.rpartition(".")[2].partition("_")[0]
     unit = _ASV_UNITS.get(prefix, "unit")
-    combinations = list(itertools.product(*(row.get("params") or [])))
     results, samples = row.get("result"), row.get("samples")
     if not isinstance(results, list):
         raise GateError(f"{place}: expected results, got {results!r:.60} (did it fail?)")
+    params = row.get("params") or []
+    if not (isinstance(params, list) and all(isinstance(values, list) for values in params)):
+        raise GateError(f"{place}: params: expected lists of values, got {params!r:.60}")
+    # The file says how many combinations it means by its results: a product has no bounds.
+    combinations = list(itertools.islice(itertools.product(*params), len(results)))
     for number, result in enumerate(results):
         taken = samples[number] if isinstance(samples, list) and number < len(samples) else None
         if isinstance(result, float) and math.isnan(result):

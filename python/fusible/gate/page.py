@@ -250,6 +250,9 @@ class _Details:
         size = percent(one.ratio).lstrip("+\u2212") + " " if one.ratio != 1 else ""
         interval = f"{percent(one.low)} to {percent(one.high)}"
         better = f"{one.better.value} is better"
+        if one.bootstrap is not None:
+            ends = " to ".join(percent(end) for end in one.bootstrap)
+            better += f"; by bootstrap over rounds, which decides nothing, {ends}"
         first = f"<b>{text(size + way)}</b> (interval {interval}); {text(better)}"
         return f"{first}. {text(one.reason)}" if one.reason else f"{first}."
 

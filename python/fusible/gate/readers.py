@@ -73,7 +73,7 @@ def read(path: Path) -> Samples:
     """
     text = document.read_text(path)
     if is_lines(text):
-        return lines(text.splitlines(), str(path))
+        return lines(text.split("\n"), str(path))
     value = document.parse(text, str(path), constants=True)
     return _of_value(value, str(path))
 
@@ -152,10 +152,10 @@ def pooled(parts: list[Series]) -> Series:
 
 def is_lines(text: str) -> bool:
     """Whether the first line is a whole object with a name and a value."""
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    first = next((line for line in text.split("\n") if line.strip()), "")
     try:
         value = json.loads(first)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(value, dict) and bool({"name", "value"} & value.keys())
 
@@ -196,7 +196,7 @@ def _line(value: Any, place: str) -> dict[str, Any]:
 def _take(
     line: dict[str, Any], place: str, gathered: dict[str, _Gathered], counts: dict[str, int]
 ) -> None:
-    name, unit = names.settled(line["name"]), line.get("unit", "ms")
+    name, unit = names.settled(line["name"], f"{place}: name"), line.get("unit", "ms")
     if unit == COUNT:
         _add_counts(counts, {name: _count(line.get("value"), place)})
         return
@@ -272,7 +272,7 @@ def _timed(rows: Iterator[outside.Row], where: str) -> tuple[Series, ...]:
     """Series of rows of another tool, times in milliseconds."""
     gathered: dict[str, _Gathered] = {}
     for row in rows:
-        name = names.settled(row.name)
+        name = names.settled(row.name, where)
         unit = in_ms(1.0, row.unit)[1]
         held = gathered.setdefault(name, _Gathered(unit, Better.LOWER))
         held.values += [in_ms(value, row.unit)[0] for value in row.values]

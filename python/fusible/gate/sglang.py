@@ -7,13 +7,12 @@ of its name, environment variables before files.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fusible.gate import document
+from fusible.gate import document, outside
 from fusible.gate.baseline import Baseline, Metric, Tolerance, assemble, measured
 from fusible.gate.model import GateError, Series
 
@@ -33,6 +32,8 @@ _ENVIRONMENT = {
     "load_peak_vram": "SGLANG_LOAD_PEAK_VRAM_TOLERANCE",
     "runtime_peak_vram": "SGLANG_RUNTIME_PEAK_VRAM_TOLERANCE",
 }
+# The oldest files have one tolerance for both kinds of stages.
+_OLDER = {"denoise_stage": "stage", "non_denoise_stage": "stage"}
 _TIMES = ("e2e", "denoise_stage", "non_denoise_stage", "denoise_step", "denoise_agg")
 _DEFAULT_PROFILE = "pr_test"
 PER_FRAME = "per_frame_generation"
@@ -125,7 +126,7 @@ def load(
     where = str(path)
     scenarios = dict(_object(_needed(table, "scenarios", where), f"{where}: scenarios"))
     notes = [f"{where}: {key}: not read" for key in table if key not in _TOP]
-    for key in ("load_peak_vram_mb", "runtime_peak_vram_mb"):
+    for key in ("load_peak_vram_mb", "runtime_peak_vram_mb", "peak_vram_mb"):
         _move_in(scenarios, key, table.get(key, {}), where)
     for overlay in overlays:
         more = _object(document.read(overlay), str(overlay))
@@ -157,11 +158,10 @@ def _needed(table: dict[str, Any], key: str, where: str) -> Any:
 
 
 def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise GateError(f"{where}: expected a finite number, got {value!r:.60}")
-    if value < 0:
-        raise GateError(f"{where}: expected 0 or more, got {value!r:.60}")
-    return float(value)
+    number = outside.finite(value, where)
+    if number < 0:
+        raise GateError(f"{where}: expected 0 or more, got {number}")
+    return number
 
 
 def _fractions(table: dict[str, Any], where: str) -> tuple[float, ...]:
@@ -173,10 +173,14 @@ def _fractions(table: dict[str, Any], where: str) -> tuple[float, ...]:
 
 
 def _move_in(scenarios: dict[str, Any], key: str, figures: Any, where: str) -> None:
-    """Memory figures once stood at the top level, by scenario; those inside a scenario win."""
+    """Memory figures once stood at the top level, by scenario; those inside a scenario win.
+
+    The oldest such map doesn't say of which phase it is: it is that of the request.
+    """
+    inner = "runtime_peak_vram_mb" if key == "peak_vram_mb" else key
     for id_, figure in _object(figures, f"{where}: {key}").items():
         if id_ in scenarios:
-            scenarios[id_] = {key: figure, **_object(scenarios[id_], f"{where}: scenarios.{id_}")}
+            scenarios[id_] = {inner: figure, **_object(scenarios[id_], f"{where}: scenarios.{id_}")}
 
 
 def _override(scenarios: dict[str, Any], overrides: Any, runner: str, where: str) -> None:
@@ -233,6 +237,10 @@ def _tolerances(value: Any, profile: str, environment: Mapping[str, str], where:
     place = f"{where}: tolerances" if flat else f"{where}: tolerances.{profile}"
     if not chosen:
         raise GateError(f"{place}: expected that profile or {_DEFAULT_PROFILE}, got neither")
+    chosen = {**_object(chosen, place)}
+    for key, older in _OLDER.items():
+        if older in chosen:
+            chosen.setdefault(key, chosen[older])
     found = {}
     for key in (f.name for f in fields(Tolerances)):
         given: Any = environment.get(_ENVIRONMENT.get(key, ""))

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from fusible.gate import names
 from fusible.gate.model import Finding, Report, Verdict
 
 _ORDER = (
@@ -22,7 +23,7 @@ def lines(report: Report, code: int | None = None) -> list[str]:
         code: the exit status, where options changed it.
     """
     rows = [*_table(report.findings, report.geometric_mean)]
-    notes = [f"note: {note}" for note in report.notes]
+    notes = [f"note: {names.visible(note)}" for note in report.notes]
     return [*rows, *notes, last_line(report, report.exit if code is None else code)]
 
 
@@ -30,10 +31,11 @@ def _table(findings: Sequence[Finding], mean: Finding | None) -> Iterable[str]:
     """Worst first, so that what matters stands above what doesn't."""
     shown = sorted(findings, key=lambda finding: _ORDER.index(finding.verdict))
     shown += [] if mean is None else [mean]
-    width = max((len(finding.name) for finding in shown), default=0)
-    for finding in shown:
-        row = f"{_word(finding):12}  {finding.name:{width}}  {_change(finding)}"
-        yield f"{row}  {finding.reason}".rstrip()
+    named = [(names.visible(finding.name), finding) for finding in shown]
+    width = max((len(name) for name, _ in named), default=0)
+    for name, finding in named:
+        row = f"{_word(finding):12}  {name:{width}}  {_change(finding)}"
+        yield f"{row}  {names.visible(finding.reason)}".rstrip()
 
 
 def _word(finding: Finding) -> str:

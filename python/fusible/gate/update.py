@@ -179,9 +179,9 @@ class _Metrics:
             return tolerance
         if finding is None:
             return tolerance or (KEPT, "no samples in the result")
-        elsewhere = self._elsewhere(old)
-        if elsewhere:
-            return REPLACED, elsewhere
+        elsewhere, moved = self._elsewhere(old), self._moved(old)
+        if elsewhere or (moved and finding.verdict in (Verdict.IMPROVED, Verdict.REGRESSED)):
+            return REPLACED, elsewhere or moved
         if finding.verdict is Verdict.IMPROVED:
             return TIGHTENED, "improved"
         if finding.verdict is Verdict.REGRESSED:
@@ -204,8 +204,10 @@ class _Metrics:
         if theirs is None:
             return "the present number is of no known machine"
         differs = machine.differing(self.samples.machine, theirs)[0]
-        if differs:
-            return f"another machine ({'; '.join(differs)})"
+        return f"another machine ({'; '.join(differs)})" if differs else ""
+
+    def _moved(self, old: Metric) -> str:
+        """Why a change of a metric may be the machine's; empty if it is as fast as it was."""
         if old.calibration_ms and self.samples.calibration_ms and is_speed(old.unit):
             drift = self.samples.calibration_ms / old.calibration_ms
             if machine.moved(drift):

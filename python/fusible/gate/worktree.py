@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from fusible.gate import measure
 from fusible.gate.model import GateError
 
 
@@ -39,10 +40,10 @@ def checked_out(
     commit = commit_of(repository, revision)
     with tempfile.TemporaryDirectory(prefix="fusible-gate-") as parent:
         folder = Path(parent) / commit[:12]
-        done = _git(repository, "worktree", "add", "--detach", "--force", str(folder), commit)
-        if done.returncode:
-            raise GateError(f"{repository}: git worktree: {_last_line(done.stderr)}")
         try:
+            done = _git(repository, "worktree", "add", "--detach", "--force", str(folder), commit)
+            if done.returncode:
+                raise GateError(f"{repository}: git worktree: {_last_line(done.stderr)}")
             place = folder / _git(repository, "rev-parse", "--show-prefix").stdout.rstrip("\n")
             if not place.is_dir():
                 raise GateError(f"{revision}: expected a folder {place.relative_to(folder)}")
@@ -56,23 +57,28 @@ def checked_out(
 def _build(folder: Path, commit: str, command: Sequence[str], timeout: float | None) -> None:
     name = f"build of {commit}: {shlex.join(command)}"
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             list(command),
             cwd=folder,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            check=False,
-            timeout=timeout,
+            start_new_session=True,
         )
-    except subprocess.TimeoutExpired:
-        raise GateError(f"{name}: expected an end, got none after {timeout:g} s") from None
     except OSError as error:
         raise GateError(f"{name}: {error.strerror}") from None
-    if done.returncode:
-        said = _last_line(done.stderr) or _last_line(done.stdout)
-        raise GateError(f"{name}: expected exit status 0, got {done.returncode}: {said}")
+    with process:
+        try:
+            out, errors = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise GateError(f"{name}: expected an end, got none after {timeout:g} s") from None
+        finally:
+            measure.end(process)
+    if process.returncode:
+        said = _last_line(errors) or _last_line(out)
+        raise GateError(f"{name}: expected exit status 0, got {process.returncode}: {said}")
 
 
 def _git(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
