@@ -6,72 +6,13 @@ import sys
 
 import pytest
 
-from fusible.__main__ import main
 from fusible.cli import failure
 from fusible.gate import baseline, machine
+from support.gate_commands import bench, committed, lines
 from support.gate_samples import drawn, stored
 from support.sglang_files import FILE, RECORD, written
 
-# Writes three metrics around 10 ms times its argument, as deterministic as a seed.
-BENCH = """
-import json, os, random, sys
-factor, luck = float(sys.argv[1]), random.Random(os.getpid())
-with open(os.environ["FUSIBLE_GATE_SAMPLES"], "w") as file:
-    for name in ("decode", "prefill#e2e"):
-        for _ in range(2):
-            value = 10 * factor * luck.lognormvariate(0, 0.005)
-            print(json.dumps({"name": name, "value": value}), file=file)
-    print(json.dumps({"name": "decode#fused", "value": 20, "unit": "count"}), file=file)
-"""
 COMMANDS = ["record", "check", "compare", "update", "history", "report", "show"]
-
-
-@pytest.fixture
-def gate(tmp_path, monkeypatch, capsys):
-    """Runs `fusible gate` here, in a folder of its own and with a steady calibration."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(machine, "calibrate", lambda repeats=1: 10.0)
-    (tmp_path / "bench.py").write_text(BENCH)
-
-    def run(*words, code=0):
-        monkeypatch.setattr(sys, "argv", ["fusible", "gate", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        said = capsys.readouterr()
-        assert (ended.value.code or 0) == code, said.out + said.err
-        return said.err if code == 2 else said.out
-
-    return run
-
-
-def bench(factor=1.0):
-    return f"{sys.executable} bench.py {factor}"
-
-
-def lines(path, factor=1.0, seed=0, rounds=None, count=20, **more):
-    """Writes samples as JSON lines."""
-    values = drawn(seed, factor, count).values
-    rows = [{"name": "m", "value": value, **more} for value in values]
-    for number, row in enumerate(rows if rounds else ()):
-        row["round"] = number
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
-@pytest.fixture
-def files(tmp_path):
-    """Samples of a base, of the same again, of a regression and of an improvement."""
-    factors = {"base": 1.0, "same": 1.0, "slow": 1.3, "fast": 0.7}
-    return {
-        name: lines(tmp_path / f"{name}.jsonl", factor, seed)
-        for seed, (name, factor) in enumerate(factors.items())
-    }
-
-
-@pytest.fixture
-def recorded(gate, files):
-    gate("record", "--samples", files["base"], "-o", "b.json")
-    return "b.json"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -171,15 +112,7 @@ def test_compare_only_some_metrics(gate):
 
 
 def test_compare_commits(gate, tmp_path):
-    def git(*words):
-        identity = ["-c", "user.name=n", "-c", "user.email=e@e"]
-        subprocess.run(["git", *identity, *words], check=True, capture_output=True, cwd=tmp_path)
-
-    git("init", "-q")
-    for factor in (1.0, 1.4):
-        (tmp_path / "bench.py").write_text(BENCH.replace("float(sys.argv[1])", str(factor)))
-        git("add", "bench.py")
-        git("commit", "-q", "-m", "m")
+    committed(tmp_path, 1.0, 1.4)
     words = ("compare", "--base-commit", "HEAD~1", "--candidate-commit", "HEAD")
     command = f"{sys.executable} bench.py"
     said = gate(*words, "--command", command, "--rounds", 10, code=1)

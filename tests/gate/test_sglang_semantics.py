@@ -271,9 +271,10 @@ def test_hip_narrows_no_tolerance(tmp_path):
 def test_a_scenario_without_a_record_is_told(tmp_path):
     expected = expectations(tmp_path, lambda v: v["scenarios"].update(other=v["scenarios"]["case"]))
     measured = sglang_rule.record(RECORD, "record")
-    assert "other: no record of it, not compared" in sglang_rule.check(
-        expected, {"case": [measured]}
-    ).notes
+    assert (
+        "other: no record of it, not compared"
+        in sglang_rule.check(expected, {"case": [measured]}).notes
+    )
 
 
 def test_a_negative_time_fails(tmp_path):

@@ -95,7 +95,7 @@ def run_command(folder: Path, *arguments: str, **options: Any) -> subprocess.Com
     return captured(command, cwd=folder, env=env, **options)
 
 
-def _heed_interrupts() -> None:
+def heed_interrupts() -> None:
     """A shell's `&` makes all that it starts ignore SIGINT, and a child inherits that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -104,7 +104,7 @@ def start(folder: Path, *arguments: str, **options: Any) -> subprocess.Popen[str
     """`fusible suite run` with the tests' interpreter, not waited for, that heeds SIGINT."""
     command = [sys.executable, "-m", "fusible", "suite", "run", "--python", PYTHON, *arguments]
     env = environment(options.pop("env", None))
-    defaults = {"stdin": subprocess.DEVNULL, "preexec_fn": _heed_interrupts}
+    defaults = {"stdin": subprocess.DEVNULL, "preexec_fn": heed_interrupts}
     return subprocess.Popen(command, cwd=folder, env=env, **defaults, **options)
 
 

@@ -198,5 +198,10 @@ class Report:
 
 def family(findings: Iterable[Finding]) -> Verdict:
     """The verdict of a family: the worst of its judged metrics; `missing` if it has none."""
-    verdicts = {finding.verdict for finding in findings if not finding.control}
-    return next((verdict for verdict in _WORST_FIRST if verdict in verdicts), Verdict.MISSING)
+    return worst(finding.verdict for finding in findings if not finding.control)
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The worst of several verdicts; `missing` if there are none."""
+    given = set(verdicts)
+    return next((verdict for verdict in _WORST_FIRST if verdict in given), Verdict.MISSING)
