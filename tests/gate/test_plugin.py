@@ -273,6 +273,79 @@ def test_the_suite_keeps_the_measurement_and_does_not_retry(tmp_path, extra):
     assert "expected exactly 7, got 8" in test["reason"]
 
 
+MEASURED = """
+import pathlib
+from fusible.gate import machine
+machine.calibrate = lambda *_: 10.0
+
+def test_it(gate):
+    runs = pathlib.Path("runs")
+    again = runs.exists()
+    runs.write_text("x")
+    gate.value("fast", [1.0 + 0.001 * i for i in range(20)])
+    gate.value("speed", [(SECOND if again else 1.2) + 0.001 * (i % 20) for i in range(COUNT)])
+"""
+
+
+# What the second process measures, how it ends, what is said of it. "error": a value is judged
+# when its test has ended. Of 60 samples 20 are the baseline's and 20 those of the first process.
+AGAIN = [
+    ([1.0, 400], "passed", "measured 2 times, decided on all samples"),
+    ([1.2, 20], "error", '"n": 60'),
+]
+
+
+@pytest.mark.parametrize(("second", "outcome", "reason"), AGAIN)
+def test_the_suite_measures_again_and_decides_on_all_samples(
+    tmp_path, extra, second, outcome, reason
+):
+    base = [1.0 + 0.001 * i for i in range(20)]
+    names = ("test_it.py::test_it#speed", "test_it.py::test_it#fast")
+    stored(tmp_path / "base.json", dict.fromkeys(names, base), calibration=10.0)
+    options = "-p fusible.gate.plugin --gate-baseline base.json --gate-samples samples.jsonl"
+    text = MEASURED.replace("SECOND", f"{second[0]}").replace(
+        "COUNT", f"{second[1]} if again else 20"
+    )
+    files = {"pytest.ini": f"[pytest]\naddopts = {options}\n", "test_it.py": text}
+    small_suites.project(tmp_path, files)
+    ran = small_suites.run(tmp_path, "--continue-on-error")
+    test = ran.test("test_it")
+    assert (test["outcome"], test["attempts"]) == (outcome, 2), ran.explained()
+    assert ran.exit == (0 if outcome == "passed" else 1)
+    assert reason in test["reason"]
+
+
+PART = """
+def test_it(gate):
+    gate.count("operators", 7)
+
+def test_other(gate):
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "missing", "code"),
+    [
+        ((), True, 0),
+        (("--gate-require-decision",), True, 1),
+        (("--gate-require-decision", "-k", "not other"), False, 0),
+        (("--gate-require-decision", "test_it.py::test_it"), False, 0),
+    ],
+    ids=["told", "required", "k", "id"],
+)
+def test_what_no_test_has_measured_is_missing(tmp_path, extra, more, missing, code):
+    names = ["test_it.py::test_it#operators", "test_it.py::test_it#gone", "demo#gone"]
+    counted = {**dict.fromkeys(names, 7), "test_that.py::test_it#x": 1}
+    stored(tmp_path / "base.json", {}, counted, THERE)
+    done = pytest_run(tmp_path, PART, "--gate-baseline", "base.json", *more)
+    assert done.returncode == code, done.stdout
+    expected = "test_it.py::test_it#gone: missing; the baseline expects it, no test has measured it"
+    assert (expected in done.stdout) == missing
+    assert ("1 unchanged, 2 missing" in done.stdout) or not missing
+    assert "test_that.py" not in done.stdout
+
+
 def test_junit_has_the_findings(tmp_path, extra):
     stored(tmp_path / "base.json", {}, {"test_it.py::test_it#operators": 8}, THERE)
     done = pytest_run(tmp_path, COUNTED, "--gate-baseline", "base.json", "--junit-xml=j.xml")

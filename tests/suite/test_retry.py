@@ -80,6 +80,31 @@ def test_a_measurement_is_never_retried_and_is_listed():
     assert '{"ms": 3}' in judge(ITEM, [one]).reason
 
 
+SAMPLES = {"name": "m", "gate_samples": "{}"}
+
+
+def test_a_measurement_with_its_samples_is_taken_once_more():
+    one = failed(*ASSERTION, measurement=SAMPLES)
+    for times in (0, 3):
+        assert again(RetryConfig(times=times), one)
+        assert not again(RetryConfig(times=times), one, one)
+    assert not again(RetryConfig(), one, remaining=0.5)
+    both = Failure("call", ASSERTION), Failure("call", ASSERTION, measurement=SAMPLES)
+    assert not again(RetryConfig(times=3), attempt(Outcome.FAILED, *both))
+
+
+def test_what_was_measured_again_is_judged_by_its_last_attempt():
+    one = failed(*ASSERTION, measurement=SAMPLES)
+    found = judge(ITEM, [one, PASSED])
+    assert found.outcome is Outcome.PASSED
+    assert found.reason == "measured 2 times, decided on all samples"
+    found = judge(ITEM, [one, failed(*ASSERTION, measurement={**SAMPLES, "n": 40})])
+    assert found.outcome is Outcome.FAILED
+    assert '{"n": 40, "name": "m"}' in found.reason.replace('"name": "m", "n": 40', '"n": 40')
+    assert "gate_samples" not in found.reason
+    assert judge(ITEM, [one, failed(), PASSED]).outcome is Outcome.FLAKY
+
+
 def test_times_budget_and_deadline_bound_retries():
     bad = failed(*ASSERTION)
     assert again(RetryConfig(times=2), bad, bad)

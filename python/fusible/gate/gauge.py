@@ -10,13 +10,13 @@ import gc
 import glob
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fusible.gate import names
+from fusible.gate import earlier, names
 from fusible.gate.model import Better, Finding, GateError, Rule, Series, Verdict
 
 if TYPE_CHECKING:
@@ -32,10 +32,14 @@ _LOOKS = (0.25, 0.5, 0.75, 1.0)
 
 
 class PerformanceRegression(AssertionError):
-    """A measured breach. `fusible suite` never retries it: more samples decide, no other try.
+    """A measured breach, which `fusible suite` never retries.
+
+    Where more samples may tell, the suite runs the test once more, in a fresh process, and what is
+    measured there is decided together with what was measured before.
 
     Attributes:
-        measurement: what was measured: name, verdict, ratio, low, high, n, p, unit, better, reason.
+        measurement: what was measured: name, verdict, ratio, low, high, n, p, unit, better, reason;
+            where more samples may tell, `gate_samples`, all that the test has measured, as JSON.
     """
 
     def __init__(self, finding: Finding) -> None:
@@ -72,6 +76,8 @@ class Session:
         findings: all there are.
         series: all samples by name.
         counts: all counts by name.
+        whole: whether all tests of the collected files run.
+        earlier: what a process before this one measured, by name: it counts in every decision.
     """
 
     baselines: Sequence[Path] = ()
@@ -80,6 +86,8 @@ class Session:
     findings: list[Finding] = field(default_factory=list)
     series: dict[str, Series] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    whole: bool = True
+    earlier: dict[str, Series] = field(default_factory=dict)
     _loaded: list[Baseline] | None = None
     _here: tuple[Machine, float] | None = None
 
@@ -109,6 +117,26 @@ class Session:
             raise Undecided(finding)
         return finding
 
+    def unmeasured(self, files: Collection[str]) -> list[Finding]:
+        """What the baselines expect and no test of these files has measured; it is a finding each.
+
+        A metric whose scenario is the id of a test in another file is that file's.
+        """
+        from fusible.gate import counts
+
+        expected: dict[str, None] = {}
+        for held in self.loaded():
+            expected |= dict.fromkeys((*(name for name, _ in held.metrics()), *held.counts()))
+        found = []
+        for name in expected:
+            file, is_test, _ = names.place(name).scenario.partition("::")
+            if name in self.series or name in self.counts or (is_test and file not in files):
+                continue
+            reason = "the baseline expects it, no test has measured it"
+            found.append(counts.exact(name, Verdict.MISSING, math.nan, reason=reason, n=0))
+        self.findings += found
+        return found
+
     def lines(self) -> Iterator[dict[str, Any]]:
         """All samples as `fusible gate check --samples` reads them."""
         for one in self.series.values():
@@ -131,6 +159,7 @@ class Gate:
         self._session = session
         self._stages: list[str] = []
         self._open: dict[str, Series] = {}
+        self._looked: dict[str, Series] = {}
 
     def time(self, name: str, fn: Function, *, samples: int = 20) -> Series:
         """Times a function and compares it with the baseline, if there is one.
@@ -158,8 +187,9 @@ class Gate:
             return self._record(Series(name, values))
 
         series = measure(1)
-        findings = self._look(series)
-        if any(finding.verdict is Verdict.REGRESSED for finding in findings):
+        again = name in self._session.earlier
+        findings = () if again else self._look(series)
+        if again or any(finding.verdict is Verdict.REGRESSED for finding in findings):
             series = _joined(series, measure(_BATCHES))
             rounds = tuple(number // samples for number in range(len(series.values)))
             findings = self._look(replace(series, rounds=rounds))
@@ -260,8 +290,13 @@ class Gate:
         """What the baselines, if there are any, have to say of samples or counts."""
         if not self._session.baselines:
             return ()
-        from fusible.gate import check
+        from fusible.gate import check, readers
 
+        before = self._session.earlier
+        series = tuple(
+            readers.pooled([before[one.name], one]) if one.name in before else one for one in series
+        )
+        self._looked.update((one.name, one) for one in series)
         samples = self._session.samples(*series, counts=counts)
         held = self._session.loaded()
         # Each metric is looked at alone: what the family may err is split over all there are.
@@ -282,7 +317,14 @@ class Gate:
             except PerformanceRegression as error:
                 errors.append(error)
         if errors:
+            self._keep_samples(errors[0].measurement)
             raise errors[0]
+
+    def _keep_samples(self, measurement: dict[str, Any]) -> None:
+        """Adds what this test has measured, where more samples may tell: not of exact counts."""
+        open_ = (Verdict.REGRESSED.value, Verdict.INCONCLUSIVE.value)
+        if measurement["name"] in self._looked and measurement["verdict"] in open_:
+            measurement["gate_samples"] = earlier.dump(self._looked.values())
 
 
 def _joined(first: Series | None, second: Series) -> Series:

@@ -6,6 +6,7 @@ Without `--gate-baseline`, times, values and counts are only recorded; `gate.fas
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from fusible.gate import document
+from fusible.gate import document, earlier
 from fusible.gate.gauge import Gate, PerformanceRegression, Session, Undecided, sentence
 from fusible.gate.model import GateError, Verdict
 
@@ -45,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
         [Path(path) for path in config.getoption("--gate-baseline") or ()],
         bool(config.getoption("--gate-require-decision")),
         bool(config.getoption("--gate-allow-inconclusive")),
+        earlier=earlier.load(os.environ),
     )
     try:
         session.loaded()
@@ -70,8 +72,35 @@ def gate(request: pytest.FixtureRequest) -> Iterator[Gate]:
             request.node.user_properties.append((f"gate {finding.name}", sentence(finding)))
 
 
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Notes that not all tests of the files run."""
+    if items:
+        items[0].config.stash[_KEY].whole = False
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Writes the samples; of each worker of pytest-xdist into a file of its own."""
+    """Tells what no test has measured, and writes the samples."""
+    held = session.config.stash[_KEY]
+    if held.baselines and _is_whole(session):
+        missing = held.unmeasured({item.nodeid.partition("::")[0] for item in session.items})
+        if missing and held.require_decision and not session.exitstatus:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    _write_samples(session)
+
+
+def _is_whole(session: pytest.Session) -> bool:
+    """Whether every test of its files ran here: no -k, no id, no early stop, no other process."""
+    config = session.config
+    narrowed = any("::" in argument for argument in config.args)
+    elsewhere = hasattr(config, "workerinput") or config.pluginmanager.hasplugin("dsession")
+    # The plugin of `fusible suite`, which runs partitions and goes on after a crash.
+    elsewhere = elsewhere or config.pluginmanager.hasplugin("_fusible_suite.plugin")
+    stopped = bool(session.shouldstop or session.shouldfail or config.option.collectonly)
+    return config.stash[_KEY].whole and not (narrowed or elsewhere or stopped)
+
+
+def _write_samples(session: pytest.Session) -> None:
+    """Of each worker of pytest-xdist into a file of its own."""
     given = session.config.getoption("--gate-samples")
     if not given:
         return

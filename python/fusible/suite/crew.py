@@ -96,6 +96,7 @@ class Crew:
         stop_on_failure: bool = False,
         without: Sequence[str] = (),
         why: str = "",
+        measured: Sequence[str] = (),
     ) -> Session:
         """Starts a process; `items` None collects, and runs what it collects unless told not to."""
         number = self._number
@@ -120,6 +121,7 @@ class Crew:
                 stop_on_failure=stop_on_failure,
                 limits=config.timeout,
                 without=tuple(without),
+                measured=tuple(measured),
             )
         )
         self._sessions[number] = session

@@ -77,7 +77,8 @@ class Failure:
         markers: names of the test's markers.
         signal: "SIGSEGV" and such where a signal ended the process.
         measurement: what a performance check measured, where the exception carries it; such a
-            failure is never retried: the gate takes more samples.
+            failure is never retried. One that has its `gate_samples` is measured once more, and
+            decided on all samples: those are handed to the process that measures again.
     """
 
     phase: str = ""
@@ -87,6 +88,11 @@ class Failure:
     markers: tuple[str, ...] = ()
     signal: str = ""
     measurement: Mapping[str, Any] | None = None
+
+    @property
+    def samples(self) -> str:
+        """The samples that a re-measurement adds its own to; "" if there are none."""
+        return str((self.measurement or {}).get("gate_samples") or "")
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,12 @@ class Attempt:
     before: tuple[str, ...] = ()
     output: str = ""
     reason: str = ""
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The samples of an attempt that failed by nothing but measurements; else none."""
+        found = tuple(failure.samples for failure in self.failures)
+        return found if all(found) else ()
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,9 @@ class Policy:
     def decide(self, attempts: Sequence[Attempt], remaining: float | None = None) -> Decision:
         """Whether the item with these attempts runs again; `remaining` seconds of the suite."""
         last = attempts[-1]
+        if len(attempts) == 1 and last.measured:
+            late = remaining is not None and last.seconds > remaining
+            return Decision(not late, "measured again, to be decided on all samples")
         if len(attempts) > self.config.times:
             return Decision(False, f"{len(attempts)} attempts" if self.config.times else "")
         why = self._matches(last)

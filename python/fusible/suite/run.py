@@ -216,7 +216,13 @@ class _Run:
             worker=lane.worker,
             stop_on_failure=not self.request.continue_on_error,
             why=why,
+            measured=self._measured(indices) if purpose == "retry" else (),
         )
+
+    def _measured(self, indices: Sequence[int]) -> Sequence[str]:
+        """The samples of earlier attempts that a re-measurement adds its own to."""
+        attempts = [one for index in indices for one in self.book.attempts[index]]
+        return [text for one in attempts for text in one.measured]
 
     def _hear(self, session: Session, event: Event) -> None:
         """Live news of a process; what is bad is judged when the process is gone."""

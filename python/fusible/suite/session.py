@@ -47,6 +47,8 @@ class Launch:
         items: exactly what runs, with indices in the plan; None for all that is collected.
         stop_on_failure: nothing starts after a test that failed or a file that is broken.
         without: files, relative to rootdir, that are never imported.
+        measured: samples of earlier attempts, for a re-measurement; the test's plugin finds the
+            file with them in FUSIBLE_SUITE_MEASURED.
     """
 
     python: str
@@ -62,6 +64,7 @@ class Launch:
     stop_on_failure: bool
     limits: Limits
     without: tuple[str, ...] = ()
+    measured: tuple[str, ...] = ()
 
 
 class Session:
@@ -173,11 +176,15 @@ class Session:
     def _start(self) -> subprocess.Popen[bytes]:
         launch = self.launch
         boot, spec = str(_FOLDER / "boot.py"), str(self._folder / "spec.json")
-        worker = {"FUSIBLE_SUITE_WORKER": str(launch.worker)}
+        own = {"FUSIBLE_SUITE_WORKER": str(launch.worker)}
+        if launch.measured:
+            measured = self._folder / "measured.json"
+            measured.write_text(json.dumps(launch.measured), encoding="utf-8")
+            own["FUSIBLE_SUITE_MEASURED"] = str(measured)
         settings = {
             "command": [launch.python, boot, spec, *launch.arguments],
             "directory": str(launch.directory),
-            "environment": {**os.environ, **launch.environment, **worker},
+            "environment": {**os.environ, **launch.environment, **own},
             "output": str(self.output),
             "stacks_signal": int(STACKS_SIGNAL),
         }

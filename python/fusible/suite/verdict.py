@@ -70,6 +70,11 @@ def _combined(attempts: Sequence[Attempt]) -> tuple[Outcome, str]:
     last = attempts[-1]
     if not bad:
         return last.outcome, last.reason
+    if all(attempt.measured for attempt in bad):
+        again = f"measured {len(attempts)} times, decided on all samples"
+        if last.outcome in _RECOVERED:
+            return last.outcome, again if len(attempts) > 1 else last.reason
+        return last.outcome, _reason(bad[-1])
     if last.outcome in _RECOVERED:
         return Outcome.FLAKY, _flaky(attempts)
     worst = max(bad, key=lambda attempt: _SEVERITY.index(attempt.outcome))
@@ -78,7 +83,11 @@ def _combined(attempts: Sequence[Attempt]) -> tuple[Outcome, str]:
 
 def _reason(attempt: Attempt) -> str:
     """The reason of a failed attempt, with what a performance check measured."""
-    measured = [one.measurement for one in attempt.failures if one.measurement is not None]
+    measured = [
+        {key: value for key, value in one.measurement.items() if key != "gate_samples"}
+        for one in attempt.failures
+        if one.measurement is not None
+    ]
     if not measured:
         return attempt.reason
     text = ", ".join(json.dumps(one, default=str, sort_keys=True) for one in measured)
