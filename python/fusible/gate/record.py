@@ -105,7 +105,8 @@ def to_baseline(
         )
         for series in samples.series
     }
-    held = [] if samples.machine is None else [samples.machine]
+    # Counts are the same on every machine.
+    held = [] if samples.machine is None or not metrics else [samples.machine]
     scenarios = {names.place(name).scenario for name in (*metrics, *samples.counts)}
     told = dict.fromkeys(sorted(scenarios), notes) if notes else {}
     return assemble(metrics, samples.counts, held, told)
