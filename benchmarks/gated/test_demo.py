@@ -34,6 +34,7 @@ def count_fusions(gate, result):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_demo_s_model(gate, plain, form):
+    """All layers with embedding and head, traced, fused, planned and run."""
     model = Decoder(config=load_config(MODEL), form=FORMS[form])
     weights = dict(files.quantize(model, plain)) if form == "fp8" else plain
     result = fusible.optimize(model.trace())
@@ -52,6 +53,7 @@ def test_the_demo_s_model(gate, plain, form):
 @pytest.mark.parametrize("target", targets())
 @pytest.mark.parametrize("model", config.names())
 def test_blocks_of_published_models(gate, model, target):
+    """What fuses in the block of each bundled configuration, for each target."""
     described = load_config(model)
     quantized = isinstance(described, LatentConfig)
     form = Format(quantization="fp8", fp8=fusible.load_target(target).fp8) if quantized else None

@@ -64,6 +64,7 @@ FUSED = [("add_norm_quant", 64, 0.75), ("add_norm_quant", 4096, 0.8), ("silu_qua
 
 @pytest.mark.parametrize(("case", "count", "floor"), FUSED)
 def test_a_fused_program_beside_its_parts(gate, case, count, floor):
+    """The same graph, fused and as it is, both as programs."""
     function, names = CASES[case]
     graph = graph_of(function, names)
     weights = {"weight": rows(1)[0]} if "weight" in names else {}
@@ -76,6 +77,7 @@ def test_a_fused_program_beside_its_parts(gate, case, count, floor):
 
 
 def test_a_fused_operator_beside_its_parts_called_one_by_one(gate):
+    """One call from Python against three, of a row as in decoding."""
     x, residual, weight = rows(1), rows(1, 1), rows(1, 2)[0]
     gate.faster(
         lambda: ops.fused_add_rms_norm_group_quant_fp8(x, residual, weight, group_size=GROUP),
@@ -85,6 +87,7 @@ def test_a_fused_operator_beside_its_parts_called_one_by_one(gate):
 
 
 def test_a_program_beside_its_operators_called_one_by_one(gate):
+    """What planning saves where the arithmetic is nothing."""
     x = np.ones((1, 8), np.float32)
     exe = fusible.compile(fusible.trace(chain, x=fusible.spec("f32[T, 8]")))
     gate.faster(lambda: exe(x=x), lambda: chain(x), at_least=4.0)

@@ -10,6 +10,7 @@ import pytest
 from fusible.gate import page
 from fusible.gate.history import Point
 from fusible.gate.model import Better, Finding, Report, Series, Verdict
+from fusible.gate.plots import percent
 from support import browser
 from support.sources import ROOT
 
@@ -17,7 +18,7 @@ NASTY = '<script>alert("1")</script> & \x00\u202e\ud800</style>'
 FINDINGS = (
     Finding("decode", Verdict.REGRESSED, 1.08, 1.06, 1.10, 24, 1e-9),
     Finding("throughput", Verdict.UNCHANGED, 0.99, 0.97, 1.01, 24, 0.2, "1/s", Better.HIGHER),
-    Finding("prefill", Verdict.IMPROVED, 0.9, 0.88, 0.92, 24, 1e-6),
+    Finding("prefill", Verdict.IMPROVED, 0.9, 0.88, 0.92, 24, 1e-6, bootstrap=(0.89, 0.91)),
     Finding(NASTY, Verdict.INCONCLUSIVE, 1.01, 0.2, math.inf, 24, 0.3, reason=NASTY, more_rounds=9),
     Finding("gone", Verdict.MISSING, math.nan, 0, math.inf, 0, math.nan, reason="no samples"),
     Finding("fusions", Verdict.REGRESSED, math.inf, math.inf, math.inf, 1, 0.0, "fusions"),
@@ -49,6 +50,13 @@ def points():
 def rendered():
     base = [series("decode", 100), series(NASTY, 5), series("constant", 1)]
     return page.render(REPORT, points(), base, [series("decode", 108)], title=f"gate {NASTY}")
+
+
+def test_a_card_shows_the_interval_by_bootstrap_beside_the_one_that_decided():
+    text = page.render(REPORT, (), [series("prefill", 100)], [series("prefill", 90)])
+    expected = f"by bootstrap over rounds, which decides nothing, {percent(0.89)} to"
+    assert expected in text
+    assert text.count("by bootstrap") == 1
 
 
 class Tags(html.parser.HTMLParser):
