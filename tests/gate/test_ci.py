@@ -63,7 +63,7 @@ def function_of_ci(name, environment):
     start = text.index(f"{name}() {{")
     body = text[start : text.index("\n}\n", start) + 2]
     return subprocess.run(
-        ["/bin/bash", "-c", f"{body}\n{name}"],
+        [shutil.which("bash"), "-c", f"{body}\n{name}"],
         capture_output=True,
         text=True,
         check=False,

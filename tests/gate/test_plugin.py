@@ -5,8 +5,9 @@ import json
 import pytest
 
 from fusible.gate import baseline, gauge, machine
-from fusible.gate.gauge import Gate, PerformanceRegression, Session, Undecided
+from fusible.gate.gauge import Gate
 from fusible.gate.model import GateError, Series, Verdict
+from fusible.gate.session import PerformanceRegression, Session, Undecided
 from support import small_suites
 from support.gate_samples import THERE
 

@@ -12,7 +12,7 @@ import click
 
 from fusible.cli import gate_check, gate_compare
 from fusible.cli import gate_request as request
-from fusible.gate import baseline, document, machine, readers, sglang
+from fusible.gate import baseline, document, machine, names, readers, sglang
 from fusible.gate.baseline import Machine
 from fusible.gate.model import Report
 from fusible.gate.readers import Samples
@@ -102,7 +102,7 @@ def change_lines(rows: Iterable[Mapping[str, Any]]) -> list[str]:
         word = "worse" if row["worse"] else "better"
         numbers = f"{row['before']:.5g} -> {row['after']:.5g} {row['unit']}"
         after, at = (row[key]["commit"] or row[key]["when"] or "?" for key in ("previous", "at"))
-        change = f"{row['name']}  {word}  {row['ratio'] - 1:+.1%}  {numbers}"
+        change = f"{names.visible(row['name'])}  {word}  {row['ratio'] - 1:+.1%}  {numbers}"
         told.append(f"{change}  after {after[:20]}, at {at[:20]}  p={row['p']:.2g}")
     return told or ["no change"]
 

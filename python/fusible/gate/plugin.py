@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from fusible.gate import document, earlier
-from fusible.gate.gauge import Gate, PerformanceRegression, Session, Undecided, sentence
+from fusible.gate.gauge import Gate
 from fusible.gate.model import GateError, Verdict
+from fusible.gate.session import PerformanceRegression, Session, Undecided, sentence
 
 __all__ = ["Gate", "PerformanceRegression", "Undecided"]
 
