@@ -3,13 +3,20 @@
 Seeded weights stand in for the published ones: nothing counted here looks at a value.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import pytest
 
 import fusible
 from fusible.demo.subject import block, call_inputs
-from fusible.models import Decoder, Format, LatentConfig, config, load_config
+from fusible.models import Config, Decoder, Format, LatentConfig, config, load_config
 from fusible.models import weights as files
 from fusible.targets import names as targets
+
+if TYPE_CHECKING:
+    from fusible.gate.gauge import Gate
 
 MODEL = "smollm2-135m"
 FORMS = {"bf16": Format(), "fp8": Format(quantization="fp8")}
@@ -18,13 +25,20 @@ FORMS = {"bf16": Format(), "fp8": Format(quantization="fp8")}
 CALLS = {"decode": (1, 128), "prefill": (64, 0), "next": (1, 129)}
 
 
+def decoder(form: str) -> Decoder:
+    """The demonstration's model, all of it."""
+    described = load_config(MODEL)
+    assert isinstance(described, Config)
+    return Decoder(config=described, form=FORMS[form])
+
+
 @pytest.fixture(scope="module")
-def plain():
+def plain() -> files.Weights:
     """Weights of the model in bf16."""
-    return dict(files.seeded(Decoder(config=load_config(MODEL))))
+    return dict(files.seeded(decoder("bf16")))
 
 
-def count_fusions(gate, result):
+def count_fusions(gate: Gate, result: fusible.Result) -> None:
     """Operators before and after, and how often each fusion was made."""
     gate.count("operators before", result.operators.before)
     gate.count("operators after", result.operators.after)
@@ -33,9 +47,9 @@ def count_fusions(gate, result):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_demo_s_model(gate, plain, form):
+def test_the_demo_s_model(gate: Gate, plain: files.Weights, form: str) -> None:
     """All layers with embedding and head, traced, fused, planned and run."""
-    model = Decoder(config=load_config(MODEL), form=FORMS[form])
+    model = decoder(form)
     weights = dict(files.quantize(model, plain)) if form == "fp8" else plain
     result = fusible.optimize(model.trace())
     exe = fusible.compile(result, weights=weights)
@@ -52,7 +66,7 @@ def test_the_demo_s_model(gate, plain, form):
 
 @pytest.mark.parametrize("target", targets())
 @pytest.mark.parametrize("model", config.names())
-def test_blocks_of_published_models(gate, model, target):
+def test_blocks_of_published_models(gate: Gate, model: str, target: str) -> None:
     """What fuses in the block of each bundled configuration, for each target."""
     described = load_config(model)
     quantized = isinstance(described, LatentConfig)

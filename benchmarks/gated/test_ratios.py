@@ -4,56 +4,67 @@ A floor is what has to hold on any machine: some way below what was measured wit
 one thread and two (0.9 to 1.2 of programs, 24 to 44 of the chain). So a breach is one of the code.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
 import ml_dtypes
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import fusible
 from fusible import ops
+
+if TYPE_CHECKING:
+    from fusible.gate.gauge import Gate
+
+Array = NDArray[Any]
 
 UNFUSED = "drop-dead"  # a pipeline that leaves every operator as it is
 WIDTH, GROUP = 4096, 128
 
 
-def rows(count, seed=0):
+def rows(count: int, seed: int = 0) -> Array:
     """Normally distributed bf16, that many rows of them."""
     values = np.random.default_rng(seed).standard_normal((count, WIDTH), np.float32)
     return values.astype(ml_dtypes.bfloat16)
 
 
-def add_norm_quant(x, residual, weight):
+def add_norm_quant(x: Any, residual: Any, weight: Any) -> Any:
     """Residual, norm and fp8 groups, as between the layers of a quantized model."""
     total = ops.add(x, residual)
     q, s = ops.per_token_group_quant_fp8(ops.rms_norm(total, weight), group_size=GROUP)
     return q, s, total
 
 
-def gate_and_quant(x):
+def gate_and_quant(x: Any) -> Any:
     """The activation of a quantized model's MLP."""
     return ops.per_token_group_quant_fp8(ops.silu_and_mul(x), group_size=GROUP)
 
 
-def chain(x):
+def chain(x: Any) -> Any:
     """Forty operators on a few numbers: all that is measured is what stands around them."""
     for _ in range(40):
         x = ops.mul(x, by=1.0001)
     return x
 
 
-def graph_of(function, names):
+def graph_of(function: Callable[..., Any], names: Sequence[str]) -> fusible.Graph:
     """The graph of a function of rows and, where it has one, a weight."""
     about = {"weight": fusible.spec(f"bf16[{WIDTH}]", constant=True)}
     some = fusible.spec(f"bf16[T, {WIDTH}]")
     return fusible.trace(function, **{name: about.get(name, some) for name in names})
 
 
-CASES = {
+CASES: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "add_norm_quant": (add_norm_quant, ("x", "residual", "weight")),
     "silu_quant": (gate_and_quant, ("x",)),
 }
 
 
-def inputs_of(names, count):
+def inputs_of(names: Sequence[str], count: int) -> dict[str, Array]:
     """Arguments of a case but its weight."""
     return {name: rows(count, seed) for seed, name in enumerate(names) if name != "weight"}
 
@@ -63,7 +74,7 @@ FUSED = [("add_norm_quant", 64, 0.75), ("add_norm_quant", 4096, 0.8), ("silu_qua
 
 
 @pytest.mark.parametrize(("case", "count", "floor"), FUSED)
-def test_a_fused_program_beside_its_parts(gate, case, count, floor):
+def test_a_fused_program_beside_its_parts(gate: Gate, case: str, count: int, floor: float) -> None:
     """The same graph, fused and as it is, both as programs."""
     function, names = CASES[case]
     graph = graph_of(function, names)
@@ -76,7 +87,7 @@ def test_a_fused_program_beside_its_parts(gate, case, count, floor):
     gate.faster(lambda: fused(**inputs), lambda: parts(**inputs), at_least=floor)
 
 
-def test_a_fused_operator_beside_its_parts_called_one_by_one(gate):
+def test_a_fused_operator_beside_its_parts_called_one_by_one(gate: Gate) -> None:
     """One call from Python against three, of a row as in decoding."""
     x, residual, weight = rows(1), rows(1, 1), rows(1, 2)[0]
     gate.faster(
@@ -86,7 +97,7 @@ def test_a_fused_operator_beside_its_parts_called_one_by_one(gate):
     )
 
 
-def test_a_program_beside_its_operators_called_one_by_one(gate):
+def test_a_program_beside_its_operators_called_one_by_one(gate: Gate) -> None:
     """What planning saves where the arithmetic is nothing."""
     x = np.ones((1, 8), np.float32)
     exe = fusible.compile(fusible.trace(chain, x=fusible.spec("f32[T, 8]")))
