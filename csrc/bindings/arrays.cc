@@ -103,11 +103,15 @@ BorrowedArray ReadWritableArray(const py::handle& object, const Argument& what) 
 }
 
 BorrowedArray NewArray(DType dtype, const Sizes& shape, const Sizes& strides) {
-  const size_t item = Bytes(dtype), bytes = Product(shape) * item;
+  const int64_t span = Span(shape, strides);
+  const size_t item = Bytes(dtype);
+  // In 16-byte pieces, so that the last column of an aligned layout is as long as the others.
+  const size_t bytes = (span * item + 15) / 16 * 16;
   std::vector<py::ssize_t> byte_strides;
   for (int64_t stride : strides) byte_strides.push_back(stride * static_cast<int64_t>(item));
   const std::vector<py::ssize_t> sizes(shape.begin(), shape.end());
-  if (bytes < kRecycledBytes) {
+  // NumPy makes room for the elements, not for what strides leave between them.
+  if (bytes < kRecycledBytes && span == Product(shape)) {
     py::array array(NumpyDType(dtype), sizes, byte_strides);
     auto* data = static_cast<std::byte*>(array.mutable_data());
     return {{data, dtype, shape, strides}, array};
@@ -115,20 +119,6 @@ BorrowedArray NewArray(DType dtype, const Sizes& shape, const Sizes& strides) {
   const ResultMemory memory = TakeResultMemory(bytes);
   py::array array(NumpyDType(dtype), sizes, byte_strides, memory.data, memory.owner);
   return {{memory.data, dtype, shape, strides}, array};
-}
-
-Sizes ResultStrides(const Sizes& shape, bool column_layout) {
-  Sizes strides = ContiguousStrides(shape);
-  if (!column_layout || shape.empty()) return strides;
-  const int64_t columns = std::max<int64_t>(shape.back(), 1);
-  const int last = shape.size() - 1;
-  int64_t rows = 1;
-  for (int i = 0; i < last; ++i) {
-    strides[i] /= columns;
-    rows *= shape[i];
-  }
-  strides[last] = rows;
-  return strides;
 }
 
 Type TypeOf(const TensorView& view) { return {view.dtype, ToShape(view.shape)}; }

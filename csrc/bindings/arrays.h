@@ -34,9 +34,6 @@ std::optional<DType> FromNumpyDType(const py::dtype& dtype);
 // A fresh array; large ones take recycled memory, whose pages are there already (result_memory.h).
 BorrowedArray NewArray(DType dtype, const Sizes& shape, const Sizes& strides);
 
-// The strides of a fresh result of this type: contiguous, or column by column over `leading`.
-Sizes ResultStrides(const Sizes& shape, bool column_layout);
-
 Type TypeOf(const TensorView& view);
 
 }  // namespace fusible

@@ -34,7 +34,7 @@ struct Format {
 };
 constexpr Format kFormats[] = {
     {2, 32, DType::kF32},      {4, 16, DType::kBF16}, {2, 16, DType::kF16}, {10, 8, DType::kE4M3FN},
-    {11, 8, DType::kE4M3FNUZ}, {0, 32, DType::kI32},  {0, 64, DType::kI64},
+    {11, 8, DType::kE4M3FNUZ}, {12, 8, DType::kE5M2}, {0, 8, DType::kI8}, {0, 32, DType::kI32},  {0, 64, DType::kI64},
 };
 
 DType ToDType(const DLDataType& dtype, const Argument& what) {
@@ -44,8 +44,8 @@ DType ToDType(const DLDataType& dtype, const Argument& what) {
     }
   }
   throw DTypeError(Cat(what,
-                       ": expected one of f32, bf16, f16, e4m3fn, e4m3fnuz, i32, i64, got "
-                       "DLPack type code ",
+                       ": expected one of f32, bf16, f16, e4m3fn, e4m3fnuz, e5m2, i8, i32, i64, "
+                       "got DLPack type code ",
                        int{dtype.code}, " with ", int{dtype.bits}, " bits"));
 }
 

@@ -95,8 +95,8 @@ Operands MakeResults(const Op& op, const Binding& binding) {
   Operands results;
   for (size_t i = 0; i < binding.results.size(); ++i) {
     const Sizes shape = *ToSizes(binding.results[i].shape);
-    const bool column = IsColumnLayout(op.signature().results[i].type, binding.attrs);
-    results.Add(NewArray(binding.results[i].dtype, shape, ResultStrides(shape, column)));
+    const int64_t align = ColumnAlignment(op.signature().results[i].type, binding.attrs);
+    results.Add(NewArray(binding.results[i].dtype, shape, LayoutStrides(shape, align)));
   }
   return results;
 }

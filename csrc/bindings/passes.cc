@@ -45,7 +45,7 @@ Target MakeTarget(const std::string& name, const std::string& pipeline, const st
                   const py::dict& variants, const py::dict& capabilities, const py::dict& costs) {
   const auto format = FindDType(fp8);
   if (!format || !InDTypeClass("Q8", *format)) {
-    throw ArgumentError(Cat("target: fp8: expected e4m3fn or e4m3fnuz, got ", fp8));
+    throw ArgumentError(Cat("target: fp8: expected ", DTypesText("Q8"), ", got ", fp8));
   }
   if (scratch_bytes < 1) {
     throw ArgumentError(Cat("target: scratch_bytes: expected 1 or more, got ", scratch_bytes));

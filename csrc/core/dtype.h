@@ -9,14 +9,15 @@
 
 namespace fusible {
 
-enum class DType : uint8_t { kF32, kBF16, kF16, kE4M3FN, kE4M3FNUZ, kI32, kI64 };
+enum class DType : uint8_t { kF32, kBF16, kF16, kE4M3FN, kE4M3FNUZ, kE5M2, kI8, kI32, kI64 };
 
 struct DTypeInfo {
   DType dtype;
   std::string_view name;        // in graph text and signatures
   std::string_view numpy_name;  // in NumPy or ml_dtypes
   uint8_t bytes;
-  std::string_view dtype_class;  // "F" float storage, "Q8" one-byte float formats, "I" indices
+  std::string_view dtype_class;  // "F" float storage, "Q8" one-byte float formats, "I" indices; "": by
+                                 // its own name only
 };
 
 std::span<const DTypeInfo> AllDTypes();
@@ -27,8 +28,9 @@ inline size_t Bytes(DType dtype) { return Info(dtype).bytes; }
 // By name in graph text ("bf16"); nullopt when there is none.
 std::optional<DType> FindDType(std::string_view name);
 
-// The largest finite value that a quantizer clamps to: 448 for e4m3fn; 224 for e4m3fnuz, whose own
-// largest is 240, as SGLang and vLLM use on ROCm for its accuracy.
+// The largest value that a quantizer scales to: 448 for e4m3fn; 224 for e4m3fnuz, whose own
+// largest is 240, as SGLang and vLLM use on ROCm for its accuracy; 57344 for e5m2;
+// 127 for i8.
 float QuantMax(DType dtype);
 
 // The positive values of an 8-bit float format: its smallest subnormal and its largest.

@@ -62,6 +62,23 @@ Sizes ContiguousStrides(const Sizes& sizes) {
   return strides;
 }
 
+Sizes ColumnStrides(const Sizes& sizes, int64_t align) {
+  Sizes rows = sizes;
+  rows.resize(sizes.size() - 1);
+  Sizes strides = ContiguousStrides(rows);
+  strides.push_back((Product(rows) + align - 1) / align * align);
+  return strides;
+}
+
+int64_t Span(const Sizes& sizes, const Sizes& strides) {
+  int64_t last = 0;
+  for (int i = 0; i < sizes.size(); ++i) {
+    if (sizes[i] == 0) return 0;
+    last += (sizes[i] - 1) * strides[i];
+  }
+  return last + 1;
+}
+
 Shape ToShape(const Sizes& sizes) {
   Shape shape;
   for (int64_t size : sizes) shape.push_back(Dim(size));

@@ -96,6 +96,11 @@ using Shape = DimList<Dim>;
 
 int64_t Product(const Sizes& sizes);
 Sizes ContiguousStrides(const Sizes& sizes);
+// Rows are neighbours in memory; elements of a row are as many apart as there are rows, rounded up
+// to a multiple of `align`.
+Sizes ColumnStrides(const Sizes& sizes, int64_t align);
+// Elements from the first to the last in memory; strides are not negative.
+int64_t Span(const Sizes& sizes, const Sizes& strides);
 Shape ToShape(const Sizes& sizes);
 std::optional<Sizes> ToSizes(const Shape& shape);  // nullopt where a symbol is left
 

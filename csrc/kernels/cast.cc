@@ -15,7 +15,7 @@ void CastRow(const From* x, To* out, size_t n, bool stream) {
 
 template <class F>
 void VisitAny(DType dtype, const F& f) {
-  if (dtype == DType::kE4M3FN || dtype == DType::kE4M3FNUZ) return VisitFp8(dtype, f);
+  if (Bytes(dtype) == 1) return VisitFp8(dtype, f);
   VisitFloat(dtype, f);
 }
 

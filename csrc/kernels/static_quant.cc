@@ -18,7 +18,7 @@ void QuantizeRow(const T* x, Code* codes, size_t n, float scale, float max, bool
 void StaticQuantRows(const StaticQuantArgs& a) {
   const float scale = *a.scale.Row<float>(0);
   VisitFloat(a.x.dtype, [&](auto type) HWY_ATTR {
-    VisitFp8(a.codes.dtype, [&](auto code) HWY_ATTR {
+    VisitCode(a.codes.dtype, [&](auto code) HWY_ATTR {
       using T = decltype(type);
       using Code = decltype(code);
       const float max = HWY_MIN(a.max, Code8<Code>::kMax);

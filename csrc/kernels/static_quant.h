@@ -1,4 +1,4 @@
-// Quantizes to 8-bit floats with one given scale: code = clamp(x / scale).
+// Quantizes to 8-bit codes with one given scale: code = clamp(x / scale).
 #pragma once
 
 #include "kernels/block.h"
@@ -8,7 +8,7 @@ namespace fusible::kernels {
 struct StaticQuantArgs {
   Block x;      // a float dtype
   Block scale;  // f32, one element, whole
-  Block codes;  // an 8-bit float format
+  Block codes;  // an 8-bit float format, or int8
   int64_t rows, cols;
   float max;  // positive
 };

@@ -350,9 +350,15 @@ std::string DTypesText(std::string_view name) {
   return ChoicesText(members);
 }
 
-bool IsColumnLayout(const TypeSpec& spec, const Attrs& attrs) {
-  if (spec.layout.empty()) return false;
-  return spec.layout == "col" || attrs.Str(spec.layout) == "col";
+int64_t ColumnAlignment(const TypeSpec& spec, const Attrs& attrs) {
+  if (spec.layout.empty()) return 0;
+  const std::string& layout = spec.layout == "col" ? spec.layout : attrs.Str(spec.layout);
+  return layout == "col" ? 1 : layout == "col_aligned4" ? 4 : 0;
+}
+
+Sizes LayoutStrides(const Sizes& shape, int64_t column_alignment) {
+  const bool columns = column_alignment > 0 && !shape.empty();
+  return columns ? ColumnStrides(shape, column_alignment) : ContiguousStrides(shape);
 }
 
 CallInfo ToCallInfo(const Binding& binding) {

@@ -45,8 +45,15 @@ std::optional<Dim> Evaluate(const DimExpr& expr, const Binding& binding);
 // The dtypes of a class ("F": "f32, bf16 or f16"); anything else stands for itself.
 std::string DTypesText(std::string_view name);
 
-// "row" or "col": how a result of this call lies in memory.
-bool IsColumnLayout(const TypeSpec& spec, const Attrs& attrs);
+// How a result of this call lies in memory: 0, row by row; else column by column, each of them a
+// multiple of so many rows long. "col_aligned4" is what 16-byte copies of f32 columns ask for; the
+// rows that fill a column up are neither written nor read.
+int64_t ColumnAlignment(const TypeSpec& spec, const Attrs& attrs);
+inline bool IsColumnLayout(const TypeSpec& spec, const Attrs& attrs) {
+  return ColumnAlignment(spec, attrs) > 0;
+}
+// Strides of a fresh result of this shape.
+Sizes LayoutStrides(const Sizes& shape, int64_t column_alignment);
 
 // Call info with plain sizes; every dimension of the binding must be a constant.
 CallInfo ToCallInfo(const Binding& binding);

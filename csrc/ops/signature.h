@@ -11,7 +11,7 @@
 //   in V, in V?        index values lie in [0, V); with `?` a negative index means "none" and is
 //                      skipped
 //   layout(col)        result stored column by column over the flattened leading dimensions;
-//                      layout(a): as the attribute `a` says, "row" or "col"
+//                      layout(a): as the attribute `a` says, "row", "col" or "col_aligned4"
 //   y@x                the result may be given the very memory of operand x
 //   a: "p" | "q" = "p" an attribute with its choices; `variant` after it: the choices are variants
 //                      of one operator

@@ -46,15 +46,15 @@ bool TakesColumns(const TypeSpec& spec) {
   return spec.leading && spec.dims.size() == 1 && FindDType(spec.dtype) == DType::kF32;
 }
 
-bool IsColumnResult(const Graph& body, ValueId value) {
+int64_t ColumnAlignmentOf(const Graph& body, ValueId value) {
   for (const Node& node : body.nodes) {
     if (IsView(node)) continue;
     for (size_t r = 0; r < node.outputs.size(); ++r) {
       if (node.outputs[r] != value) continue;
-      return IsColumnLayout(node.op->signature().results[r].type, node.attrs);
+      return ColumnAlignment(node.op->signature().results[r].type, node.attrs);
     }
   }
-  return false;
+  return 0;
 }
 
 class Planner {
@@ -121,7 +121,7 @@ class Planner {
       if (node.inputs[i] != kAbsent) PrepareForKernel(node.inputs[i], param.type);
     }
     for (size_t r = 0; r < node.outputs.size(); ++r) {
-      store_.AddOwn(node.outputs[r], IsColumnLayout(signature.results[r].type, node.attrs));
+      store_.AddOwn(node.outputs[r], ColumnAlignment(signature.results[r].type, node.attrs));
     }
     for (const ValueId in : node.inputs) AddTensor(run, in);
     for (const ValueId out : node.outputs) AddTensor(run, out);
@@ -193,7 +193,7 @@ class Planner {
       store_.AddShared(value, operand);
       return input;
     }
-    store_.AddOwn(value, IsColumnResult(body.graph, body.graph.outputs[k]));
+    store_.AddOwn(value, ColumnAlignmentOf(body.graph, body.graph.outputs[k]));
     if (!node.op) return -1;
     const ResultSpec& spec = node.op->signature().results[k];
     if (spec.type.leading || spec.alias.empty()) return -1;

@@ -7,19 +7,6 @@
 #include "runtime/row_draft.h"
 
 namespace fusible {
-namespace {
-
-// Rows are neighbours in memory; elements of a row are as many apart as there are rows.
-Sizes ColumnStrides(const Sizes& shape) {
-  Sizes rows = shape;
-  rows.resize(shape.size() - 1);
-  Sizes strides = ContiguousStrides(rows);
-  strides.push_back(Product(rows));
-  return strides;
-}
-
-}  // namespace
-
 PlanStore::PlanStore(const Graph& graph, std::span<const TensorView> inputs,
                      std::span<const TensorView> weights, WeightCopies& copies,
                      Executable::Plan& plan)
@@ -70,10 +57,10 @@ int PlanStore::AddBlock(int64_t bytes, int base) {
   return static_cast<int>(blocks_.size()) - 1;
 }
 
-void PlanStore::AddOwn(ValueId value, bool column) {
-  const Sizes shape = ShapeOf(value);
-  stored_[value] = {.block = AddBlock(BytesOf(value)),
-                    .strides = column ? ColumnStrides(shape) : ContiguousStrides(shape)};
+void PlanStore::AddOwn(ValueId value, int64_t column_alignment) {
+  const Sizes shape = ShapeOf(value), strides = LayoutStrides(shape, column_alignment);
+  const auto item = static_cast<int64_t>(Bytes(graph_.TypeOf(value).dtype));
+  stored_[value] = {.block = AddBlock(Span(shape, strides) * item), .strides = strides};
 }
 
 void PlanStore::AddShared(ValueId value, ValueId operand) {
@@ -142,9 +129,13 @@ void PlanStore::AddCopyStep(ValueId value, const Stored& from, const Stored& to)
        .bytes = 2 * BytesOf(value)});
 }
 
-bool PlanStore::IsDense(ValueId value) const {
+bool PlanStore::IsWhole(ValueId value) const {
   const Sizes shape = ShapeOf(value);
-  return IsContiguous(value) || (!shape.empty() && stored_[value].strides == ColumnStrides(shape));
+  const Stored& at = stored_[value];
+  const auto item = static_cast<int64_t>(Bytes(graph_.TypeOf(value).dtype));
+  if (at.offset != 0 || Span(shape, at.strides) * item != blocks_[at.block].bytes) return false;
+  return IsContiguous(value) || at.strides == LayoutStrides(shape, 1) ||
+         at.strides == LayoutStrides(shape, 4);
 }
 
 Executable::ResultSpec PlanStore::AddResult(ValueId value, int k, bool updated) {
@@ -152,7 +143,7 @@ Executable::ResultSpec PlanStore::AddResult(ValueId value, int k, bool updated) 
   Executable::ResultSpec spec{
       .dtype = graph_.TypeOf(value).dtype, .shape = ShapeOf(value), .strides = at.strides};
   Block& block = blocks_[at.block];
-  const bool whole = at.offset == 0 && BytesOf(value) == block.bytes && IsDense(value);
+  const bool whole = IsWhole(value);
   if (whole && block.home.base < 0) {
     block.home.base = plan_.bases.Result(k);
   } else if (whole && updated) {

@@ -28,7 +28,7 @@ class PlanStore {
   // In a block that a step made and nothing else has claimed.
   bool IsOwn(ValueId value) const { return blocks_[stored_[value].block].home.base < 0; }
 
-  void AddOwn(ValueId value, bool column);
+  void AddOwn(ValueId value, int64_t column_alignment);
   void AddShared(ValueId value, ValueId operand);  // which Fills its block
   void AddView(const Node& node);
   // Gives the value, from now on, a copy without gaps if it has any.
@@ -61,7 +61,8 @@ class PlanStore {
   void Touch(int block);
   ViewResult View(const Node& node) const;
   void AddCopyStep(ValueId value, const Stored& from, const Stored& to);
-  bool IsDense(ValueId value) const;
+  // All of its block's memory, by rows or by columns.
+  bool IsWhole(ValueId value) const;
   void PlaceBlocks();
   void Resolve(Memory& memory) const;
   void Resolve(PlanStep& step) const;

@@ -25,23 +25,60 @@ __all__ = [
     "embedding",
     "fused_add_rms_norm",
     "fused_add_rms_norm_group_quant_fp8",
+    "fused_add_rms_norm_group_quant_int8",
+    "fused_add_rms_norm_per_token_quant_fp8",
+    "fused_add_rms_norm_per_token_quant_int8",
     "fused_add_rms_norm_static_quant_fp8",
+    "fused_add_rms_norm_static_quant_int8",
     "gelu_tanh_and_mul",
+    "gelu_tanh_and_mul_group_quant_fp8",
+    "gelu_tanh_and_mul_group_quant_int8",
+    "gelu_tanh_and_mul_per_token_quant_fp8",
+    "gelu_tanh_and_mul_per_token_quant_int8",
+    "gelu_tanh_and_mul_static_quant_fp8",
+    "gelu_tanh_and_mul_static_quant_int8",
+    "gemma_fused_add_rms_norm_group_quant_fp8",
+    "gemma_fused_add_rms_norm_group_quant_int8",
+    "gemma_fused_add_rms_norm_per_token_quant_fp8",
+    "gemma_fused_add_rms_norm_per_token_quant_int8",
+    "gemma_fused_add_rms_norm_static_quant_fp8",
+    "gemma_fused_add_rms_norm_static_quant_int8",
     "gemma_rms_norm",
+    "gemma_rms_norm_group_quant_fp8",
+    "gemma_rms_norm_group_quant_int8",
+    "gemma_rms_norm_per_token_quant_fp8",
+    "gemma_rms_norm_per_token_quant_int8",
+    "gemma_rms_norm_static_quant_fp8",
+    "gemma_rms_norm_static_quant_int8",
     "kv_cache_update",
     "matmul",
     "mul",
+    "pack_ue8m0",
     "per_token_group_quant_fp8",
+    "per_token_group_quant_fp8_packed",
+    "per_token_group_quant_int8",
+    "per_token_quant_fp8",
+    "per_token_quant_int8",
     "reshape",
     "rms_norm",
     "rms_norm_group_quant_fp8",
+    "rms_norm_group_quant_int8",
+    "rms_norm_per_token_quant_fp8",
+    "rms_norm_per_token_quant_int8",
     "rms_norm_static_quant_fp8",
+    "rms_norm_static_quant_int8",
     "rotary_embedding",
     "silu_and_mul",
     "silu_and_mul_group_quant_fp8",
+    "silu_and_mul_group_quant_int8",
+    "silu_and_mul_per_token_quant_fp8",
+    "silu_and_mul_per_token_quant_int8",
+    "silu_and_mul_static_quant_fp8",
+    "silu_and_mul_static_quant_int8",
     "slice",
     "softmax",
     "static_quant_fp8",
+    "static_quant_int8",
     "transpose",
 ]
 
@@ -52,23 +89,60 @@ _cast = _core.find_op("cast")
 _embedding = _core.find_op("embedding")
 _fused_add_rms_norm = _core.find_op("fused_add_rms_norm")
 _fused_add_rms_norm_group_quant_fp8 = _core.find_op("fused_add_rms_norm_group_quant_fp8")
+_fused_add_rms_norm_group_quant_int8 = _core.find_op("fused_add_rms_norm_group_quant_int8")
+_fused_add_rms_norm_per_token_quant_fp8 = _core.find_op("fused_add_rms_norm_per_token_quant_fp8")
+_fused_add_rms_norm_per_token_quant_int8 = _core.find_op("fused_add_rms_norm_per_token_quant_int8")
 _fused_add_rms_norm_static_quant_fp8 = _core.find_op("fused_add_rms_norm_static_quant_fp8")
+_fused_add_rms_norm_static_quant_int8 = _core.find_op("fused_add_rms_norm_static_quant_int8")
 _gelu_tanh_and_mul = _core.find_op("gelu_tanh_and_mul")
+_gelu_tanh_and_mul_group_quant_fp8 = _core.find_op("gelu_tanh_and_mul_group_quant_fp8")
+_gelu_tanh_and_mul_group_quant_int8 = _core.find_op("gelu_tanh_and_mul_group_quant_int8")
+_gelu_tanh_and_mul_per_token_quant_fp8 = _core.find_op("gelu_tanh_and_mul_per_token_quant_fp8")
+_gelu_tanh_and_mul_per_token_quant_int8 = _core.find_op("gelu_tanh_and_mul_per_token_quant_int8")
+_gelu_tanh_and_mul_static_quant_fp8 = _core.find_op("gelu_tanh_and_mul_static_quant_fp8")
+_gelu_tanh_and_mul_static_quant_int8 = _core.find_op("gelu_tanh_and_mul_static_quant_int8")
+_gemma_fused_add_rms_norm_group_quant_fp8 = _core.find_op("gemma_fused_add_rms_norm_group_quant_fp8")
+_gemma_fused_add_rms_norm_group_quant_int8 = _core.find_op("gemma_fused_add_rms_norm_group_quant_int8")
+_gemma_fused_add_rms_norm_per_token_quant_fp8 = _core.find_op("gemma_fused_add_rms_norm_per_token_quant_fp8")
+_gemma_fused_add_rms_norm_per_token_quant_int8 = _core.find_op("gemma_fused_add_rms_norm_per_token_quant_int8")
+_gemma_fused_add_rms_norm_static_quant_fp8 = _core.find_op("gemma_fused_add_rms_norm_static_quant_fp8")
+_gemma_fused_add_rms_norm_static_quant_int8 = _core.find_op("gemma_fused_add_rms_norm_static_quant_int8")
 _gemma_rms_norm = _core.find_op("gemma_rms_norm")
+_gemma_rms_norm_group_quant_fp8 = _core.find_op("gemma_rms_norm_group_quant_fp8")
+_gemma_rms_norm_group_quant_int8 = _core.find_op("gemma_rms_norm_group_quant_int8")
+_gemma_rms_norm_per_token_quant_fp8 = _core.find_op("gemma_rms_norm_per_token_quant_fp8")
+_gemma_rms_norm_per_token_quant_int8 = _core.find_op("gemma_rms_norm_per_token_quant_int8")
+_gemma_rms_norm_static_quant_fp8 = _core.find_op("gemma_rms_norm_static_quant_fp8")
+_gemma_rms_norm_static_quant_int8 = _core.find_op("gemma_rms_norm_static_quant_int8")
 _kv_cache_update = _core.find_op("kv_cache_update")
 _matmul = _core.find_op("matmul")
 _mul = _core.find_op("mul")
+_pack_ue8m0 = _core.find_op("pack_ue8m0")
 _per_token_group_quant_fp8 = _core.find_op("per_token_group_quant_fp8")
+_per_token_group_quant_fp8_packed = _core.find_op("per_token_group_quant_fp8_packed")
+_per_token_group_quant_int8 = _core.find_op("per_token_group_quant_int8")
+_per_token_quant_fp8 = _core.find_op("per_token_quant_fp8")
+_per_token_quant_int8 = _core.find_op("per_token_quant_int8")
 _reshape = _core.find_op("reshape")
 _rms_norm = _core.find_op("rms_norm")
 _rms_norm_group_quant_fp8 = _core.find_op("rms_norm_group_quant_fp8")
+_rms_norm_group_quant_int8 = _core.find_op("rms_norm_group_quant_int8")
+_rms_norm_per_token_quant_fp8 = _core.find_op("rms_norm_per_token_quant_fp8")
+_rms_norm_per_token_quant_int8 = _core.find_op("rms_norm_per_token_quant_int8")
 _rms_norm_static_quant_fp8 = _core.find_op("rms_norm_static_quant_fp8")
+_rms_norm_static_quant_int8 = _core.find_op("rms_norm_static_quant_int8")
 _rotary_embedding = _core.find_op("rotary_embedding")
 _silu_and_mul = _core.find_op("silu_and_mul")
 _silu_and_mul_group_quant_fp8 = _core.find_op("silu_and_mul_group_quant_fp8")
+_silu_and_mul_group_quant_int8 = _core.find_op("silu_and_mul_group_quant_int8")
+_silu_and_mul_per_token_quant_fp8 = _core.find_op("silu_and_mul_per_token_quant_fp8")
+_silu_and_mul_per_token_quant_int8 = _core.find_op("silu_and_mul_per_token_quant_int8")
+_silu_and_mul_static_quant_fp8 = _core.find_op("silu_and_mul_static_quant_fp8")
+_silu_and_mul_static_quant_int8 = _core.find_op("silu_and_mul_static_quant_int8")
 _slice = _core.find_op("slice")
 _softmax = _core.find_op("softmax")
 _static_quant_fp8 = _core.find_op("static_quant_fp8")
+_static_quant_int8 = _core.find_op("static_quant_int8")
 _transpose = _core.find_op("transpose")
 
 
@@ -178,12 +252,12 @@ def block_scaled_matmul(
 def cast(x: A, *, dtype: DType = "bf16", out: Any = None) -> A:
     """Converts to another float format: round to nearest even.
 
-    What is too large for an 8-bit format, infinity included, becomes its largest finite value. NaN
-        stays NaN.
+    What is too large for an 8-bit format, infinity included, becomes its largest finite value, in
+        e5m2 too. NaN stays NaN.
 
     Args:
         x: FQ[..., C].
-        dtype: dtype, one of f32, bf16, f16, e4m3fn, e4m3fnuz.
+        dtype: dtype, one of f32, bf16, f16, e4m3fn, e4m3fnuz, e5m2.
         out: results to write, in place of fresh ones.
 
     Returns:
@@ -261,7 +335,9 @@ def fused_add_rms_norm_group_quant_fp8(
     eps: float = 1e-06,
     group_size: int = 128,
     dtype: DType = "e4m3fn",
-    layout: Literal["row", "col"] = "row",
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    scale_format: Literal["f32", "ue8m0"] = "f32",
+    amax_floor: float = 1e-10,
     fp8_max: float | None = None,
     out: Any = None,
 ) -> tuple[A, A, A]:
@@ -272,9 +348,11 @@ def fused_add_rms_norm_group_quant_fp8(
         residual: F[..., C].
         weight: F[C].
         eps: float >= 0.
-        group_size: int, one of 32, 64, 128.
-        dtype: dtype, one of e4m3fn, e4m3fnuz.
-        layout: str, one of row, col.
+        group_size: int, one of 16, 32, 64, 128.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        layout: str, one of row, col, col_aligned4.
+        scale_format: str, one of f32, ue8m0.
+        amax_floor: float >= 1e-30.
         fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
 
@@ -292,11 +370,142 @@ def fused_add_rms_norm_group_quant_fp8(
 
         sum = add(x, residual)
         y = rms_norm(sum, weight, eps=eps)
-        q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, fp8_max=fp8_max)
+        q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, scale_format=scale_format, amax_floor=amax_floor, fp8_max=fp8_max)
         return q, scales, sum
     """
-    attrs = {"eps": eps, "group_size": group_size, "dtype": dtype, "layout": layout, "fp8_max": fp8_max}
+    attrs = {"eps": eps, "group_size": group_size, "dtype": dtype, "layout": layout, "scale_format": scale_format, "amax_floor": amax_floor, "fp8_max": fp8_max}
     results: tuple[A, A, A] = _fused_add_rms_norm_group_quant_fp8((x, residual, weight), attrs, out)
+    return results
+
+
+def fused_add_rms_norm_group_quant_int8(
+    x: A,
+    residual: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    group_size: int = 128,
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A, A]:
+    """Adds to the residual stream, then rms_norm of the sum, then per_token_group_quant_int8.
+
+    Args:
+        x: F[..., C].
+        residual: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        group_size: int, one of 16, 32, 64, 128.
+        layout: str, one of row, col, col_aligned4.
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+        scales: f32[..., C/group_size], stored column by column if layout says so.
+        sum: F[..., C]; out may be residual's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
+
+    Equals, bit for bit::
+
+        sum = add(x, residual)
+        y = rms_norm(sum, weight, eps=eps)
+        q, scales = per_token_group_quant_int8(y, group_size=group_size, layout=layout, amax_floor=amax_floor)
+        return q, scales, sum
+    """
+    attrs = {"eps": eps, "group_size": group_size, "layout": layout, "amax_floor": amax_floor}
+    results: tuple[A, A, A] = _fused_add_rms_norm_group_quant_int8((x, residual, weight), attrs, out)
+    return results
+
+
+def fused_add_rms_norm_per_token_quant_fp8(
+    x: A,
+    residual: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    dtype: DType = "e4m3fn",
+    amax_floor: float = 1e-10,
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A, A]:
+    """Adds to the residual stream, then rms_norm of the sum, then per_token_quant_fp8.
+
+    Args:
+        x: F[..., C].
+        residual: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        amax_floor: float >= 1e-30.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+        scales: f32[..., 1].
+        sum: F[..., C]; out may be residual's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
+
+    Equals, bit for bit::
+
+        sum = add(x, residual)
+        y = rms_norm(sum, weight, eps=eps)
+        q, scales = per_token_quant_fp8(y, dtype=dtype, amax_floor=amax_floor, fp8_max=fp8_max)
+        return q, scales, sum
+    """
+    attrs = {"eps": eps, "dtype": dtype, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    results: tuple[A, A, A] = _fused_add_rms_norm_per_token_quant_fp8((x, residual, weight), attrs, out)
+    return results
+
+
+def fused_add_rms_norm_per_token_quant_int8(
+    x: A,
+    residual: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A, A]:
+    """Adds to the residual stream, then rms_norm of the sum, then per_token_quant_int8.
+
+    Args:
+        x: F[..., C].
+        residual: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+        scales: f32[..., 1].
+        sum: F[..., C]; out may be residual's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
+
+    Equals, bit for bit::
+
+        sum = add(x, residual)
+        y = rms_norm(sum, weight, eps=eps)
+        q, scales = per_token_quant_int8(y, amax_floor=amax_floor)
+        return q, scales, sum
+    """
+    attrs = {"eps": eps, "amax_floor": amax_floor}
+    results: tuple[A, A, A] = _fused_add_rms_norm_per_token_quant_int8((x, residual, weight), attrs, out)
     return results
 
 
@@ -319,7 +528,7 @@ def fused_add_rms_norm_static_quant_fp8(
         weight: F[C].
         scale: f32[1].
         eps: float >= 0.
-        dtype: dtype, one of e4m3fn, e4m3fnuz.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
         fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
 
@@ -344,6 +553,46 @@ def fused_add_rms_norm_static_quant_fp8(
     return results
 
 
+def fused_add_rms_norm_static_quant_int8(
+    x: A,
+    residual: A,
+    weight: A,
+    scale: A,
+    *,
+    eps: float = 1e-06,
+    out: Any = None,
+) -> tuple[A, A]:
+    """Adds to the residual stream, then rms_norm of the sum, then static_quant_int8.
+
+    Args:
+        x: F[..., C].
+        residual: F[..., C].
+        weight: F[C].
+        scale: f32[1].
+        eps: float >= 0.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+        sum: F[..., C]; out may be residual's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
+
+    Equals, bit for bit::
+
+        sum = add(x, residual)
+        y = rms_norm(sum, weight, eps=eps)
+        q = static_quant_int8(y, scale)
+        return q, sum
+    """
+    attrs = {"eps": eps}
+    results: tuple[A, A] = _fused_add_rms_norm_static_quant_int8((x, residual, weight, scale), attrs, out)
+    return results
+
+
 def gelu_tanh_and_mul(x: A, *, out: Any = None) -> A:
     """gelu(first half of the row), by its tanh formula, * second half, in f32 with one rounding; gelu(-inf) = -0.
 
@@ -360,6 +609,484 @@ def gelu_tanh_and_mul(x: A, *, out: Any = None) -> A:
     Source: Hendrycks and Gimpel 2016, arXiv:1606.08415, section 2; Shazeer 2020, arXiv:2002.05202.
     """
     results: A = _gelu_tanh_and_mul((x,), {}, out)
+    return results
+
+
+def gelu_tanh_and_mul_group_quant_fp8(
+    x: A,
+    *,
+    group_size: int = 128,
+    dtype: DType = "e4m3fn",
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    scale_format: Literal["f32", "ue8m0"] = "f32",
+    amax_floor: float = 1e-10,
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A]:
+    """gelu_tanh_and_mul, then per_token_group_quant_fp8 of its result.
+
+    Args:
+        x: F[..., 2*D].
+        group_size: int, one of 16, 32, 64, 128.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        layout: str, one of row, col, col_aligned4.
+        scale_format: str, one of f32, ue8m0.
+        amax_floor: float >= 1e-30.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., D].
+        scales: f32[..., D/group_size], stored column by column if layout says so.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it.
+
+    Equals, bit for bit::
+
+        y = gelu_tanh_and_mul(x)
+        q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, scale_format=scale_format, amax_floor=amax_floor, fp8_max=fp8_max)
+        return q, scales
+    """
+    attrs = {"group_size": group_size, "dtype": dtype, "layout": layout, "scale_format": scale_format, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    results: tuple[A, A] = _gelu_tanh_and_mul_group_quant_fp8((x,), attrs, out)
+    return results
+
+
+def gelu_tanh_and_mul_group_quant_int8(
+    x: A,
+    *,
+    group_size: int = 128,
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A]:
+    """gelu_tanh_and_mul, then per_token_group_quant_int8 of its result.
+
+    Args:
+        x: F[..., 2*D].
+        group_size: int, one of 16, 32, 64, 128.
+        layout: str, one of row, col, col_aligned4.
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., D].
+        scales: f32[..., D/group_size], stored column by column if layout says so.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it.
+
+    Equals, bit for bit::
+
+        y = gelu_tanh_and_mul(x)
+        q, scales = per_token_group_quant_int8(y, group_size=group_size, layout=layout, amax_floor=amax_floor)
+        return q, scales
+    """
+    attrs = {"group_size": group_size, "layout": layout, "amax_floor": amax_floor}
+    results: tuple[A, A] = _gelu_tanh_and_mul_group_quant_int8((x,), attrs, out)
+    return results
+
+
+def gelu_tanh_and_mul_per_token_quant_fp8(
+    x: A,
+    *,
+    dtype: DType = "e4m3fn",
+    amax_floor: float = 1e-10,
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A]:
+    """gelu_tanh_and_mul, then per_token_quant_fp8 of its result.
+
+    Args:
+        x: F[..., 2*D].
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        amax_floor: float >= 1e-30.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., D].
+        scales: f32[..., 1].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it.
+
+    Equals, bit for bit::
+
+        y = gelu_tanh_and_mul(x)
+        q, scales = per_token_quant_fp8(y, dtype=dtype, amax_floor=amax_floor, fp8_max=fp8_max)
+        return q, scales
+    """
+    attrs = {"dtype": dtype, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    results: tuple[A, A] = _gelu_tanh_and_mul_per_token_quant_fp8((x,), attrs, out)
+    return results
+
+
+def gelu_tanh_and_mul_per_token_quant_int8(
+    x: A,
+    *,
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A]:
+    """gelu_tanh_and_mul, then per_token_quant_int8 of its result.
+
+    Args:
+        x: F[..., 2*D].
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., D].
+        scales: f32[..., 1].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it.
+
+    Equals, bit for bit::
+
+        y = gelu_tanh_and_mul(x)
+        q, scales = per_token_quant_int8(y, amax_floor=amax_floor)
+        return q, scales
+    """
+    attrs = {"amax_floor": amax_floor}
+    results: tuple[A, A] = _gelu_tanh_and_mul_per_token_quant_int8((x,), attrs, out)
+    return results
+
+
+def gelu_tanh_and_mul_static_quant_fp8(
+    x: A,
+    scale: A,
+    *,
+    dtype: DType = "e4m3fn",
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> A:
+    """gelu_tanh_and_mul, then static_quant_fp8 of its result.
+
+    Args:
+        x: F[..., 2*D].
+        scale: f32[1].
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., D].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it.
+
+    Equals, bit for bit::
+
+        y = gelu_tanh_and_mul(x)
+        q = static_quant_fp8(y, scale, dtype=dtype, fp8_max=fp8_max)
+        return q
+    """
+    attrs = {"dtype": dtype, "fp8_max": fp8_max}
+    results: A = _gelu_tanh_and_mul_static_quant_fp8((x, scale), attrs, out)
+    return results
+
+
+def gelu_tanh_and_mul_static_quant_int8(x: A, scale: A, *, out: Any = None) -> A:
+    """gelu_tanh_and_mul, then static_quant_int8 of its result.
+
+    Args:
+        x: F[..., 2*D].
+        scale: f32[1].
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., D].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it.
+
+    Equals, bit for bit::
+
+        y = gelu_tanh_and_mul(x)
+        q = static_quant_int8(y, scale)
+        return q
+    """
+    results: A = _gelu_tanh_and_mul_static_quant_int8((x, scale), {}, out)
+    return results
+
+
+def gemma_fused_add_rms_norm_group_quant_fp8(
+    x: A,
+    residual: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    group_size: int = 128,
+    dtype: DType = "e4m3fn",
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    scale_format: Literal["f32", "ue8m0"] = "f32",
+    amax_floor: float = 1e-10,
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A, A]:
+    """Adds to the residual stream, then gemma_rms_norm of the sum, then per_token_group_quant_fp8.
+
+    Args:
+        x: F[..., C].
+        residual: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        group_size: int, one of 16, 32, 64, 128.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        layout: str, one of row, col, col_aligned4.
+        scale_format: str, one of f32, ue8m0.
+        amax_floor: float >= 1e-30.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+        scales: f32[..., C/group_size], stored column by column if layout says so.
+        sum: F[..., C]; out may be residual's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        sum = add(x, residual)
+        y = gemma_rms_norm(sum, weight, eps=eps)
+        q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, scale_format=scale_format, amax_floor=amax_floor, fp8_max=fp8_max)
+        return q, scales, sum
+    """
+    attrs = {"eps": eps, "group_size": group_size, "dtype": dtype, "layout": layout, "scale_format": scale_format, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    results: tuple[A, A, A] = _gemma_fused_add_rms_norm_group_quant_fp8((x, residual, weight), attrs, out)
+    return results
+
+
+def gemma_fused_add_rms_norm_group_quant_int8(
+    x: A,
+    residual: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    group_size: int = 128,
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A, A]:
+    """Adds to the residual stream, then gemma_rms_norm of the sum, then per_token_group_quant_int8.
+
+    Args:
+        x: F[..., C].
+        residual: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        group_size: int, one of 16, 32, 64, 128.
+        layout: str, one of row, col, col_aligned4.
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+        scales: f32[..., C/group_size], stored column by column if layout says so.
+        sum: F[..., C]; out may be residual's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        sum = add(x, residual)
+        y = gemma_rms_norm(sum, weight, eps=eps)
+        q, scales = per_token_group_quant_int8(y, group_size=group_size, layout=layout, amax_floor=amax_floor)
+        return q, scales, sum
+    """
+    attrs = {"eps": eps, "group_size": group_size, "layout": layout, "amax_floor": amax_floor}
+    results: tuple[A, A, A] = _gemma_fused_add_rms_norm_group_quant_int8((x, residual, weight), attrs, out)
+    return results
+
+
+def gemma_fused_add_rms_norm_per_token_quant_fp8(
+    x: A,
+    residual: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    dtype: DType = "e4m3fn",
+    amax_floor: float = 1e-10,
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A, A]:
+    """Adds to the residual stream, then gemma_rms_norm of the sum, then per_token_quant_fp8.
+
+    Args:
+        x: F[..., C].
+        residual: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        amax_floor: float >= 1e-30.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+        scales: f32[..., 1].
+        sum: F[..., C]; out may be residual's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        sum = add(x, residual)
+        y = gemma_rms_norm(sum, weight, eps=eps)
+        q, scales = per_token_quant_fp8(y, dtype=dtype, amax_floor=amax_floor, fp8_max=fp8_max)
+        return q, scales, sum
+    """
+    attrs = {"eps": eps, "dtype": dtype, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    results: tuple[A, A, A] = _gemma_fused_add_rms_norm_per_token_quant_fp8((x, residual, weight), attrs, out)
+    return results
+
+
+def gemma_fused_add_rms_norm_per_token_quant_int8(
+    x: A,
+    residual: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A, A]:
+    """Adds to the residual stream, then gemma_rms_norm of the sum, then per_token_quant_int8.
+
+    Args:
+        x: F[..., C].
+        residual: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+        scales: f32[..., 1].
+        sum: F[..., C]; out may be residual's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        sum = add(x, residual)
+        y = gemma_rms_norm(sum, weight, eps=eps)
+        q, scales = per_token_quant_int8(y, amax_floor=amax_floor)
+        return q, scales, sum
+    """
+    attrs = {"eps": eps, "amax_floor": amax_floor}
+    results: tuple[A, A, A] = _gemma_fused_add_rms_norm_per_token_quant_int8((x, residual, weight), attrs, out)
+    return results
+
+
+def gemma_fused_add_rms_norm_static_quant_fp8(
+    x: A,
+    residual: A,
+    weight: A,
+    scale: A,
+    *,
+    eps: float = 1e-06,
+    dtype: DType = "e4m3fn",
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A]:
+    """Adds to the residual stream, then gemma_rms_norm of the sum, then static_quant_fp8.
+
+    Args:
+        x: F[..., C].
+        residual: F[..., C].
+        weight: F[C].
+        scale: f32[1].
+        eps: float >= 0.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+        sum: F[..., C]; out may be residual's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        sum = add(x, residual)
+        y = gemma_rms_norm(sum, weight, eps=eps)
+        q = static_quant_fp8(y, scale, dtype=dtype, fp8_max=fp8_max)
+        return q, sum
+    """
+    attrs = {"eps": eps, "dtype": dtype, "fp8_max": fp8_max}
+    results: tuple[A, A] = _gemma_fused_add_rms_norm_static_quant_fp8((x, residual, weight, scale), attrs, out)
+    return results
+
+
+def gemma_fused_add_rms_norm_static_quant_int8(
+    x: A,
+    residual: A,
+    weight: A,
+    scale: A,
+    *,
+    eps: float = 1e-06,
+    out: Any = None,
+) -> tuple[A, A]:
+    """Adds to the residual stream, then gemma_rms_norm of the sum, then static_quant_int8.
+
+    Args:
+        x: F[..., C].
+        residual: F[..., C].
+        weight: F[C].
+        scale: f32[1].
+        eps: float >= 0.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+        sum: F[..., C]; out may be residual's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        sum = add(x, residual)
+        y = gemma_rms_norm(sum, weight, eps=eps)
+        q = static_quant_int8(y, scale)
+        return q, sum
+    """
+    attrs = {"eps": eps}
+    results: tuple[A, A] = _gemma_fused_add_rms_norm_static_quant_int8((x, residual, weight, scale), attrs, out)
     return results
 
 
@@ -381,6 +1108,247 @@ def gemma_rms_norm(x: A, weight: A, *, eps: float = 1e-06, out: Any = None) -> A
     Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
     """
     results: A = _gemma_rms_norm((x, weight), {"eps": eps}, out)
+    return results
+
+
+def gemma_rms_norm_group_quant_fp8(
+    x: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    group_size: int = 128,
+    dtype: DType = "e4m3fn",
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    scale_format: Literal["f32", "ue8m0"] = "f32",
+    amax_floor: float = 1e-10,
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A]:
+    """gemma_rms_norm, then per_token_group_quant_fp8 of its result.
+
+    Args:
+        x: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        group_size: int, one of 16, 32, 64, 128.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        layout: str, one of row, col, col_aligned4.
+        scale_format: str, one of f32, ue8m0.
+        amax_floor: float >= 1e-30.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+        scales: f32[..., C/group_size], stored column by column if layout says so.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        y = gemma_rms_norm(x, weight, eps=eps)
+        q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, scale_format=scale_format, amax_floor=amax_floor, fp8_max=fp8_max)
+        return q, scales
+    """
+    attrs = {"eps": eps, "group_size": group_size, "dtype": dtype, "layout": layout, "scale_format": scale_format, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    results: tuple[A, A] = _gemma_rms_norm_group_quant_fp8((x, weight), attrs, out)
+    return results
+
+
+def gemma_rms_norm_group_quant_int8(
+    x: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    group_size: int = 128,
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A]:
+    """gemma_rms_norm, then per_token_group_quant_int8 of its result.
+
+    Args:
+        x: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        group_size: int, one of 16, 32, 64, 128.
+        layout: str, one of row, col, col_aligned4.
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+        scales: f32[..., C/group_size], stored column by column if layout says so.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        y = gemma_rms_norm(x, weight, eps=eps)
+        q, scales = per_token_group_quant_int8(y, group_size=group_size, layout=layout, amax_floor=amax_floor)
+        return q, scales
+    """
+    attrs = {"eps": eps, "group_size": group_size, "layout": layout, "amax_floor": amax_floor}
+    results: tuple[A, A] = _gemma_rms_norm_group_quant_int8((x, weight), attrs, out)
+    return results
+
+
+def gemma_rms_norm_per_token_quant_fp8(
+    x: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    dtype: DType = "e4m3fn",
+    amax_floor: float = 1e-10,
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A]:
+    """gemma_rms_norm, then per_token_quant_fp8 of its result.
+
+    Args:
+        x: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        amax_floor: float >= 1e-30.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+        scales: f32[..., 1].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        y = gemma_rms_norm(x, weight, eps=eps)
+        q, scales = per_token_quant_fp8(y, dtype=dtype, amax_floor=amax_floor, fp8_max=fp8_max)
+        return q, scales
+    """
+    attrs = {"eps": eps, "dtype": dtype, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    results: tuple[A, A] = _gemma_rms_norm_per_token_quant_fp8((x, weight), attrs, out)
+    return results
+
+
+def gemma_rms_norm_per_token_quant_int8(
+    x: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A]:
+    """gemma_rms_norm, then per_token_quant_int8 of its result.
+
+    Args:
+        x: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+        scales: f32[..., 1].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        y = gemma_rms_norm(x, weight, eps=eps)
+        q, scales = per_token_quant_int8(y, amax_floor=amax_floor)
+        return q, scales
+    """
+    attrs = {"eps": eps, "amax_floor": amax_floor}
+    results: tuple[A, A] = _gemma_rms_norm_per_token_quant_int8((x, weight), attrs, out)
+    return results
+
+
+def gemma_rms_norm_static_quant_fp8(
+    x: A,
+    weight: A,
+    scale: A,
+    *,
+    eps: float = 1e-06,
+    dtype: DType = "e4m3fn",
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> A:
+    """gemma_rms_norm, then static_quant_fp8 of its result.
+
+    Args:
+        x: F[..., C].
+        weight: F[C].
+        scale: f32[1].
+        eps: float >= 0.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        y = gemma_rms_norm(x, weight, eps=eps)
+        q = static_quant_fp8(y, scale, dtype=dtype, fp8_max=fp8_max)
+        return q
+    """
+    attrs = {"eps": eps, "dtype": dtype, "fp8_max": fp8_max}
+    results: A = _gemma_rms_norm_static_quant_fp8((x, weight, scale), attrs, out)
+    return results
+
+
+def gemma_rms_norm_static_quant_int8(
+    x: A,
+    weight: A,
+    scale: A,
+    *,
+    eps: float = 1e-06,
+    out: Any = None,
+) -> A:
+    """gemma_rms_norm, then static_quant_int8 of its result.
+
+    Args:
+        x: F[..., C].
+        weight: F[C].
+        scale: f32[1].
+        eps: float >= 0.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        y = gemma_rms_norm(x, weight, eps=eps)
+        q = static_quant_int8(y, scale)
+        return q
+    """
+    results: A = _gemma_rms_norm_static_quant_int8((x, weight, scale), {"eps": eps}, out)
     return results
 
 
@@ -464,25 +1432,62 @@ def mul(x: A, y: A | None = None, *, by: float = 1.0, out: Any = None) -> A:
     return results
 
 
+def pack_ue8m0(
+    scales: A,
+    *,
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    out: Any = None,
+) -> A:
+    """Packs scales that are powers of two into their exponent bytes.
+
+    Four of them an int32, the first in the low byte; bytes behind a row's last scale are 0. The
+        mantissa of any other number is dropped; infinity and NaN become 255, which is NaN in
+        UE8M0.
+
+    Args:
+        scales: f32[..., G].
+        layout: str, one of row, col, col_aligned4.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        packed: i32[..., ceil(G/4)], stored column by column if layout says so.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: OCP Microscaling formats (MX) specification, version 1.0, section 5.4.1 (E8M0).
+    """
+    results: A = _pack_ue8m0((scales,), {"layout": layout}, out)
+    return results
+
+
 def per_token_group_quant_fp8(
     x: A,
     *,
     group_size: int = 128,
     dtype: DType = "e4m3fn",
-    layout: Literal["row", "col"] = "row",
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    scale_format: Literal["f32", "ue8m0"] = "f32",
+    amax_floor: float = 1e-10,
     fp8_max: float | None = None,
     out: Any = None,
 ) -> tuple[A, A]:
-    """Quantizes each group of a row with a scale of its own: a = max(amax, 1e-10), scale = a / fp8_max, q = clamp(x / scale) to nearest even.
+    """Quantizes each group of a row with a scale of its own: a = max(amax, amax_floor), scale = a / fp8_max, q = clamp(x / scale) to nearest even.
 
-    A NaN makes its group's scale and codes NaN. fp8_max is 448 for e4m3fn and 224 for e4m3fnuz
-        unless given.
+    A NaN makes its group's scale and codes NaN. fp8_max is 448 for e4m3fn, 224 for e4m3fnuz and
+        57344 for e5m2 unless given. scale_format "ue8m0": the scale is the power of two at or
+        above a / fp8_max, and the codes are x divided by that. layout "col_aligned4": columns of
+        scales are a multiple of 4 rows apart. amax_floor is 1e-10 in the group quantizers of
+        SGLang and vLLM, 1e-4 in SGLang's act_quant, and 2^-9 in vLLM's per-token quantizers, whose
+        scales are at least 1 / (448 * 512).
 
     Args:
         x: F[..., C].
-        group_size: int, one of 32, 64, 128.
-        dtype: dtype, one of e4m3fn, e4m3fnuz.
-        layout: str, one of row, col.
+        group_size: int, one of 16, 32, 64, 128.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        layout: str, one of row, col, col_aligned4.
+        scale_format: str, one of f32, ue8m0.
+        amax_floor: float >= 1e-30.
         fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
 
@@ -495,8 +1500,147 @@ def per_token_group_quant_fp8(
 
     Source: DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2.
     """
-    attrs = {"group_size": group_size, "dtype": dtype, "layout": layout, "fp8_max": fp8_max}
+    attrs = {"group_size": group_size, "dtype": dtype, "layout": layout, "scale_format": scale_format, "amax_floor": amax_floor, "fp8_max": fp8_max}
     results: tuple[A, A] = _per_token_group_quant_fp8((x,), attrs, out)
+    return results
+
+
+def per_token_group_quant_fp8_packed(
+    x: A,
+    *,
+    group_size: int = 128,
+    dtype: DType = "e4m3fn",
+    layout: Literal["row", "col", "col_aligned4"] = "col_aligned4",
+    amax_floor: float = 1e-10,
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A]:
+    """Quantizes each group of a row with a power of two, and packs four of their exponents an int32.
+
+    As the block-scaled matrix products of DeepGEMM take them.
+
+    Args:
+        x: F[..., C].
+        group_size: int, one of 16, 32, 64, 128.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        layout: str, one of row, col, col_aligned4.
+        amax_floor: float >= 1e-30.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+        scales: i32[..., ceil(C/group_size/4)], stored column by column if layout says so.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2; OCP Microscaling formats (MX)
+        specification, version 1.0, section 5.4.1 (E8M0).
+
+    Equals, bit for bit::
+
+        q, powers = per_token_group_quant_fp8(x, group_size=group_size, dtype=dtype, scale_format="ue8m0", amax_floor=amax_floor, fp8_max=fp8_max)
+        scales = pack_ue8m0(powers, layout=layout)
+        return q, scales
+    """
+    attrs = {"group_size": group_size, "dtype": dtype, "layout": layout, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    results: tuple[A, A] = _per_token_group_quant_fp8_packed((x,), attrs, out)
+    return results
+
+
+def per_token_group_quant_int8(
+    x: A,
+    *,
+    group_size: int = 128,
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A]:
+    """Quantizes each group of a row with a scale of its own: a = max(amax, amax_floor), scale = a / 127, q = clamp(x / scale) to nearest even.
+
+    A NaN makes its group's scale NaN and its codes 0. layout "col_aligned4": columns of scales are
+        a multiple of 4 rows apart. amax_floor is 1e-10 in the group quantizers of SGLang, 1e-7 in
+        its CPU per-token quantizer, and 127 * 2^-23 in vLLM's, whose scales are at least 2^-23.
+
+    Args:
+        x: F[..., C].
+        group_size: int, one of 16, 32, 64, 128.
+        layout: str, one of row, col, col_aligned4.
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+        scales: f32[..., C/group_size], stored column by column if layout says so.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2.
+    """
+    attrs = {"group_size": group_size, "layout": layout, "amax_floor": amax_floor}
+    results: tuple[A, A] = _per_token_group_quant_int8((x,), attrs, out)
+    return results
+
+
+def per_token_quant_fp8(
+    x: A,
+    *,
+    dtype: DType = "e4m3fn",
+    amax_floor: float = 1e-10,
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A]:
+    """Quantizes each row with a scale of its own: a = max(amax, amax_floor), scale = a / fp8_max, q = clamp(x / scale) to nearest even.
+
+    A NaN makes its row's scale and codes NaN. amax_floor is 1e-10 in the group quantizers of
+        SGLang and vLLM, 1e-4 in SGLang's act_quant, and 2^-9 in vLLM's per-token quantizers, whose
+        scales are at least 1 / (448 * 512).
+
+    Args:
+        x: F[..., C].
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        amax_floor: float >= 1e-30.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+        scales: f32[..., 1].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Micikevicius et al. 2022, arXiv:2209.05433, section 3.
+    """
+    attrs = {"dtype": dtype, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    results: tuple[A, A] = _per_token_quant_fp8((x,), attrs, out)
+    return results
+
+
+def per_token_quant_int8(x: A, *, amax_floor: float = 1e-10, out: Any = None) -> tuple[A, A]:
+    """Quantizes each row with a scale of its own: a = max(amax, amax_floor), scale = a / 127, q = clamp(x / scale) to nearest even.
+
+    A NaN makes its row's scale NaN and its codes 0. amax_floor is 1e-10 in the group quantizers of
+        SGLang, 1e-7 in its CPU per-token quantizer, and 127 * 2^-23 in vLLM's, whose scales are at
+        least 2^-23.
+
+    Args:
+        x: F[..., C].
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+        scales: f32[..., 1].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Micikevicius et al. 2022, arXiv:2209.05433, section 3.
+    """
+    results: tuple[A, A] = _per_token_quant_int8((x,), {"amax_floor": amax_floor}, out)
     return results
 
 
@@ -547,7 +1691,9 @@ def rms_norm_group_quant_fp8(
     eps: float = 1e-06,
     group_size: int = 128,
     dtype: DType = "e4m3fn",
-    layout: Literal["row", "col"] = "row",
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    scale_format: Literal["f32", "ue8m0"] = "f32",
+    amax_floor: float = 1e-10,
     fp8_max: float | None = None,
     out: Any = None,
 ) -> tuple[A, A]:
@@ -557,9 +1703,11 @@ def rms_norm_group_quant_fp8(
         x: F[..., C].
         weight: F[C].
         eps: float >= 0.
-        group_size: int, one of 32, 64, 128.
-        dtype: dtype, one of e4m3fn, e4m3fnuz.
-        layout: str, one of row, col.
+        group_size: int, one of 16, 32, 64, 128.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        layout: str, one of row, col, col_aligned4.
+        scale_format: str, one of f32, ue8m0.
+        amax_floor: float >= 1e-30.
         fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
 
@@ -575,11 +1723,130 @@ def rms_norm_group_quant_fp8(
     Equals, bit for bit::
 
         y = rms_norm(x, weight, eps=eps)
-        q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, fp8_max=fp8_max)
+        q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, scale_format=scale_format, amax_floor=amax_floor, fp8_max=fp8_max)
         return q, scales
     """
-    attrs = {"eps": eps, "group_size": group_size, "dtype": dtype, "layout": layout, "fp8_max": fp8_max}
+    attrs = {"eps": eps, "group_size": group_size, "dtype": dtype, "layout": layout, "scale_format": scale_format, "amax_floor": amax_floor, "fp8_max": fp8_max}
     results: tuple[A, A] = _rms_norm_group_quant_fp8((x, weight), attrs, out)
+    return results
+
+
+def rms_norm_group_quant_int8(
+    x: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    group_size: int = 128,
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A]:
+    """rms_norm, then per_token_group_quant_int8 of its result.
+
+    Args:
+        x: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        group_size: int, one of 16, 32, 64, 128.
+        layout: str, one of row, col, col_aligned4.
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+        scales: f32[..., C/group_size], stored column by column if layout says so.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
+
+    Equals, bit for bit::
+
+        y = rms_norm(x, weight, eps=eps)
+        q, scales = per_token_group_quant_int8(y, group_size=group_size, layout=layout, amax_floor=amax_floor)
+        return q, scales
+    """
+    attrs = {"eps": eps, "group_size": group_size, "layout": layout, "amax_floor": amax_floor}
+    results: tuple[A, A] = _rms_norm_group_quant_int8((x, weight), attrs, out)
+    return results
+
+
+def rms_norm_per_token_quant_fp8(
+    x: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    dtype: DType = "e4m3fn",
+    amax_floor: float = 1e-10,
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A]:
+    """rms_norm, then per_token_quant_fp8 of its result.
+
+    Args:
+        x: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        amax_floor: float >= 1e-30.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+        scales: f32[..., 1].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
+
+    Equals, bit for bit::
+
+        y = rms_norm(x, weight, eps=eps)
+        q, scales = per_token_quant_fp8(y, dtype=dtype, amax_floor=amax_floor, fp8_max=fp8_max)
+        return q, scales
+    """
+    attrs = {"eps": eps, "dtype": dtype, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    results: tuple[A, A] = _rms_norm_per_token_quant_fp8((x, weight), attrs, out)
+    return results
+
+
+def rms_norm_per_token_quant_int8(
+    x: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A]:
+    """rms_norm, then per_token_quant_int8 of its result.
+
+    Args:
+        x: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+        scales: f32[..., 1].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
+
+    Equals, bit for bit::
+
+        y = rms_norm(x, weight, eps=eps)
+        q, scales = per_token_quant_int8(y, amax_floor=amax_floor)
+        return q, scales
+    """
+    attrs = {"eps": eps, "amax_floor": amax_floor}
+    results: tuple[A, A] = _rms_norm_per_token_quant_int8((x, weight), attrs, out)
     return results
 
 
@@ -600,7 +1867,7 @@ def rms_norm_static_quant_fp8(
         weight: F[C].
         scale: f32[1].
         eps: float >= 0.
-        dtype: dtype, one of e4m3fn, e4m3fnuz.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
         fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
 
@@ -620,6 +1887,41 @@ def rms_norm_static_quant_fp8(
     """
     attrs = {"eps": eps, "dtype": dtype, "fp8_max": fp8_max}
     results: A = _rms_norm_static_quant_fp8((x, weight, scale), attrs, out)
+    return results
+
+
+def rms_norm_static_quant_int8(
+    x: A,
+    weight: A,
+    scale: A,
+    *,
+    eps: float = 1e-06,
+    out: Any = None,
+) -> A:
+    """rms_norm, then static_quant_int8 of its result.
+
+    Args:
+        x: F[..., C].
+        weight: F[C].
+        scale: f32[1].
+        eps: float >= 0.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
+
+    Equals, bit for bit::
+
+        y = rms_norm(x, weight, eps=eps)
+        q = static_quant_int8(y, scale)
+        return q
+    """
+    results: A = _rms_norm_static_quant_int8((x, weight, scale), {"eps": eps}, out)
     return results
 
 
@@ -680,7 +1982,9 @@ def silu_and_mul_group_quant_fp8(
     *,
     group_size: int = 128,
     dtype: DType = "e4m3fn",
-    layout: Literal["row", "col"] = "row",
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    scale_format: Literal["f32", "ue8m0"] = "f32",
+    amax_floor: float = 1e-10,
     fp8_max: float | None = None,
     out: Any = None,
 ) -> tuple[A, A]:
@@ -688,9 +1992,11 @@ def silu_and_mul_group_quant_fp8(
 
     Args:
         x: F[..., 2*D].
-        group_size: int, one of 32, 64, 128.
-        dtype: dtype, one of e4m3fn, e4m3fnuz.
-        layout: str, one of row, col.
+        group_size: int, one of 16, 32, 64, 128.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        layout: str, one of row, col, col_aligned4.
+        scale_format: str, one of f32, ue8m0.
+        amax_floor: float >= 1e-30.
         fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
 
@@ -701,17 +2007,184 @@ def silu_and_mul_group_quant_fp8(
     Raises:
         ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
 
-    Source: Shazeer 2020, arXiv:2002.05202, eq. 5; DeepSeek-AI 2024, arXiv:2412.19437, section
-        3.3.2.
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it.
 
     Equals, bit for bit::
 
         y = silu_and_mul(x)
-        q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, fp8_max=fp8_max)
+        q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, scale_format=scale_format, amax_floor=amax_floor, fp8_max=fp8_max)
         return q, scales
     """
-    attrs = {"group_size": group_size, "dtype": dtype, "layout": layout, "fp8_max": fp8_max}
+    attrs = {"group_size": group_size, "dtype": dtype, "layout": layout, "scale_format": scale_format, "amax_floor": amax_floor, "fp8_max": fp8_max}
     results: tuple[A, A] = _silu_and_mul_group_quant_fp8((x,), attrs, out)
+    return results
+
+
+def silu_and_mul_group_quant_int8(
+    x: A,
+    *,
+    group_size: int = 128,
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A]:
+    """silu_and_mul, then per_token_group_quant_int8 of its result.
+
+    Args:
+        x: F[..., 2*D].
+        group_size: int, one of 16, 32, 64, 128.
+        layout: str, one of row, col, col_aligned4.
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., D].
+        scales: f32[..., D/group_size], stored column by column if layout says so.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it.
+
+    Equals, bit for bit::
+
+        y = silu_and_mul(x)
+        q, scales = per_token_group_quant_int8(y, group_size=group_size, layout=layout, amax_floor=amax_floor)
+        return q, scales
+    """
+    attrs = {"group_size": group_size, "layout": layout, "amax_floor": amax_floor}
+    results: tuple[A, A] = _silu_and_mul_group_quant_int8((x,), attrs, out)
+    return results
+
+
+def silu_and_mul_per_token_quant_fp8(
+    x: A,
+    *,
+    dtype: DType = "e4m3fn",
+    amax_floor: float = 1e-10,
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A]:
+    """silu_and_mul, then per_token_quant_fp8 of its result.
+
+    Args:
+        x: F[..., 2*D].
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        amax_floor: float >= 1e-30.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., D].
+        scales: f32[..., 1].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it.
+
+    Equals, bit for bit::
+
+        y = silu_and_mul(x)
+        q, scales = per_token_quant_fp8(y, dtype=dtype, amax_floor=amax_floor, fp8_max=fp8_max)
+        return q, scales
+    """
+    attrs = {"dtype": dtype, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    results: tuple[A, A] = _silu_and_mul_per_token_quant_fp8((x,), attrs, out)
+    return results
+
+
+def silu_and_mul_per_token_quant_int8(
+    x: A,
+    *,
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A]:
+    """silu_and_mul, then per_token_quant_int8 of its result.
+
+    Args:
+        x: F[..., 2*D].
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., D].
+        scales: f32[..., 1].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it.
+
+    Equals, bit for bit::
+
+        y = silu_and_mul(x)
+        q, scales = per_token_quant_int8(y, amax_floor=amax_floor)
+        return q, scales
+    """
+    results: tuple[A, A] = _silu_and_mul_per_token_quant_int8((x,), {"amax_floor": amax_floor}, out)
+    return results
+
+
+def silu_and_mul_static_quant_fp8(
+    x: A,
+    scale: A,
+    *,
+    dtype: DType = "e4m3fn",
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> A:
+    """silu_and_mul, then static_quant_fp8 of its result.
+
+    Args:
+        x: F[..., 2*D].
+        scale: f32[1].
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., D].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it.
+
+    Equals, bit for bit::
+
+        y = silu_and_mul(x)
+        q = static_quant_fp8(y, scale, dtype=dtype, fp8_max=fp8_max)
+        return q
+    """
+    attrs = {"dtype": dtype, "fp8_max": fp8_max}
+    results: A = _silu_and_mul_static_quant_fp8((x, scale), attrs, out)
+    return results
+
+
+def silu_and_mul_static_quant_int8(x: A, scale: A, *, out: Any = None) -> A:
+    """silu_and_mul, then static_quant_int8 of its result.
+
+    Args:
+        x: F[..., 2*D].
+        scale: f32[1].
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., D].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it.
+
+    Equals, bit for bit::
+
+        y = silu_and_mul(x)
+        q = static_quant_int8(y, scale)
+        return q
+    """
+    results: A = _silu_and_mul_static_quant_int8((x, scale), {}, out)
     return results
 
 
@@ -763,12 +2236,12 @@ def static_quant_fp8(
 ) -> A:
     """Quantizes with one given scale: q = clamp(x / scale) to nearest even.
 
-    fp8_max is 448 for e4m3fn and 224 for e4m3fnuz unless given.
+    fp8_max is 448 for e4m3fn, 224 for e4m3fnuz and 57344 for e5m2 unless given. NaN stays NaN.
 
     Args:
         x: F[..., C].
         scale: f32[1].
-        dtype: dtype, one of e4m3fn, e4m3fnuz.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
         fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
 
@@ -781,6 +2254,26 @@ def static_quant_fp8(
     Source: Micikevicius et al. 2022, arXiv:2209.05433, section 3.
     """
     results: A = _static_quant_fp8((x, scale), {"dtype": dtype, "fp8_max": fp8_max}, out)
+    return results
+
+
+def static_quant_int8(x: A, scale: A, *, out: Any = None) -> A:
+    """Quantizes with one given scale: q = x / scale to nearest even, clamped to -128 and 127; 0 for NaN.
+
+    Args:
+        x: F[..., C].
+        scale: f32[1].
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Micikevicius et al. 2022, arXiv:2209.05433, section 3.
+    """
+    results: A = _static_quant_int8((x, scale), {}, out)
     return results
 
 

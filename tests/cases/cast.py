@@ -2,7 +2,7 @@
 
 from support.case import Case, Normal, Strided, Values
 
-FORMATS = ("f32", "bf16", "f16", "e4m3fn", "e4m3fnuz")
+FORMATS = ("f32", "bf16", "f16", "e4m3fn", "e4m3fnuz", "e5m2")
 SPECIAL = [float("nan"), float("inf"), -float("inf"), 0.0, -0.0, 464.0, -500.0, 65520.0, 1e-9]
 
 

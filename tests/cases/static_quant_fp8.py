@@ -19,7 +19,7 @@ def scaled(*shape, scale=0.02, width=1.0):
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-30, 1e4, -1e4]
 CASES = [
     *(Case(f"row-{n}", scaled(3, n)) for n in (1, 7, 33, 127, 576, 4095)),
-    Case("fnuz", scaled(3, 65), {"dtype": "e4m3fnuz"}),
+    *(Case(f"to-{d}", scaled(3, 65), {"dtype": d}) for d in CLAMPS),
     Case("many-rows", scaled(70, 1024)),
     Case("no-rows", scaled(0, 8)),
     Case("strided", {"x": Strided(Normal((5, 33))), "scale": Values([0.5], "f32")}),

@@ -12,7 +12,7 @@ from fusible import _core
 
 # Sizes for dimension letters: all different, so that a mix-up shows, and legal where one divides.
 SIZES = {"C": 256, "D": 128, "E": 64, "K": 256, "N": 3, "H": 6, "T": 5, "S": 1, "M": 2}
-SIZES |= {"P": 8, "B": 4, "V": 11, "R": 32}
+SIZES |= {"P": 8, "B": 4, "V": 11, "R": 32, "G": 7}
 LEADING = (2,)
 
 CLASSES = {"F": "f32", "Q8": "e4m3fn", "FQ": "f32", "I": "i64", "A": "f32"}
@@ -45,6 +45,12 @@ def dtype_of(operand: dict[str, Any], attrs: dict[str, Any]) -> str:
 def size_of(dim: str, attrs: dict[str, Any]) -> int:
     """The value of a dimension expression of a signature."""
     names = SIZES | {name: value for name, value in attrs.items() if isinstance(value, int)}
+    # ceil(C/g/4): the inner division is exact.
+    dim = re.sub(
+        r"ceil\((\w+)/(\w+)/(\w+)\)",
+        lambda m: f"ceil({size_of(f'{m[1]}/{m[2]}', attrs)}/{m[3]})",
+        dim,
+    )
     text = re.sub(r"ceil\((\w+)/(\w+)\)", r"(-(-\1//\2))", dim)
     parts = re.split(r"([+*/()-]+)", text)
     values = [str(names.get(part, part)) if part else "" for part in parts]

@@ -49,6 +49,8 @@ def call_body(name: str, operands: dict[str, Array], attrs: dict[str, Any]) -> t
     values: dict[str, Any] = dict(operands)
     for results, part, arguments, passed in body_calls(op):
         part_attrs = {key: known[value] for key, value in passed.items() if value in known}
+        literals = {key: value for key, value in passed.items() if value.startswith('"')}
+        part_attrs |= {key: value.strip('"') for key, value in literals.items()}
         params = [param["name"] for param in OPS[part]["params"]]
         part_operands = {param: values[a] for param, a in zip(params, arguments, strict=False)}
         values.update(zip(results, call(part, part_operands, part_attrs), strict=True))

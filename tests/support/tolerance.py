@@ -2,7 +2,7 @@
 
 A result is one rounding to its storage dtype away from a value computed in f32. So it may differ by
 half a unit in the last place, and by a small error of f32 relative to itself and to the largest
-element of its row (where terms of that size cancel). Codes of 8-bit floats may differ by one code.
+element of its row (where terms of that size cancel). Codes of 8 bits may differ by one code.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from support.case import LARGEST, stored
 
 F32_ERROR = 1.5e-6
+CODES = (*LARGEST, "i8")
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,9 @@ TOLERANCES = {
 
 
 def code_order(codes: Any, dtype: str) -> Any:
-    """8-bit float codes as integers in the order of their values; both zeros are 0."""
+    """8-bit codes as integers in the order of their values; both zeros are 0."""
+    if dtype == "i8":
+        return codes.astype(np.int32)
     bits = codes.view(np.uint8).astype(np.int32)
     magnitude = bits & 0x7F
     return np.where(bits & 0x80, -magnitude, magnitude)
@@ -55,7 +58,7 @@ def assert_close(result: Any, reference: Any, dtype: str, what: str) -> None:
     got = result.astype(np.float64)
     want = expected.astype(np.float64)
     np.testing.assert_array_equal(np.isnan(got), np.isnan(want), err_msg=f"{what}: NaN")
-    if dtype in LARGEST:
+    if dtype in CODES:
         known = ~np.isnan(want)
         apart = np.abs(code_order(result, dtype) - code_order(expected, dtype))[known]
         assert apart.max(initial=0) <= 1, f"{what}: codes {apart.max()} apart"

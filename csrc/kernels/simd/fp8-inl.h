@@ -1,6 +1,9 @@
-// The two 8-bit float formats: 4 bits of exponent, 3 of mantissa, no infinity. Stores round to
-// nearest even and saturate. e4m3fn: OCP 8-bit floating point specification, revision 1.0.
-// e4m3fnuz: bias 8, one NaN (0x80), no negative zero; as in ONNX and on AMD's CDNA3.
+// The 8-bit formats: three of floats, and int8. Stores round to nearest even and saturate.
+// e4m3fn, e5m2: OCP 8-bit floating point specification, revision 1.0; e5m2 alone has infinities,
+// which loads know and saturating stores never write. e4m3fnuz: bias 8, one NaN (0x80), no negative
+// zero; as in ONNX and on AMD's CDNA3.
+#include <type_traits>
+
 #include "kernels/simd/lanes-inl.h"
 
 #if defined(FUSIBLE_KERNELS_SIMD_FP8_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -13,69 +16,116 @@
 HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
-// kRebias: what to add to a code's exponent to get that of an f32. Codes in the low byte of a lane.
-template <uint32_t kRebias>
-HWY_INLINE VF DecodeMagnitude(VU magnitude) {
-  const VU shifted = hn::ShiftLeft<20>(magnitude);
-  const VF normal = FromBits(hn::Add(shifted, SetBits(kRebias << 23)));
-  const VF smallest = FromBits(SetBits((kRebias + 1) << 23));
-  const VF tiny = FromBits(hn::Add(shifted, SetBits((kRebias + 1) << 23)));
-  return hn::IfThenElse(hn::Lt(normal, smallest), hn::Sub(tiny, smallest), normal);
-}
-
-template <uint32_t kRebias>
-HWY_INLINE VU EncodeMagnitude(VF a, float max) {
-  a = hn::Min(a, hn::Set(DF(), max));
-  const VU bits = ToBits(a);
-  const VU last = hn::And(hn::ShiftRight<20>(bits), SetBits(1));
-  const VU rounded = hn::Add(hn::Add(bits, SetBits(0x7FFFF)), last);
-  const VU normal = hn::Sub(hn::ShiftRight<20>(rounded), SetBits(kRebias << 3));
-  // The sum's last place is the smallest subnormal (2^(kRebias - 129)), so the addition rounds to
-  // it.
-  const VF magic = FromBits(SetBits((kRebias + 21) << 23));
-  const VU subnormal = hn::Sub(ToBits(hn::Add(a, magic)), ToBits(magic));
-  const VF smallest = FromBits(SetBits((kRebias + 1) << 23));
-  return ToBits(hn::IfThenElse(hn::Lt(a, smallest), FromBits(subnormal), FromBits(normal)));
-}
-
-// Decode: the value of a code. Encode: the code of v clamped to +-max (which is at most kMax).
+// kMax: the largest finite value. kNaN: the canonical one's code.
 template <class T>
-struct Code8;
+struct Format8;
 
 template <>
-struct Code8<E4M3FN> {
+struct Format8<E4M3FN> {
+  static constexpr int kMantissa = 3, kBias = 7;
   static constexpr float kMax = 448.0f;
+  static constexpr uint32_t kNaN = 0x7F;
+};
+template <>
+struct Format8<E4M3FNUZ> {
+  static constexpr int kMantissa = 3, kBias = 8;
+  static constexpr float kMax = 240.0f;
+  static constexpr uint32_t kNaN = 0x80;
+};
+template <>
+struct Format8<E5M2> {
+  static constexpr int kMantissa = 2, kBias = 15;
+  static constexpr float kMax = 57344.0f;
+  static constexpr uint32_t kNaN = 0x7E;
+};
+
+// Codes in the low byte of a lane; what Encode and EncodeBounded leave above it means nothing.
+template <class T>
+struct Code8 : Format8<T> {
+  using Format8<T>::kNaN;
+  static constexpr int kShift = 23 - Format8<T>::kMantissa;
+  static constexpr uint32_t kRebias = 127 - Format8<T>::kBias;  // to the exponent of an f32
+  static constexpr uint32_t kSmallestNormal = (kRebias + 1) << 23;
+
+  // The value of a code; nothing may stand above it.
   static HWY_INLINE VF Decode(VU code) {
     const VU magnitude = hn::And(code, SetBits(0x7F));
     const VU sign = hn::ShiftLeft<24>(hn::And(code, SetBits(0x80)));
-    const VF value = FromBits(hn::Or(ToBits(DecodeMagnitude<120>(magnitude)), sign));
-    const auto is_nan = hn::RebindMask(DF(), hn::Eq(magnitude, SetBits(0x7F)));
-    return hn::IfThenElse(is_nan, FromBits(SetBits(0x7FC00000)), value);
+    const VF value = FromBits(hn::Or(ToBits(DecodeMagnitude(magnitude)), sign));
+    if constexpr (std::is_same_v<T, E4M3FNUZ>) {
+      return hn::IfThenElse(Equal(code, kNaN), FromBits(SetBits(0x7FC00000)), value);
+    } else if constexpr (std::is_same_v<T, E4M3FN>) {
+      return hn::IfThenElse(Equal(magnitude, kNaN), FromBits(SetBits(0x7FC00000)), value);
+    } else {
+      const VF infinity = FromBits(hn::Or(SetBits(0x7F800000), sign));
+      const auto is_nan = hn::RebindMask(DF(), hn::Gt(magnitude, SetBits(0x7C)));
+      return hn::IfThenElse(is_nan, FromBits(SetBits(0x7FC00000)),
+                            hn::IfThenElse(Equal(magnitude, 0x7C), infinity, value));
+    }
   }
+
+  // The code of v clamped to +-max (which is at most kMax).
   static HWY_INLINE VU Encode(VF v, float max) {
-    const VU sign = hn::And(hn::ShiftRight<24>(ToBits(v)), SetBits(0x80));
-    const VU code = hn::Or(EncodeMagnitude<120>(hn::Abs(v), max), sign);
-    return ToBits(hn::IfThenElse(hn::IsNaN(v), FromBits(SetBits(0x7F)), FromBits(code)));
+    const VU code = WithSign(EncodeMagnitude(hn::Min(hn::Abs(v), hn::Set(DF(), max))), v);
+    return ToBits(hn::IfThenElse(hn::IsNaN(v), FromBits(SetBits(kNaN)), FromBits(code)));
+  }
+
+  // The same for |v| <= kMax: no NaN either.
+  static HWY_INLINE VU EncodeBounded(VF v) { return WithSign(EncodeMagnitude(hn::Abs(v)), v); }
+
+ private:
+  static HWY_INLINE auto Equal(VU a, uint32_t b) {
+    return hn::RebindMask(DF(), hn::Eq(a, SetBits(b)));
+  }
+
+  static HWY_INLINE VF DecodeMagnitude(VU magnitude) {
+    const VU shifted = hn::ShiftLeft<kShift>(magnitude);
+    const VF normal = FromBits(hn::Add(shifted, SetBits(kRebias << 23)));
+    const VF smallest = FromBits(SetBits(kSmallestNormal));
+    const VF tiny = FromBits(hn::Add(shifted, SetBits(kSmallestNormal)));
+    return hn::IfThenElse(hn::Lt(normal, smallest), hn::Sub(tiny, smallest), normal);
+  }
+
+  // A sum whose last place is the code's, that of the smallest normal for all below it, rounds to
+  // it: one path for normals and subnormals. The sum's low bits are a in units of that place, and
+  // its exponent in the place of a code's is 8 (4) codes each: together the code, but for a
+  // constant that the sum brings along (a multiple of 4, so that even stays even).
+  static HWY_INLINE VU EncodeMagnitude(VF a) {
+    constexpr uint32_t kOffset = -((kRebias + 1 + kShift) << Format8<T>::kMantissa) & 0xFF;
+    const VU exponent =
+        hn::Max(hn::And(ToBits(a), SetBits(0x7F800000)), SetBits(kSmallestNormal));
+    const VU magic = hn::Add(exponent, SetBits((uint32_t{kShift} << 23) + kOffset));
+    const VU sum = ToBits(hn::Add(a, FromBits(magic)));
+    return hn::Add(sum, hn::ShiftRight<kShift>(sum));
+  }
+
+  static HWY_INLINE VU WithSign(VU code, VF v) {
+    VU sign = hn::ShiftRight<24>(ToBits(v));
+    if constexpr (std::is_same_v<T, E4M3FNUZ>) {
+      const auto is_zero = Equal(hn::And(code, SetBits(0xFF)), 0);
+      sign = ToBits(hn::IfThenZeroElse(is_zero, FromBits(sign)));
+    }
+    return hn::OrAnd(code, sign, SetBits(0x80));
   }
 };
 
+// int8, which has no NaN: 0 stands for it.
 template <>
-struct Code8<E4M3FNUZ> {
-  static constexpr float kMax = 240.0f;
-  static HWY_INLINE VF Decode(VU code) {
-    const VU sign = hn::ShiftLeft<24>(hn::And(code, SetBits(0x80)));
-    const VU magnitude = ToBits(DecodeMagnitude<119>(hn::And(code, SetBits(0x7F))));
-    const auto is_nan = hn::RebindMask(DF(), hn::Eq(code, SetBits(0x80)));
-    return hn::IfThenElse(is_nan, FromBits(SetBits(0x7FC00000)), FromBits(hn::Or(magnitude, sign)));
-  }
+struct Code8<I8> {
+  static constexpr float kMax = 127.0f;
+
   static HWY_INLINE VU Encode(VF v, float max) {
-    const VU magnitude = EncodeMagnitude<119>(hn::Abs(v), max);
-    const VU sign = hn::And(hn::ShiftRight<24>(ToBits(v)), SetBits(0x80));
-    const auto is_zero = hn::RebindMask(DF(), hn::Eq(magnitude, SetBits(0)));
-    const VF code = hn::IfThenZeroElse(is_zero, FromBits(hn::Or(magnitude, sign)));
-    return ToBits(hn::IfThenElse(hn::IsNaN(v), FromBits(SetBits(0x80)), code));
+    const VF bounded = hn::Max(hn::Min(v, hn::Set(DF(), max)), hn::Set(DF(), -1.0f - max));
+    return ToBits(hn::IfThenZeroElse(hn::IsNaN(v), FromBits(EncodeBounded(bounded))));
+  }
+  // The sum's last place is 1.
+  static HWY_INLINE VU EncodeBounded(VF v) {
+    return ToBits(hn::Add(v, hn::Set(DF(), 12582912.0f)));  // 1.5 * 2^23
   }
 };
+
+// A way of storing codes: |v| <= kMax, and no NaN.
+struct Bounded {};
 
 template <class T>
 struct Storage8 {
@@ -85,9 +135,14 @@ struct Storage8 {
             Code8<T>::Decode(hn::ShiftRight<8>(both))};
   }
   static HWY_INLINE void Store(const Pair& v, T* p, float max = Code8<T>::kMax) {
-    const VU odd = hn::ShiftLeft<8>(Code8<T>::Encode(v.odd, max));
-    const VU both = hn::Or(Code8<T>::Encode(v.even, max), odd);
-    StoreBytes(hn::DemoteTo(D16(), hn::BitCast(DI(), both)), D16(), p);
+    StoreCodes(Code8<T>::Encode(v.even, max), Code8<T>::Encode(v.odd, max), p);
+  }
+  static HWY_INLINE void Store(const Pair& v, T* p, Bounded) {
+    StoreCodes(Code8<T>::EncodeBounded(v.even), Code8<T>::EncodeBounded(v.odd), p);
+  }
+  static HWY_INLINE void StoreCodes(VU even, VU odd, T* p) {
+    const VU both = hn::OrAnd(hn::ShiftLeft<8>(odd), even, SetBits(0xFF));
+    StoreBytes(hn::TruncateTo(D16(), both), D16(), p);
   }
 };
 
@@ -95,12 +150,24 @@ template <>
 struct Storage<E4M3FN> : Storage8<E4M3FN> {};
 template <>
 struct Storage<E4M3FNUZ> : Storage8<E4M3FNUZ> {};
+template <>
+struct Storage<E5M2> : Storage8<E5M2> {};
+template <>
+struct Storage<I8> : Storage8<I8> {};
 
 // Calls f(T{}) with the storage type of an 8-bit float dtype.
 template <class F>
 HWY_INLINE void VisitFp8(DType dtype, const F& f) {
   if (dtype == DType::kE4M3FN) return f(E4M3FN{});
-  return f(E4M3FNUZ{});
+  if (dtype == DType::kE4M3FNUZ) return f(E4M3FNUZ{});
+  return f(E5M2{});
+}
+
+// The same with int8, for what quantizers write.
+template <class F>
+HWY_INLINE void VisitCode(DType dtype, const F& f) {
+  if (dtype == DType::kI8) return f(I8{});
+  VisitFp8(dtype, f);
 }
 
 }  // namespace fusible::kernels::HWY_NAMESPACE

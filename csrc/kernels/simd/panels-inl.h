@@ -51,13 +51,9 @@ HWY_INLINE VF Unpack(F16, VU word) {
   return Storage<F16>::Decode(kIndex == 0 ? hn::And(word, SetBits(0xFFFF))
                                           : hn::ShiftRight<16>(word));
 }
-template <size_t kIndex>
-HWY_INLINE VF Unpack(E4M3FN, VU word) {
-  return Code8<E4M3FN>::Decode(hn::And(hn::ShiftRight<8 * kIndex>(word), SetBits(0xFF)));
-}
-template <size_t kIndex>
-HWY_INLINE VF Unpack(E4M3FNUZ, VU word) {
-  return Code8<E4M3FNUZ>::Decode(hn::And(hn::ShiftRight<8 * kIndex>(word), SetBits(0xFF)));
+template <size_t kIndex, class T>
+HWY_INLINE VF Unpack(T, VU word) {
+  return Code8<T>::Decode(hn::And(hn::ShiftRight<8 * kIndex>(word), SetBits(0xFF)));
 }
 
 template <class T, size_t kIndex = 0>

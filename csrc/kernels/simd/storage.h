@@ -1,4 +1,4 @@
-// The storage types of floats, as kernels see them in memory.
+// The storage types of floats and codes, as kernels see them in memory.
 #pragma once
 
 #include <cstdint>
@@ -17,5 +17,9 @@ struct E4M3FN {
 struct E4M3FNUZ {
   uint8_t bits;
 };
+struct E5M2 {
+  uint8_t bits;
+};
+using I8 = int8_t;
 
 }  // namespace fusible::kernels
