@@ -16,8 +16,8 @@ struct DTypeInfo {
   std::string_view name;        // in graph text and signatures
   std::string_view numpy_name;  // in NumPy or ml_dtypes
   uint8_t bytes;
-  std::string_view dtype_class;  // "F" float storage, "Q8" one-byte float formats, "I" indices; "": by
-                                 // its own name only
+  std::string_view dtype_class;  // "F" float storage, "Q8" one-byte float formats, "I" indices; "":
+                                 // by its own name only
 };
 
 std::span<const DTypeInfo> AllDTypes();

@@ -9,11 +9,19 @@
 HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
+// ForSteps over a group. Where 16 elements are less than a step, the compiler knows how many are
+// copied.
+template <class At = Full, class Step>
+HWY_INLINE void ForGroup(size_t n, const Step& step) {
+  if (kStep > 16 && n == 16) return step(Tail{0, 16});
+  ForSteps<At>(n, step);
+}
+
 // The largest |x| of a group. Compared as integers, in which order a NaN is above infinity.
 template <class T>
 HWY_INLINE float MaxMagnitude(const T* x, size_t n) {
   VU max = hn::Zero(DU());
-  ForSteps(n, [&](auto at) HWY_ATTR {
+  ForGroup(n, [&](auto at) HWY_ATTR {
     const Pair v = Load(x, at);
     max = hn::Max(max, hn::Max(ToBits(hn::Abs(v.even)), ToBits(hn::Abs(v.odd))));
   });
@@ -22,19 +30,21 @@ HWY_INLINE float MaxMagnitude(const T* x, size_t n) {
 
 #if HWY_TARGET != HWY_SCALAR
 // bf16 as it is stored: twice as many at a time.
+using DI16 = hn::Repartition<int16_t, DF>;
+
+HWY_INLINE hn::Vec<DI16> LoadBits(const BF16* row, Full at) {
+  return LoadBytes(DI16(), row + at.i);
+}
+HWY_INLINE hn::Vec<DI16> LoadBits(const BF16* row, Tail at) {
+  alignas(64) BF16 buffer[kStep] = {};
+  std::memcpy(buffer, row + at.i, at.count * sizeof(BF16));
+  return LoadBytes(DI16(), buffer);
+}
+
 HWY_INLINE float MaxMagnitude(const BF16* x, size_t n) {
-  const hn::Repartition<int16_t, DF> d16;
-  const auto magnitude = hn::Set(d16, 0x7FFF);
-  auto max = hn::Zero(d16);
-  size_t i = 0;
-  for (; i + kStep <= n; i += kStep) {
-    max = hn::Max(max, hn::And(LoadBytes(d16, x + i), magnitude));
-  }
-  if (i < n) {
-    alignas(64) BF16 rest[kStep] = {};
-    std::memcpy(rest, x + i, (n - i) * sizeof(BF16));
-    max = hn::Max(max, hn::And(LoadBytes(d16, rest), magnitude));
-  }
+  const auto magnitude = hn::Set(DI16(), 0x7FFF);
+  auto max = hn::Zero(DI16());
+  ForGroup(n, [&](auto at) HWY_ATTR { max = hn::Max(max, hn::And(LoadBits(x, at), magnitude)); });
   const VU pairs = hn::BitCast(DU(), max);
   const VU both = hn::Max(hn::ShiftLeft<16>(pairs), hn::And(pairs, SetBits(0xFFFF0000)));
   return hn::GetLane(FromBits(hn::MaxOfLanes(DU(), both)));
@@ -63,50 +73,77 @@ bool IsCode(float max) {
   }
 }
 
+// Scales, and what else is needed, of the groups that are quantized together.
+struct GroupScales {
+  alignas(64) float amax[kLanes] = {};
+  alignas(64) float scale[kLanes], reciprocal[kLanes];
+  bool bounded = false;  // Quotient is right, and Bounded codes are
+
+  HWY_INLINE void Compute(const GroupQuantArgs& a, bool max_is_code) {
+    const VF computed = ScalesOf(hn::Load(DF(), amax), a);
+    hn::Store(computed, DF(), scale);
+    hn::Store(hn::Div(hn::Set(DF(), 1.0f), computed), DF(), reciprocal);
+    // Not those of a NaN. An infinite amax has an infinite scale.
+    const auto low = hn::Ge(computed, hn::Set(DF(), kLeastDivisor));
+    const auto high = hn::Le(computed, hn::Set(DF(), kGreatestDivisor));
+    bounded = max_is_code && hn::AllTrue(DF(), hn::And(low, high));
+  }
+};
+
 template <class T, class Code>
 class RowQuantizer {
  public:
   explicit RowQuantizer(const GroupQuantArgs& a)
-      : a_(a), max_(HWY_MIN(a.max, Code8<Code>::kMax)), max_is_code_(IsCode<Code>(max_)) {}
+      : a_(a),
+        size_(a.group_size),
+        groups_(size_ == a.cols ? 1 : a.cols / size_),
+        max_(HWY_MIN(a.max, Code8<Code>::kMax)),
+        max_is_code_(IsCode<Code>(max_)) {}
 
   // kLanes groups at a time, whose scales are computed together.
   void Row(int64_t r) const {
     const T* x = a_.x.Row<T>(r);
-    float* scales = a_.scales.Row<float>(r);
-    const int64_t size = a_.group_size, groups = size == a_.cols ? 1 : a_.cols / size;
-    alignas(64) float amax[kLanes] = {}, scale[kLanes], reciprocal[kLanes];
-    for (int64_t first = 0; first < groups; first += kLanes) {
-      const int64_t count = HWY_MIN(groups - first, static_cast<int64_t>(kLanes));
-      for (int64_t g = 0; g < count; ++g) amax[g] = MaxMagnitude(x + (first + g) * size, size);
-      const VF computed = ScalesOf(hn::Load(DF(), amax), a_);
-      hn::Store(computed, DF(), scale);
-      hn::Store(hn::Div(hn::Set(DF(), 1.0f), computed), DF(), reciprocal);
+    Code* codes = a_.codes.Row<Code>(r);
+    float* out = a_.scales.Row<float>(r);
+    const bool stream = a_.codes.stream && reinterpret_cast<uintptr_t>(codes) % kStreamAlign == 0;
+    GroupScales scales;
+    for (int64_t first = 0; first < groups_; first += kLanes) {
+      const int64_t count = HWY_MIN(groups_ - first, static_cast<int64_t>(kLanes));
+      const int64_t begin = first * size_;
       for (int64_t g = 0; g < count; ++g) {
-        scales[(first + g) * a_.scales.stride] = scale[g];
-        const int64_t begin = (first + g) * size;
-        Group(x + begin, a_.codes.Row<Code>(r) + begin, scale[g], reciprocal[g]);
+        scales.amax[g] = MaxMagnitude(x + begin + g * size_, size_);
+      }
+      scales.Compute(a_, max_is_code_);
+      for (int64_t g = 0; g < count; ++g) out[(first + g) * a_.scales.stride] = scales.scale[g];
+      if (!scales.bounded) {
+        DivideGroups(x + begin, codes + begin, scales, count);
+      } else if (stream) {
+        MultiplyGroups<Streamed>(x + begin, codes + begin, scales, count);
+      } else {
+        MultiplyGroups<Full>(x + begin, codes + begin, scales, count);
       }
     }
   }
 
  private:
-  void Group(const T* x, Code* codes, float scale, float reciprocal) const {
-    const size_t n = a_.group_size;
-    // Not for a NaN. An infinite amax has an infinite scale.
-    if (max_is_code_ && scale >= kLeastDivisor && scale <= kGreatestDivisor) {
-      const Quotient<T> by{hn::Set(DF(), scale), hn::Set(DF(), reciprocal)};
-      ForSteps(n, a_.codes.stream, codes, [=](auto at) HWY_ATTR {
-        Store(by(Load(x, at)), codes, at, Bounded());
-      });
-    } else {
-      const VF divisor = hn::Set(DF(), scale);
-      ForSteps(n, [=, max = max_](auto at) HWY_ATTR {
-        Store(Div(Load(x, at), divisor), codes, at, max);
-      });
+  template <class At>
+  void MultiplyGroups(const T* x, Code* codes, const GroupScales& scales, int64_t count) const {
+    for (int64_t g = 0; g < count; ++g, x += size_, codes += size_) {
+      const Quotient<T> by{hn::Set(DF(), scales.scale[g]), hn::Set(DF(), scales.reciprocal[g])};
+      ForGroup<At>(size_, [=](auto at) HWY_ATTR { Store(by(Load(x, at)), codes, at, Bounded()); });
+    }
+  }
+
+  void DivideGroups(const T* x, Code* codes, const GroupScales& scales, int64_t count) const {
+    for (int64_t g = 0; g < count; ++g, x += size_, codes += size_) {
+      const VF divisor = hn::Set(DF(), scales.scale[g]);
+      ForSteps(size_, [=, max = max_](auto at)
+                          HWY_ATTR { Store(Div(Load(x, at), divisor), codes, at, max); });
     }
   }
 
   const GroupQuantArgs& a_;
+  const int64_t size_, groups_;
   const float max_;
   const bool max_is_code_;
 };
@@ -118,6 +155,7 @@ void GroupQuantRows(const GroupQuantArgs& a) {
       for (int64_t r = 0; r < a.rows; ++r) quantizer.Row(r);
     });
   });
+  if (a.codes.stream) hwy::FlushStream();
 }
 
 }  // namespace fusible::kernels::HWY_NAMESPACE

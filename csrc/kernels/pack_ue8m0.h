@@ -7,8 +7,8 @@
 namespace fusible::kernels {
 
 struct PackUe8m0Args {
-  Block scales;  // f32
-  Block packed;  // i32; element stride as the layout says
+  Block scales;        // f32
+  Block packed;        // i32; element stride as the layout says
   int64_t rows, cols;  // of scales
 };
 

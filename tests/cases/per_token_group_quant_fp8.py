@@ -28,10 +28,11 @@ def quantize(x, size, largest, floor, ue8m0=False):
 
 def reference(
     x,
+    *,
     group_size=128,
     dtype="e4m3fn",
     layout="row",
-    scale_format="f32",
+    scale_format="float",
     amax_floor=1e-10,
     fp8_max=None,
 ):
@@ -49,17 +50,17 @@ def with_specials(rows, columns):
 
 # Every pair of group size, format, layout and kind of scale.
 COVERING = [
-    (16, "e4m3fn", "row", "f32"),
+    (16, "e4m3fn", "row", "float"),
     (16, "e4m3fnuz", "col", "ue8m0"),
-    (16, "e5m2", "col_aligned4", "f32"),
+    (16, "e5m2", "col_aligned4", "float"),
     (32, "e4m3fn", "col", "ue8m0"),
-    (32, "e4m3fnuz", "col_aligned4", "f32"),
+    (32, "e4m3fnuz", "col_aligned4", "float"),
     (32, "e5m2", "row", "ue8m0"),
     (64, "e4m3fn", "col_aligned4", "ue8m0"),
-    (64, "e4m3fnuz", "row", "f32"),
-    (64, "e5m2", "col", "f32"),
+    (64, "e4m3fnuz", "row", "float"),
+    (64, "e5m2", "col", "float"),
     (128, "e4m3fn", "row", "ue8m0"),
-    (128, "e4m3fnuz", "col", "f32"),
+    (128, "e4m3fnuz", "col", "float"),
     (128, "e5m2", "col_aligned4", "ue8m0"),
 ]
 CASES = [

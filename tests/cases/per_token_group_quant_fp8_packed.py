@@ -4,10 +4,7 @@ from cases.per_token_group_quant_fp8 import LAYOUTS, with_specials
 from support.case import Case, Normal
 
 CASES = [
-    *(
-        Case(f"group-{g}", {"x": Normal((5, 3 * g))}, {"group_size": g})
-        for g in (16, 32, 64, 128)
-    ),
+    *(Case(f"group-{g}", {"x": Normal((5, 3 * g))}, {"group_size": g}) for g in (16, 32, 64, 128)),
     *(
         Case(f"layout-{layout}", {"x": Normal((2, 3, 640))}, {"layout": layout})
         for layout in LAYOUTS

@@ -15,6 +15,7 @@ FORMATS = {
     "f16": np.float16,
     "e4m3fn": ml_dtypes.float8_e4m3fn,
     "e4m3fnuz": ml_dtypes.float8_e4m3fnuz,
+    "e5m2": ml_dtypes.float8_e5m2,
 }
 UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32}
 CANONICAL_NAN = {
@@ -23,6 +24,7 @@ CANONICAL_NAN = {
     "f16": 0x7E00,
     "e4m3fn": 0x7F,
     "e4m3fnuz": 0x80,
+    "e5m2": 0x7E,
 }
 CODED = [name for name in FORMATS if name != "f32"]
 

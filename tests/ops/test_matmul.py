@@ -100,7 +100,7 @@ def test_a_row_has_the_same_bits_in_any_batch_on_any_threads(isa, dtype):
 
 
 @pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("dtype", ["e4m3fn", "e4m3fnuz"])
+@pytest.mark.parametrize("dtype", ["e4m3fn", "e4m3fnuz", "e5m2"])
 def test_a_scaled_row_has_the_same_bits_in_any_batch_on_any_threads(isa, dtype):
     x, w, x_scale, w_scale = quantized(ROWS, dtype=dtype)
     with machine(isa, 1):
@@ -145,7 +145,7 @@ def test_every_code_of_a_weight_is_exact(isa, dtype):
 
 
 @pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("dtype", ["e4m3fn", "e4m3fnuz"])
+@pytest.mark.parametrize("dtype", ["e4m3fn", "e4m3fnuz", "e5m2"])
 def test_every_8_bit_code_is_exact_and_a_nan_stays_one(isa, dtype):
     codes = np.arange(256, dtype=np.uint8).view(numpy_dtype(dtype))
     w = np.zeros((256, 32), codes.dtype)

@@ -74,7 +74,7 @@ def test_equal_targets_have_equal_text(tmp_path):
         ("{ dtype", "{ colour", "quant_fp8.colour: expected one of group_size, .*, got 'colour'"),
         ('["e4m3fn"]', "[]", "quant_fp8.dtype: expected a list of values, got "),
         ('["e4m3fn"]', '["bf16"]', "quant_fp8.dtype: expected some of e4m3fn, .*, got 'bf16'"),
-        ('dtype = ["e4m3fn"]', "group_size = [7]", "group_size: expected some of 32, .*, got 7"),
+        ('dtype = ["e4m3fn"]', "group_size = [7]", "group_size: expected some of 16, .*, got 7"),
         ('dtype = ["e4m3fn"]', "group_size = [64.0]", "group_size: expected some of .*, got 64.0"),
         ('dtype = ["e4m3fn"]', "fp8_max = [true]", "fp8_max: expected numbers, got True"),
         ("[capabilities]", "[costs]\nspeed = true\n[capabilities]", "costs.speed: .*unknown key"),

@@ -89,7 +89,7 @@ class Case:
 
 
 def stored(values: Array, dtype: str) -> Array:
-    """Values rounded to a storage dtype. What is too large for 8 bits saturates, as in our casts."""
+    """Values rounded to a storage dtype; what is too large for 8 bits saturates, as in casts."""
     if dtype == "i8":
         return np.clip(np.rint(np.nan_to_num(values, nan=0.0)), -128, 127).astype(np.int8)
     if dtype in LARGEST:
@@ -163,7 +163,11 @@ def covering(cases: list[Case]) -> list[Case]:
         first = next(iter(case.operands.values()))
         shape = first.make(np.random.default_rng(0), "f32").shape
         marks = {(key, str(value)) for key, value in case.attrs.items()}
-        marks |= {("rank", str(len(shape))), ("empty", str(0 in shape)), ("maker", str(type(first)))}
+        marks |= {
+            ("rank", str(len(shape))),
+            ("empty", str(0 in shape)),
+            ("maker", str(type(first))),
+        }
         if not marks <= seen:
             chosen.append(case)
         seen |= marks

@@ -92,8 +92,7 @@ struct Code8 : Format8<T> {
   // constant that the sum brings along (a multiple of 4, so that even stays even).
   static HWY_INLINE VU EncodeMagnitude(VF a) {
     constexpr uint32_t kOffset = -((kRebias + 1 + kShift) << Format8<T>::kMantissa) & 0xFF;
-    const VU exponent =
-        hn::Max(hn::And(ToBits(a), SetBits(0x7F800000)), SetBits(kSmallestNormal));
+    const VU exponent = hn::Max(hn::And(ToBits(a), SetBits(0x7F800000)), SetBits(kSmallestNormal));
     const VU magic = hn::Add(exponent, SetBits((uint32_t{kShift} << 23) + kOffset));
     const VU sum = ToBits(hn::Add(a, FromBits(magic)));
     return hn::Add(sum, hn::ShiftRight<kShift>(sum));

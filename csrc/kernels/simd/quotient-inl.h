@@ -13,28 +13,28 @@
 HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
-#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128 || \
-    (HWY_ARCH_X86 && HWY_TARGET > HWY_AVX2)
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128 || (HWY_ARCH_X86 && HWY_TARGET > HWY_AVX2)
 inline constexpr bool kHasFma = false;
 #else
 inline constexpr bool kHasFma = true;
 #endif
 
-// Gives the code, of an 8-bit float or int8, that the correctly rounded quotient gives. For x of 8 or
-// 11 bits (bf16, f16) it takes one multiplication by the reciprocal and Markstein's correction by the
-// remainder (1990, IBM J. Res. Dev. 34(1)): on a Zen 4 a third of the cost of a division. Why the
-// codes are the same, with Q = x / scale and u = 2^-24:
+// Gives the code, of an 8-bit float or int8, that the correctly rounded quotient gives. For x of 8
+// or 11 bits (bf16, f16) it takes one multiplication by the reciprocal and Markstein's correction
+// by the remainder (1990, IBM J. Res. Dev. 34(1)).
+// Why the codes are the same, with Q = x / scale and u = 2^-24:
 //
 // The reciprocal and the product are rounded once each, so q is within 1.5 ulp of Q. The reciprocal
 // and the remainder are off by u relatively, so what the last fma rounds is Q + d, |d| < 3u ulp. A
-// code tells round(Q) from round(Q + d) only if a midpoint of two floats, m + ulp/2 or m - ulp/2, lies
-// between them, where m is a boundary of codes, of at most 9 bits. In integers, with the scale's 24
-// bits S, the k bits X of x, and m = M * 2^16, 2^8 <= M <= 2^9:
+// code tells round(Q) from round(Q + d) only if a midpoint of two floats, m + ulp/2 or m - ulp/2,
+// lies between them, where m is a boundary of codes, of at most 9 bits. In integers, with the
+// scale's 24 bits S, the k bits X of x, and m = M * 2^16, 2^8 <= M <= 2^9:
 //     X * 2^j = S * (M * 2^16 +- 1) + N,  |N| <= 12,  j >= 48 - k >= 37.
-// Modulo 2^16, S = K * 2^16 + t with t = -+N and 2^7 <= K <= 2^8. Put in, divided by 2^16, and modulo
-// 2^16 again, t * M +- K = 0: an equation, as both terms are small. M >= 2^8 leaves one solution, t
-// = -1 and K = M = 2^8: x a power of two by a scale of all ones. There q is right by computation;
-// tests/kernels/test_quotient.py has it, and all bf16 with all scales that their maxima have.
+// Modulo 2^16, S = K * 2^16 + t with t = -+N and 2^7 <= K <= 2^8. Put in, divided by 2^16, and
+// modulo 2^16 again, t * M +- K = 0: an equation, as both terms are small. M >= 2^8 leaves one
+// solution, t = -1 and K = M = 2^8: x a power of two by a scale of all ones. There q is right by
+// computation; tests/kernels/test_quotient.py has it, and all bf16 with all scales that their
+// maxima have.
 //
 // Where kLeastDivisor <= scale <= kGreatestDivisor and |Q| <= 2^17, nothing overflows, and nothing
 // underflows unless |Q| < 2^-18, whose code is 0 in any case.
@@ -47,7 +47,8 @@ struct Quotient {
   HWY_INLINE VF operator()(VF x) const {
     if constexpr (kDivides) return hn::Div(x, scale);
     const VF q = hn::Mul(x, reciprocal);
-    return hn::MulAdd(hn::NegMulAdd(q, scale, x), reciprocal, q);
+    // In this order -0 stays -0.
+    return hn::NegMulAdd(hn::MulSub(q, scale, x), reciprocal, q);
   }
   HWY_INLINE Pair operator()(const Pair& x) const { return {(*this)(x.even), (*this)(x.odd)}; }
 };

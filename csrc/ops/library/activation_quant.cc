@@ -9,8 +9,8 @@ Op ActivationQuant(std::string_view activation, const QuantText& quant) {
                 quant.attrs.empty() ? "" : ", *, ", quant.attrs, ") -> ", quant.results))
       .Doc(Cat(activation, ", then ", quant.op, " of its result."))
       .Source("Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it")
-      .Equals(Cat("y = ", activation, "(x)\n", QuantLine(quant, "y"), "return ", quant.values,
-                  "\n"));
+      .Equals(
+          Cat("y = ", activation, "(x)\n", QuantLine(quant, "y"), "return ", quant.values, "\n"));
 }
 
 }  // namespace

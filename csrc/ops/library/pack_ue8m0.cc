@@ -13,9 +13,7 @@ Op pack_ue8m0() {
           "the first in the low byte; bytes behind a row's last scale are 0. The mantissa of any "
           "other number is dropped; infinity and NaN become 255, which is NaN in UE8M0.")
       .Source("OCP Microscaling formats (MX) specification, version 1.0, section 5.4.1 (E8M0)")
-      .Rows([](const RowCall& c) {
-        kernels::PackUe8m0({c.in[0], c.out[0], c.rows, c.Dim("G")});
-      });
+      .Rows([](const RowCall& c) { kernels::PackUe8m0({c.in[0], c.out[0], c.rows, c.Dim("G")}); });
 }
 
 }  // namespace fusible::library

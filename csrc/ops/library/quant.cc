@@ -1,4 +1,5 @@
-// Quantizers to 8-bit codes, fp8 or int8: with one given scale, or with scales of rows or of groups.
+// Quantizers to 8-bit codes, fp8 or int8: with one given scale, or with scales of rows or of
+// groups.
 #include "kernels/group_quant.h"
 #include "kernels/static_quant.h"
 #include "ops/library/quant_text.h"
@@ -18,7 +19,8 @@ constexpr std::string_view kFloorsOfFp8 =
     "amax_floor is 1e-10 in the group quantizers of SGLang and vLLM, 1e-4 in SGLang's act_quant, "
     "and 2^-9 in vLLM's per-token quantizers, whose scales are at least 1 / (448 * 512).";
 constexpr std::string_view kFloorsOfInt8 =
-    "amax_floor is 1e-10 in the group quantizers of SGLang, 1e-7 in its CPU per-token quantizer, and "
+    "amax_floor is 1e-10 in the group quantizers of SGLang, 1e-7 in its CPU per-token quantizer, "
+    "and "
     "127 * 2^-23 in vLLM's, whose scales are at least 2^-23.";
 
 std::string_view Name(Codes codes) { return codes == Codes::kFp8 ? "fp8" : "int8"; }
@@ -47,8 +49,8 @@ void RunGroups(const RowCall& c) {
   const int64_t size = c.Has("group_size") ? c.Int("group_size") : c.Dim("C");
   const bool power_of_two = c.Has("scale_format") && c.Str("scale_format") == "ue8m0";
   const auto floor = static_cast<float>(c.Float("amax_floor"));
-  kernels::GroupQuant({c.in[0], c.out[0], c.out[1], c.rows, c.Dim("C"), size, ScaleTo(c), floor,
-                       power_of_two});
+  kernels::GroupQuant(
+      {c.in[0], c.out[0], c.out[1], c.rows, c.Dim("C"), size, ScaleTo(c), floor, power_of_two});
 }
 
 Op QuantOp(const QuantText& text) {
@@ -70,11 +72,13 @@ Op StaticQuant(Codes codes) {
 Op PerTokenQuant(Codes codes) {
   const bool fp8 = codes == Codes::kFp8;
   return QuantOp(PerTokenQuantText(codes, "C"))
-      .Doc(Cat("Quantizes each row with a scale of its own: a = max(amax, amax_floor), scale = a / ",
-               fp8 ? "fp8_max" : "127", ", q = clamp(x / scale) to nearest even. ",
-               fp8 ? "A NaN makes its row's scale and codes NaN. " : "A NaN makes its row's scale "
-                                                                     "NaN and its codes 0. ",
-               fp8 ? kFloorsOfFp8 : kFloorsOfInt8))
+      .Doc(
+          Cat("Quantizes each row with a scale of its own: a = max(amax, amax_floor), scale = a / ",
+              fp8 ? "fp8_max" : "127", ", q = clamp(x / scale) to nearest even. ",
+              fp8 ? "A NaN makes its row's scale and codes NaN. "
+                  : "A NaN makes its row's scale "
+                    "NaN and its codes 0. ",
+              fp8 ? kFloorsOfFp8 : kFloorsOfInt8))
       .Source("Micikevicius et al. 2022, arXiv:2209.05433, section 3")
       .Rows(&RunGroups);
 }
@@ -87,7 +91,8 @@ Op GroupQuant(Codes codes) {
           "= a / ",
           fp8 ? "fp8_max" : "127", ", q = clamp(x / scale) to nearest even. ",
           fp8 ? "A NaN makes its group's scale and codes NaN. fp8_max is 448 for e4m3fn, 224 for "
-                "e4m3fnuz and 57344 for e5m2 unless given. scale_format \"ue8m0\": the scale is the "
+                "e4m3fnuz and 57344 for e5m2 unless given. scale_format \"ue8m0\": the scale is "
+                "the "
                 "power of two at or above a / fp8_max, and the codes are x divided by that. "
               : "A NaN makes its group's scale NaN and its codes 0. ",
           "layout \"col_aligned4\": columns of scales are a multiple of 4 rows apart. ",
@@ -126,7 +131,7 @@ QuantText GroupQuantText(Codes codes, std::string_view columns) {
   const bool fp8 = codes == Codes::kFp8;
   const std::string format = fp8 ? Cat(kFormats, ", ") : "";
   const std::string rest =
-      fp8 ? Cat(", scale_format: \"f32\" | \"ue8m0\" = \"f32\" variant, ", kFloor, ", ", kClamp)
+      fp8 ? Cat(", scale_format: \"float\" | \"ue8m0\" = \"float\" variant, ", kFloor, ", ", kClamp)
           : Cat(", ", kFloor);
   return {.op = Cat("per_token_group_quant_", Name(codes)),
           .suffix = Cat("group_quant_", Name(codes)),
