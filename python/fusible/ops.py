@@ -336,7 +336,7 @@ def fused_add_rms_norm_group_quant_fp8(
     group_size: int = 128,
     dtype: DType = "e4m3fn",
     layout: Literal["row", "col", "col_aligned4"] = "row",
-    scale_format: Literal["f32", "ue8m0"] = "f32",
+    scale_format: Literal["float", "ue8m0"] = "float",
     amax_floor: float = 1e-10,
     fp8_max: float | None = None,
     out: Any = None,
@@ -351,7 +351,7 @@ def fused_add_rms_norm_group_quant_fp8(
         group_size: int, one of 16, 32, 64, 128.
         dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
         layout: str, one of row, col, col_aligned4.
-        scale_format: str, one of f32, ue8m0.
+        scale_format: str, one of float, ue8m0.
         amax_floor: float >= 1e-30.
         fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
@@ -618,7 +618,7 @@ def gelu_tanh_and_mul_group_quant_fp8(
     group_size: int = 128,
     dtype: DType = "e4m3fn",
     layout: Literal["row", "col", "col_aligned4"] = "row",
-    scale_format: Literal["f32", "ue8m0"] = "f32",
+    scale_format: Literal["float", "ue8m0"] = "float",
     amax_floor: float = 1e-10,
     fp8_max: float | None = None,
     out: Any = None,
@@ -630,7 +630,7 @@ def gelu_tanh_and_mul_group_quant_fp8(
         group_size: int, one of 16, 32, 64, 128.
         dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
         layout: str, one of row, col, col_aligned4.
-        scale_format: str, one of f32, ue8m0.
+        scale_format: str, one of float, ue8m0.
         amax_floor: float >= 1e-30.
         fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
@@ -833,7 +833,7 @@ def gemma_fused_add_rms_norm_group_quant_fp8(
     group_size: int = 128,
     dtype: DType = "e4m3fn",
     layout: Literal["row", "col", "col_aligned4"] = "row",
-    scale_format: Literal["f32", "ue8m0"] = "f32",
+    scale_format: Literal["float", "ue8m0"] = "float",
     amax_floor: float = 1e-10,
     fp8_max: float | None = None,
     out: Any = None,
@@ -848,7 +848,7 @@ def gemma_fused_add_rms_norm_group_quant_fp8(
         group_size: int, one of 16, 32, 64, 128.
         dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
         layout: str, one of row, col, col_aligned4.
-        scale_format: str, one of f32, ue8m0.
+        scale_format: str, one of float, ue8m0.
         amax_floor: float >= 1e-30.
         fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
@@ -1119,7 +1119,7 @@ def gemma_rms_norm_group_quant_fp8(
     group_size: int = 128,
     dtype: DType = "e4m3fn",
     layout: Literal["row", "col", "col_aligned4"] = "row",
-    scale_format: Literal["f32", "ue8m0"] = "f32",
+    scale_format: Literal["float", "ue8m0"] = "float",
     amax_floor: float = 1e-10,
     fp8_max: float | None = None,
     out: Any = None,
@@ -1133,7 +1133,7 @@ def gemma_rms_norm_group_quant_fp8(
         group_size: int, one of 16, 32, 64, 128.
         dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
         layout: str, one of row, col, col_aligned4.
-        scale_format: str, one of f32, ue8m0.
+        scale_format: str, one of float, ue8m0.
         amax_floor: float >= 1e-30.
         fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
@@ -1467,7 +1467,7 @@ def per_token_group_quant_fp8(
     group_size: int = 128,
     dtype: DType = "e4m3fn",
     layout: Literal["row", "col", "col_aligned4"] = "row",
-    scale_format: Literal["f32", "ue8m0"] = "f32",
+    scale_format: Literal["float", "ue8m0"] = "float",
     amax_floor: float = 1e-10,
     fp8_max: float | None = None,
     out: Any = None,
@@ -1486,7 +1486,7 @@ def per_token_group_quant_fp8(
         group_size: int, one of 16, 32, 64, 128.
         dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
         layout: str, one of row, col, col_aligned4.
-        scale_format: str, one of f32, ue8m0.
+        scale_format: str, one of float, ue8m0.
         amax_floor: float >= 1e-30.
         fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
@@ -1692,7 +1692,7 @@ def rms_norm_group_quant_fp8(
     group_size: int = 128,
     dtype: DType = "e4m3fn",
     layout: Literal["row", "col", "col_aligned4"] = "row",
-    scale_format: Literal["f32", "ue8m0"] = "f32",
+    scale_format: Literal["float", "ue8m0"] = "float",
     amax_floor: float = 1e-10,
     fp8_max: float | None = None,
     out: Any = None,
@@ -1706,7 +1706,7 @@ def rms_norm_group_quant_fp8(
         group_size: int, one of 16, 32, 64, 128.
         dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
         layout: str, one of row, col, col_aligned4.
-        scale_format: str, one of f32, ue8m0.
+        scale_format: str, one of float, ue8m0.
         amax_floor: float >= 1e-30.
         fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
@@ -1983,7 +1983,7 @@ def silu_and_mul_group_quant_fp8(
     group_size: int = 128,
     dtype: DType = "e4m3fn",
     layout: Literal["row", "col", "col_aligned4"] = "row",
-    scale_format: Literal["f32", "ue8m0"] = "f32",
+    scale_format: Literal["float", "ue8m0"] = "float",
     amax_floor: float = 1e-10,
     fp8_max: float | None = None,
     out: Any = None,
@@ -1995,7 +1995,7 @@ def silu_and_mul_group_quant_fp8(
         group_size: int, one of 16, 32, 64, 128.
         dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
         layout: str, one of row, col, col_aligned4.
-        scale_format: str, one of f32, ue8m0.
+        scale_format: str, one of float, ue8m0.
         amax_floor: float >= 1e-30.
         fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
