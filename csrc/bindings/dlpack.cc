@@ -2,6 +2,7 @@
 
 #include "core/cat.h"
 #include "core/error.h"
+#include "ops/check.h"
 
 namespace fusible {
 namespace {
@@ -36,6 +37,7 @@ constexpr Format kFormats[] = {
     {2, 32, DType::kF32},    {4, 16, DType::kBF16},     {2, 16, DType::kF16},
     {10, 8, DType::kE4M3FN}, {11, 8, DType::kE4M3FNUZ}, {12, 8, DType::kE5M2},
     {0, 8, DType::kI8},      {0, 32, DType::kI32},      {0, 64, DType::kI64},
+    {1, 64, DType::kU64},
 };
 
 DType ToDType(const DLDataType& dtype, const Argument& what) {
@@ -44,9 +46,7 @@ DType ToDType(const DLDataType& dtype, const Argument& what) {
       return format.dtype;
     }
   }
-  throw DTypeError(Cat(what,
-                       ": expected one of f32, bf16, f16, e4m3fn, e4m3fnuz, e5m2, i8, i32, i64, "
-                       "got DLPack type code ",
+  throw DTypeError(Cat(what, ": expected ", DTypesText("A"), ", got DLPack type code ",
                        int{dtype.code}, " with ", int{dtype.bits}, " bits"));
 }
 

@@ -8,7 +8,7 @@
 namespace fusible {
 namespace {
 
-constexpr std::array<DTypeInfo, 9> kDTypes = {{
+constexpr std::array<DTypeInfo, 10> kDTypes = {{
     {DType::kF32, "f32", "float32", 4, "F"},
     {DType::kBF16, "bf16", "bfloat16", 2, "F"},
     {DType::kF16, "f16", "float16", 2, "F"},
@@ -18,6 +18,7 @@ constexpr std::array<DTypeInfo, 9> kDTypes = {{
     {DType::kI8, "i8", "int8", 1, ""},
     {DType::kI32, "i32", "int32", 4, "I"},
     {DType::kI64, "i64", "int64", 8, "I"},
+    {DType::kU64, "u64", "uint64", 8, ""},
 }};
 
 }  // namespace

@@ -9,7 +9,7 @@
 
 namespace fusible {
 
-enum class DType : uint8_t { kF32, kBF16, kF16, kE4M3FN, kE4M3FNUZ, kE5M2, kI8, kI32, kI64 };
+enum class DType : uint8_t { kF32, kBF16, kF16, kE4M3FN, kE4M3FNUZ, kE5M2, kI8, kI32, kI64, kU64 };
 
 struct DTypeInfo {
   DType dtype;

@@ -58,37 +58,52 @@ class BodyCheck {
  private:
   bool AcceptView(const Node& node) {
     const auto& source = layouts_[node.inputs[0]];
-    if (KeptDims(body_, node) < prefix_ || !source) return false;
+    if (KeptDims(body_, node) < prefix_ || !source || Has(wholes_, node.inputs[0])) return false;
     const ViewResult view = node.op->view()(source->shape, &source->strides, node.attrs);
     if (!view.strides) return false;
     layouts_[node.outputs[0]] = RowLayout{view.shape, *view.strides};
     made_.push_back(node.outputs[0]);
+    if (Has(computed_, node.inputs[0])) computed_.push_back(node.outputs[0]);
     return true;
   }
 
   bool AcceptRowOp(const Node& node) {
+    const Signature& signature = node.op->signature();
     for (size_t i = 0; i < node.inputs.size(); ++i) {
-      if (node.inputs[i] == kAbsent) continue;
-      const TypeSpec& spec = node.op->signature().params[i].type;
-      const bool made = std::ranges::count(made_, node.inputs[i]) > 0;
-      if (!spec.leading && made) return false;
-      if (!made) continue;
-      // Without a layout it is a result whose sizes are symbols: contiguous, as every result is.
-      const auto& layout = layouts_[node.inputs[i]];
-      const int trailing = static_cast<int>(spec.dims.size());
-      if (layout && !TrailingIsContiguous(*layout, trailing)) return false;
+      const bool made = Has(made_, node.inputs[i]);
+      if (made && !AcceptMade(node.inputs[i], signature.params[i])) return false;
     }
-    for (ValueId output : node.outputs) {
+    for (size_t r = 0; r < node.outputs.size(); ++r) {
+      const ValueId output = node.outputs[r];
       layouts_[output] = ContiguousRows(body_.TypeOf(output).shape, prefix_);
       made_.push_back(output);
+      computed_.push_back(output);
+      if (signature.results[r].type.leading) continue;
+      if (!Has(body_.outputs, output)) return false;
+      wholes_.push_back(output);
     }
     return true;
+  }
+
+  // An operand from inside the body: rows of it are there, of indices and wholes too few.
+  bool AcceptMade(ValueId value, const ParamSpec& param) {
+    if (!param.type.leading || Has(wholes_, value)) return false;
+    if (param.bound && Has(computed_, value)) return false;
+    // Without a layout it is a result whose sizes are symbols: contiguous, as every result is.
+    const auto& layout = layouts_[value];
+    return !layout || TrailingIsContiguous(*layout, static_cast<int>(param.type.dims.size()));
+  }
+
+  static bool Has(const std::vector<ValueId>& values, ValueId value) {
+    return std::ranges::count(values, value) > 0;
   }
 
   const Graph& body_;
   int prefix_;
   std::map<ValueId, std::optional<RowLayout>> layouts_;
-  std::vector<ValueId> made_;
+  std::vector<ValueId> made_;      // by nodes of the body
+  std::vector<ValueId> computed_;  // those that are no views of inputs
+  std::vector<ValueId> wholes_;    // results that every row may write
 };
 
 // Bytes of one row of a value; nullopt where a size behind the prefix is a symbol.
@@ -124,10 +139,21 @@ int LeadingRank(const TypeSpec& spec, const Type& type) {
 }
 
 Shape LeadingDims(const Graph& graph, const Node& node) {
-  const TypeSpec& spec = node.op->signature().results[0].type;
-  Shape leading = graph.TypeOf(node.outputs[0]).shape;
-  leading.resize(LeadingRank(spec, graph.TypeOf(node.outputs[0])));
-  return leading;
+  const Signature& signature = node.op->signature();
+  const auto leading = [&](const TypeSpec& spec, ValueId value) {
+    Shape shape = graph.TypeOf(value).shape;
+    shape.resize(LeadingRank(spec, graph.TypeOf(value)));
+    return shape;
+  };
+  for (size_t r = 0; r < node.outputs.size(); ++r) {
+    const TypeSpec& spec = signature.results[r].type;
+    if (spec.leading) return leading(spec, node.outputs[r]);
+  }
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    const TypeSpec& spec = signature.params[i].type;
+    if (spec.leading && node.inputs[i] != kAbsent) return leading(spec, node.inputs[i]);
+  }
+  return {};
 }
 
 std::optional<int> CommonPrefix(const Graph& body) {
@@ -136,7 +162,7 @@ std::optional<int> CommonPrefix(const Graph& body) {
   bool whole_call = false;
   for (const Node& node : body.nodes) {
     if (IsView(node)) continue;
-    if (!IsRowOp(node)) return std::nullopt;
+    if (!node.op || !node.op->rows()) return std::nullopt;
     const Shape leading = LeadingDims(body, node);
     whole_call |= leading.empty();
     prefix = first ? std::min(prefix, CommonDims(*first, leading)) : leading.size();

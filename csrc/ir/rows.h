@@ -19,8 +19,9 @@ Shape LeadingDims(const Graph& graph, const Node& node);
 
 // How many leading dimensions all row operators and views of the body share: a row program runs
 // over these. 0 where some operator has no leading dimension (the whole call is one row). nullopt
-// where the body cannot be a region: something else than row operators and views in it, no
-// dimension in common, a view that needs a copy, or a whole operand that the body itself makes.
+// where the body cannot run so: something else than operators with row kernels and views in it, no
+// dimension in common, a view that needs a copy, a whole operand or indices that the body itself
+// makes, or a whole result that it does not give.
 std::optional<int> CommonPrefix(const Graph& body);
 
 // The most bytes, for one row over the first `prefix` dimensions, that values of the body which are

@@ -20,40 +20,58 @@ HWY_INLINE VF Second(VF x1, VF x2, VF cos, VF sin) {
   return hn::Add(hn::Mul(x2, cos), hn::Mul(x1, sin));
 }
 
-// Partners stand half the rotated part apart.
+// A row's heads, of `size` elements each, and the first `half` cosines and sines of its position.
 template <class T, class A>
-void RotateHalves(const T* x, T* out, const A* cos, const A* sin, size_t half) {
-  ForSteps(half, [=](auto at) HWY_ATTR {
-    const Pair a = Load(x, at), b = Load(x + half, at), c = Load(cos, at), s = Load(sin, at);
-    const Pair first = {First(a.even, b.even, c.even, s.even), First(a.odd, b.odd, c.odd, s.odd)};
-    const Pair second = {Second(a.even, b.even, c.even, s.even),
-                         Second(a.odd, b.odd, c.odd, s.odd)};
-    Store(first, out, at);
-    Store(second, out + half, at);
+struct Heads {
+  const T* x;
+  T* out;
+  int64_t count, size;
+  const A *cos, *sin;
+  size_t half;
+};
+
+// Partners stand half the rotated part apart. Angles are read once for all heads.
+template <class T, class A>
+void RotateHalves(const Heads<T, A>& row) {
+  ForSteps(row.half, [&](auto at) HWY_ATTR {
+    const Pair c = Load(row.cos, at), s = Load(row.sin, at);
+    for (int64_t h = 0; h < row.count * row.size; h += row.size) {
+      const Pair a = Load(row.x + h, at), b = Load(row.x + h + row.half, at);
+      Store({First(a.even, b.even, c.even, s.even), First(a.odd, b.odd, c.odd, s.odd)}, row.out + h,
+            at);
+      Store({Second(a.even, b.even, c.even, s.even), Second(a.odd, b.odd, c.odd, s.odd)},
+            row.out + h + row.half, at);
+    }
   });
 }
 
 // Partners are neighbours, and stand in one lane of a Pair already.
 template <class T, class A>
-void RotateNeighbours(const T* x, T* out, const A* cos, const A* sin, size_t half) {
-  ForSteps(2 * half, [=](auto at) HWY_ATTR {
-    const Pair v = Load(x, at);
-    const VF c = LoadHalf(cos, at), s = LoadHalf(sin, at);
-    Store({First(v.even, v.odd, c, s), Second(v.even, v.odd, c, s)}, out, at);
+void RotateNeighbours(const Heads<T, A>& row) {
+  ForSteps(2 * row.half, [&](auto at) HWY_ATTR {
+    const VF c = LoadHalf(row.cos, at), s = LoadHalf(row.sin, at);
+    for (int64_t h = 0; h < row.count * row.size; h += row.size) {
+      const Pair v = Load(row.x + h, at);
+      Store({First(v.even, v.odd, c, s), Second(v.even, v.odd, c, s)}, row.out + h, at);
+    }
   });
 }
 
 template <class T, class A>
 void RotateRow(const RotaryArgs& a, int64_t r, int64_t position) {
-  const size_t half = a.rotated / 2;
   const A* cos = a.cos_sin.Row<A>(0) + position * a.rotated;
-  const auto rotate = a.interleaved ? &RotateNeighbours<T, A> : &RotateHalves<T, A>;
-  for (int64_t h = 0; h < a.heads; ++h) {
-    const T* x = a.x.Row<T>(r) + h * a.head_size;
-    T* out = a.out.Row<T>(r) + h * a.head_size;
-    rotate(x, out, cos, cos + half, half);
-    if (x != out)
-      std::memcpy(out + a.rotated, x + a.rotated, (a.head_size - a.rotated) * sizeof(T));
+  const Heads<T, A> row = {a.x.Row<T>(r),
+                           a.out.Row<T>(r),
+                           a.heads,
+                           a.head_size,
+                           cos,
+                           cos + a.rotated / 2,
+                           static_cast<size_t>(a.rotated / 2)};
+  a.interleaved ? RotateNeighbours(row) : RotateHalves(row);
+  if (row.x == row.out || a.rotated == a.head_size) return;
+  const size_t rest = (a.head_size - a.rotated) * sizeof(T);
+  for (int64_t at = a.rotated; at < a.heads * a.head_size; at += a.head_size) {
+    std::memcpy(row.out + at, row.x + at, rest);
   }
 }
 

@@ -1,47 +1,38 @@
 #include "kernels/softmax.h"
 
-#include <limits>
-
 #include "kernels/scratch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/softmax.cc"
 #include "hwy/foreach_target.h"
 #include "kernels/simd/lanes-inl.h"
-#include "kernels/simd/math-inl.h"
+#include "kernels/simd/select-inl.h"
 #include "kernels/simd/sum-inl.h"
+#include "kernels/simd/weight-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
-// A NaN in the row may be lost here; it comes back through its own e^NaN in the sum.
-template <class T>
-float Max(const T* x, size_t n) {
-  VF max = hn::Set(DF(), -std::numeric_limits<float>::infinity());
-  size_t i = 0;
-  for (; i + kStep <= n; i += kStep) {
-    const Pair v = Load(x, Full{i});
-    max = hn::Max(max, hn::Max(v.even, v.odd));
-  }
-  float result = hn::GetLane(hn::MaxOfLanes(DF(), max));
-  if (i == n) return result;
-  const Pair v = Load(x, Tail{i, n - i});
-  alignas(64) float rest[kStep];
-  Storage<float>::Store(v, rest);
-  for (size_t k = 0; k < n - i; ++k) result = HWY_MAX(result, rest[k]);
-  return result;
+// A step's pair as it is: its elements need not be in order. There is room for whole steps.
+HWY_INLINE void Keep(const Pair& v, float* scratch, size_t i) {
+  hn::Store(v.even, DF(), scratch + i);
+  hn::Store(v.odd, DF(), scratch + i + kLanes);
+}
+HWY_INLINE Pair Kept(const float* scratch, size_t i) {
+  return {hn::Load(DF(), scratch + i), hn::Load(DF(), scratch + i + kLanes)};
 }
 
 template <class T>
 void SoftmaxRow(const T* x, T* out, float* scratch, size_t n) {
-  const VF max = hn::Set(DF(), Max(x, n));
-  ForSteps(n, [=](auto at) HWY_ATTR {
+  const VF max = hn::Set(DF(), RowMax(x, n));
+  const float sum = CanonicalSum(n, [=](auto at) HWY_ATTR {
     const Pair v = Load(x, at);
-    Store({Exp(hn::Sub(v.even, max)), Exp(hn::Sub(v.odd, max))}, scratch, at);
+    const Pair weight = Weight({hn::Sub(v.even, max), hn::Sub(v.odd, max)});
+    Keep(weight, scratch, at.i);
+    return weight;
   });
-  const float sum = CanonicalSum(n, [=](auto at) HWY_ATTR { return Load(scratch, at); });
   const VF divisor = hn::Set(DF(), sum);
-  ForSteps(n, [=](auto at) HWY_ATTR { Store(Div(Load(scratch, at), divisor), out, at); });
+  ForSteps(n, [=](auto at) HWY_ATTR { Store(Div(Kept(scratch, at.i), divisor), out, at); });
 }
 
 void SoftmaxRows(const SoftmaxArgs& a, float* scratch) {
@@ -62,8 +53,9 @@ namespace fusible::kernels {
 HWY_EXPORT(SoftmaxRows);
 
 void Softmax(const SoftmaxArgs& args) {
-  static thread_local Scratch scratch;  // one row in f32
-  HWY_DYNAMIC_DISPATCH(SoftmaxRows)(args, scratch.Floats(args.cols));
+  static thread_local Scratch
+      scratch;  // one row in f32, and room for a whole step of any instruction set
+  HWY_DYNAMIC_DISPATCH(SoftmaxRows)(args, scratch.Floats(args.cols + 32));
 }
 
 }  // namespace fusible::kernels

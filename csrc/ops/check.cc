@@ -247,12 +247,12 @@ class Binder {
   void CheckRule(const SizeRule& rule) const {
     const auto left = Evaluate(rule.left, binding_);
     if (!rule.right) {
-      if (!left && AreConstant(rule.left)) NotDefined(ArgumentOf(rule.left), rule.left);
+      if (!left && AreConstant(rule.left)) NotDefined(ArgumentOf(rule), rule.left);
       return;
     }
     const auto right = Evaluate(*rule.right, binding_);
     if (!left || !right || left->factor != right->factor || left->offset <= right->offset) return;
-    throw ShapeError(Cat(op_.name(), ": ", ArgumentOf(rule.left), ": expected ", ToText(rule.left),
+    throw ShapeError(Cat(op_.name(), ": ", ArgumentOf(rule), ": expected ", ToText(rule.left),
                          " <= ", ToText(*rule.right), ", got ", *left, " and ", *right));
   }
 
@@ -262,14 +262,17 @@ class Binder {
            std::ranges::all_of(expr.args, [&](const DimExpr& arg) { return AreConstant(arg); });
   }
 
-  // The operand that a rule is about: the first whose shape has the letter the rule begins with.
-  std::string ArgumentOf(const DimExpr& rule) const {
+  // What a rule is about: the first operand whose shape has the letter that it begins with, or the
+  // attribute of that name.
+  std::string ArgumentOf(const SizeRule& rule) const {
+    std::string name = FirstName(rule.left);
+    if (name.empty() && rule.right) name = FirstName(*rule.right);
     for (const ParamSpec& param : op_.signature().params) {
       for (const DimExpr& dim : param.type.dims) {
-        if (FirstName(dim) == FirstName(rule)) return param.name;
+        if (FirstName(dim) == name) return param.name;
       }
     }
-    return ToText(rule);
+    return name;
   }
 
   // Which of the reasons kept `expr` from having a value: mostly a size that does not divide.

@@ -84,15 +84,26 @@ class Grouper {
     return traced;
   }
 
-  // The operands of a row operator that differ from row to row (or the whole ones), behind views.
-  std::vector<Traced> Operands(int32_t node, bool whole) const {
+  // The operands of a row operator that `choose` takes, behind views.
+  template <class Choose>
+  std::vector<Traced> OperandsOf(int32_t node, const Choose& choose) const {
     std::vector<Traced> operands;
     const auto& params = graph_.nodes[node].op->signature().params;
     for (size_t i = 0; i < params.size(); ++i) {
       const ValueId value = graph_.nodes[node].inputs[i];
-      if (value != kAbsent && params[i].type.leading != whole) operands.push_back(Trace(value));
+      if (value != kAbsent && choose(params[i])) operands.push_back(Trace(value));
     }
     return operands;
+  }
+
+  // Those that differ from row to row, or the whole ones.
+  std::vector<Traced> Operands(int32_t node, bool whole) const {
+    return OperandsOf(node, [=](const ParamSpec& p) { return p.type.leading != whole; });
+  }
+
+  // Those that must be there before the first row: all indices are checked before a row is written.
+  std::vector<Traced> EarlyOperands(int32_t node) const {
+    return OperandsOf(node, [](const ParamSpec& p) { return !p.type.leading || p.bound; });
   }
 
   void JoinProducers(int32_t node) {
@@ -159,7 +170,7 @@ class Grouper {
       if (mutations_[node] != mutations_[*joined.begin()]) {
         return Boundary{"order", "move the mutation before or behind these operators"};
       }
-      for (const Traced& operand : Operands(node, true)) {
+      for (const Traced& operand : EarlyOperands(node)) {
         if (!joined.contains(producers_[operand.source])) continue;
         return Boundary{"whole_operand",
                         Cat(NodeName(graph_.nodes[node]), " needs all of ",

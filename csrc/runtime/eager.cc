@@ -117,6 +117,10 @@ void RunEager(const Op& op, const Binding& binding, std::span<const TensorView> 
   const FloatEnvironment environment;
   CheckLayouts(op, binding, operands, results);
   CheckOverlap(op, operands, results);
+  if (HasWholeResult(op)) {  // which begins as a copy, and nothing is written before all checks
+    CheckIndices(op, binding, operands);
+    CopyAliasedWholes(op, operands, results);
+  }
   std::vector<TensorView> inputs;
   std::ranges::copy_if(operands, std::back_inserter(inputs),
                        [](const TensorView& tensor) { return !IsAbsent(tensor); });

@@ -86,6 +86,22 @@ def test_heads_fold_into_rows(n):
     check(heads, types, arrays)
 
 
+@pytest.mark.parametrize("n", [1, 6, 200])
+def test_queries_and_keys_where_they_stand_in_their_row(n):
+    qkv, table = normal(3, (n, 640)), normal(5, (128, 64), "f32")
+    positions = np.arange(n, dtype=np.int64) % 128
+    want = qkv.copy()
+    for start, heads in ((0, 6), (6 * 64, 2)):
+        columns = slice(start, start + heads * 64)
+        w = normal(start, (64,))
+        alone = np.ascontiguousarray(qkv[:, columns]).reshape(n, heads, 64)
+        turned = ops.rotary_embedding(ops.rms_norm(alone, w), positions, table)
+        want[:, columns] = turned.reshape(n, -1)
+        part = ops.reshape(ops.slice(qkv, start=start, stop=columns.stop), shape=[0, heads, 64])
+        ops.rms_norm_rotary_embedding(part, w, positions, table, out=part)
+    assert bits(qkv) == bits(want)
+
+
 @pytest.mark.parametrize("shape", [(3, 4), (1, 9), (9, 1), (1, 1)])
 def test_two_leading_dimensions_and_padded_rows(shape):
     def block(x, r, w):

@@ -146,6 +146,23 @@ def test_two_updates_in_a_row():
     assert (bits(keys), bits(values)) == (bits(want[0]), bits(want[1]))
 
 
+@pytest.mark.parametrize("build", [fusible.compile, unfused])
+def test_rotated_keys_in_place(build):
+    def rotate_and_update(positions, cos_sin, k, v, slots, keys, values):
+        return ops.rotary_embedding_kv_cache_update(k, v, positions, cos_sin, slots, keys, values)
+
+    more = {"positions": spec("i64[T]"), "cos_sin": spec("f32[9, 16]")}
+    given = arrays() | {"positions": np.array([8, 0, 3]), "cos_sin": normal(7, (9, 16), "f32")}
+    rotated = ops.rotary_embedding(given["k"], given["positions"], given["cos_sin"])
+    want = expected(given | {"k": rotated})
+    fresh = rotate_and_update(**given)
+    keys, values = build(fusible.trace(rotate_and_update, **more, **SPECS))(**given)
+    assert keys is given["keys"]
+    assert values is given["values"]
+    assert (bits(keys), bits(values)) == (bits(want[0]), bits(want[1]))
+    assert (bits(fresh[0]), bits(fresh[1])) == (bits(want[0]), bits(want[1]))
+
+
 def test_an_updated_input_apart_from_the_others():
     given = arrays()
     given["values"] = given["keys"]

@@ -12,7 +12,7 @@ from fusible import _core
 
 # Sizes for dimension letters: all different, so that a mix-up shows, and legal where one divides.
 SIZES = {"C": 256, "D": 128, "E": 64, "K": 256, "N": 3, "H": 6, "T": 5, "S": 1, "M": 2}
-SIZES |= {"P": 8, "B": 4, "V": 11, "R": 32, "G": 7}
+SIZES |= {"P": 8, "B": 4, "V": 11, "R": 32, "L": 9, "G": 16}
 LEADING = (2,)
 
 CLASSES = {"F": "f32", "Q8": "e4m3fn", "FQ": "f32", "I": "i64", "A": "f32"}
@@ -21,6 +21,7 @@ CLASSES = {"F": "f32", "Q8": "e4m3fn", "FQ": "f32", "I": "i64", "A": "f32"}
 ATTRS: dict[str, dict[str, Any]] = {
     "reshape": {"shape": [-1]},
     "slice": {"stop": 2},
+    "topk": {"k": 3},
     "transpose": {"dims": [1, 0]},
     "attention": {"scale": 0.125},
 }
@@ -83,7 +84,7 @@ def legal_call(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
         dtype = numpy_dtype(dtype_of(operand, attrs))
         if (name, operand["name"]) in VALUES:
             array = np.array(VALUES[name, operand["name"]], dtype)
-        elif dtype.kind == "i":
+        elif dtype.kind in "iu":
             array = np.zeros(shape, dtype)
         else:
             array = rng.standard_normal(shape).astype(dtype)

@@ -62,7 +62,7 @@ def reference(name: str, case: Case, operands: dict[str, Array]) -> tuple[Any, .
     if OPS[name]["kind"] == "equals":
         return call_body(name, operands, dict(case.attrs))
     exact = {
-        key: value if value.dtype.kind == "i" else value.astype(np.float64)
+        key: value if value.dtype.kind in "iu" else value.astype(np.float64)
         for key, value in operands.items()
     }
     results = load(name).reference(**exact, **case.attrs)

@@ -1,0 +1,29 @@
+// What softmax and sampling weigh elements with.
+#include "kernels/simd/math-inl.h"
+
+#if defined(FUSIBLE_KERNELS_SIMD_WEIGHT_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef FUSIBLE_KERNELS_SIMD_WEIGHT_INL_H_
+#undef FUSIBLE_KERNELS_SIMD_WEIGHT_INL_H_
+#else
+#define FUSIBLE_KERNELS_SIMD_WEIGHT_INL_H_
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace fusible::kernels::HWY_NAMESPACE {
+
+// e^x for x <= 0, minus infinity included; zero from where it would be below the smallest normal
+// number, which is nothing beside the weight 1 that every row has. A NaN stays. Two thirds of the
+// instructions of Exp.
+HWY_INLINE VF Weight(VF x) {
+  const Reduced e = Reduce(x);
+  // 2^n for n in [-126, 0]. What stands above n's low bits is shifted out.
+  const VU power = hn::Add(hn::ShiftLeft<23>(ToBits(e.n)), SetBits(127u << 23));
+  return hn::IfThenZeroElse(hn::Lt(x, SetF(-87.33f)), hn::Mul(e.power, FromBits(power)));
+}
+
+HWY_INLINE Pair Weight(const Pair& x) { return {Weight(x.even), Weight(x.odd)}; }
+
+}  // namespace fusible::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target guard
