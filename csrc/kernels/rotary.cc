@@ -3,10 +3,12 @@
 #include <cstring>
 
 #include "kernels/index.h"
+#include "kernels/scratch.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/rotary.cc"
 #include "hwy/foreach_target.h"
+#include "kernels/simd/kept-inl.h"
 #include "kernels/simd/lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -20,67 +22,83 @@ HWY_INLINE VF Second(VF x1, VF x2, VF cos, VF sin) {
   return hn::Add(hn::Mul(x2, cos), hn::Mul(x1, sin));
 }
 
-// A row's heads, of `size` elements each, and the first `half` cosines and sines of its position.
-template <class T, class A>
-struct Heads {
-  const T* x;
-  T* out;
-  int64_t count, size;
-  const A *cos, *sin;
-  size_t half;
+// The cosines and sines of one position in f32, ready for use by every head of a row.
+struct Angles {
+  float *cos, *sin;
+
+  Angles(size_t half, Scratch& scratch) : cos(scratch.Floats(2 * KeptRoom(half))) {
+    sin = cos + KeptRoom(half);
+  }
 };
 
-// Partners stand half the rotated part apart. Angles are read once for all heads.
-template <class T, class A>
-void RotateHalves(const Heads<T, A>& row) {
-  ForSteps(row.half, [&](auto at) HWY_ATTR {
-    const Pair c = Load(row.cos, at), s = Load(row.sin, at);
-    for (int64_t h = 0; h < row.count * row.size; h += row.size) {
-      const Pair a = Load(row.x + h, at), b = Load(row.x + h + row.half, at);
-      Store({First(a.even, b.even, c.even, s.even), First(a.odd, b.odd, c.odd, s.odd)}, row.out + h,
-            at);
-      Store({Second(a.even, b.even, c.even, s.even), Second(a.odd, b.odd, c.odd, s.odd)},
-            row.out + h + row.half, at);
-    }
-  });
-}
+// Partners stand half the rotated part apart.
+struct Halves {
+  template <class A>
+  static void Read(const A* cos, const A* sin, size_t half, const Angles& to) {
+    ForSteps(half, [=](auto at) HWY_ATTR {
+      Keep(Load(cos, at), to.cos, at.i);
+      Keep(Load(sin, at), to.sin, at.i);
+    });
+  }
+
+  template <class T>
+  static void Rotate(const T* x, T* out, const Angles& angles, size_t half) {
+    ForSteps(half, [=](auto at) HWY_ATTR {
+      const Pair a = Load(x, at), b = Load(x + half, at);
+      const Pair c = Kept(angles.cos, at.i), s = Kept(angles.sin, at.i);
+      const Pair first = {First(a.even, b.even, c.even, s.even), First(a.odd, b.odd, c.odd, s.odd)};
+      const Pair second = {Second(a.even, b.even, c.even, s.even),
+                           Second(a.odd, b.odd, c.odd, s.odd)};
+      Store(first, out, at);
+      Store(second, out + half, at);
+    });
+  }
+};
 
 // Partners are neighbours, and stand in one lane of a Pair already.
-template <class T, class A>
-void RotateNeighbours(const Heads<T, A>& row) {
-  ForSteps(2 * row.half, [&](auto at) HWY_ATTR {
-    const VF c = LoadHalf(row.cos, at), s = LoadHalf(row.sin, at);
-    for (int64_t h = 0; h < row.count * row.size; h += row.size) {
-      const Pair v = Load(row.x + h, at);
-      Store({First(v.even, v.odd, c, s), Second(v.even, v.odd, c, s)}, row.out + h, at);
-    }
-  });
-}
+struct Neighbours {
+  template <class A>
+  static void Read(const A* cos, const A* sin, size_t half, const Angles& to) {
+    ForSteps(2 * half, [=](auto at) HWY_ATTR {
+      hn::Store(LoadHalf(cos, at), DF(), to.cos + at.i / 2);
+      hn::Store(LoadHalf(sin, at), DF(), to.sin + at.i / 2);
+    });
+  }
 
-template <class T, class A>
-void RotateRow(const RotaryArgs& a, int64_t r, int64_t position) {
-  const A* cos = a.cos_sin.Row<A>(0) + position * a.rotated;
-  const Heads<T, A> row = {a.x.Row<T>(r),
-                           a.out.Row<T>(r),
-                           a.heads,
-                           a.head_size,
-                           cos,
-                           cos + a.rotated / 2,
-                           static_cast<size_t>(a.rotated / 2)};
-  a.interleaved ? RotateNeighbours(row) : RotateHalves(row);
-  if (row.x == row.out || a.rotated == a.head_size) return;
-  const size_t rest = (a.head_size - a.rotated) * sizeof(T);
-  for (int64_t at = a.rotated; at < a.heads * a.head_size; at += a.head_size) {
-    std::memcpy(row.out + at, row.x + at, rest);
+  template <class T>
+  static void Rotate(const T* x, T* out, const Angles& angles, size_t half) {
+    ForSteps(2 * half, [=](auto at) HWY_ATTR {
+      const Pair v = Load(x, at);
+      const VF c = hn::Load(DF(), angles.cos + at.i / 2);
+      const VF s = hn::Load(DF(), angles.sin + at.i / 2);
+      Store({First(v.even, v.odd, c, s), Second(v.even, v.odd, c, s)}, out, at);
+    });
+  }
+};
+
+template <class Style, class T, class A>
+void RotateRows(const RotaryArgs& a, Scratch& scratch) {
+  const size_t half = a.rotated / 2, rest = (a.head_size - a.rotated) * sizeof(T);
+  const Angles angles(half, scratch);
+  for (int64_t r = 0; r < a.rows; ++r) {
+    const A* cos = a.cos_sin.Row<A>(0) + ReadIndex(a.positions, r) * a.rotated;
+    Style::Read(cos, cos + half, half, angles);
+    const T* x = a.x.Row<T>(r);
+    T* out = a.out.Row<T>(r);
+    for (int64_t h = 0; h < a.heads; ++h, x += a.head_size, out += a.head_size) {
+      Style::Rotate(x, out, angles, half);
+      if (x != out && rest > 0) std::memcpy(out + a.rotated, x + a.rotated, rest);
+    }
   }
 }
 
-void RotaryRows(const RotaryArgs& a) {
+void RotaryRows(const RotaryArgs& a, Scratch& scratch) {
   VisitFloat(a.x.dtype, [&](auto type) HWY_ATTR {
     VisitFloat(a.cos_sin.dtype, [&](auto angle) HWY_ATTR {
-      for (int64_t r = 0; r < a.rows; ++r) {
-        RotateRow<decltype(type), decltype(angle)>(a, r, ReadIndex(a.positions, r));
-      }
+      using T = decltype(type);
+      using A = decltype(angle);
+      a.interleaved ? RotateRows<Neighbours, T, A>(a, scratch)
+                    : RotateRows<Halves, T, A>(a, scratch);
     });
   });
 }
@@ -93,7 +111,10 @@ namespace fusible::kernels {
 
 HWY_EXPORT(RotaryRows);
 
-void Rotary(const RotaryArgs& args) { HWY_DYNAMIC_DISPATCH(RotaryRows)(args); }
+void Rotary(const RotaryArgs& args) {
+  static thread_local Scratch scratch;  // the angles of one position
+  HWY_DYNAMIC_DISPATCH(RotaryRows)(args, scratch);
+}
 
 }  // namespace fusible::kernels
 #endif

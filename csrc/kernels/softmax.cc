@@ -5,6 +5,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/softmax.cc"
 #include "hwy/foreach_target.h"
+#include "kernels/simd/kept-inl.h"
 #include "kernels/simd/lanes-inl.h"
 #include "kernels/simd/select-inl.h"
 #include "kernels/simd/sum-inl.h"
@@ -12,15 +13,6 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
-
-// A step's pair as it is: its elements need not be in order. There is room for whole steps.
-HWY_INLINE void Keep(const Pair& v, float* scratch, size_t i) {
-  hn::Store(v.even, DF(), scratch + i);
-  hn::Store(v.odd, DF(), scratch + i + kLanes);
-}
-HWY_INLINE Pair Kept(const float* scratch, size_t i) {
-  return {hn::Load(DF(), scratch + i), hn::Load(DF(), scratch + i + kLanes)};
-}
 
 template <class T>
 void SoftmaxRow(const T* x, T* out, float* scratch, size_t n) {
@@ -35,7 +27,8 @@ void SoftmaxRow(const T* x, T* out, float* scratch, size_t n) {
   ForSteps(n, [=](auto at) HWY_ATTR { Store(Div(Kept(scratch, at.i), divisor), out, at); });
 }
 
-void SoftmaxRows(const SoftmaxArgs& a, float* scratch) {
+void SoftmaxRows(const SoftmaxArgs& a, Scratch& memory) {
+  float* scratch = memory.Floats(KeptRoom(a.cols));
   VisitFloat(a.x.dtype, [&](auto type) HWY_ATTR {
     using T = decltype(type);
     for (int64_t r = 0; r < a.rows; ++r) {
@@ -53,9 +46,8 @@ namespace fusible::kernels {
 HWY_EXPORT(SoftmaxRows);
 
 void Softmax(const SoftmaxArgs& args) {
-  static thread_local Scratch
-      scratch;  // one row in f32, and room for a whole step of any instruction set
-  HWY_DYNAMIC_DISPATCH(SoftmaxRows)(args, scratch.Floats(args.cols + 32));
+  static thread_local Scratch scratch;  // one row in f32
+  HWY_DYNAMIC_DISPATCH(SoftmaxRows)(args, scratch);
 }
 
 }  // namespace fusible::kernels
