@@ -66,11 +66,14 @@ def frequencies(sample, rows=40_000):
 
 def assert_fits(counts, kept, temperature=1.0):
     """A chi-square test at one in a thousand; other tokens must not come at all."""
-    share = np.where(np.isin(np.arange(len(LOGITS)), kept), np.exp(LOGITS / temperature), 0)
+    share = np.where(
+        np.isin(np.arange(len(LOGITS)), kept), np.exp(LOGITS.astype(np.float64) / temperature), 0
+    )
     share /= share.sum()
     assert counts[share == 0].sum() == 0
     expected = counts.sum() * share[share > 0]
-    assert stats.chisquare(counts[share > 0], expected).pvalue > 1e-3
+    if len(expected) > 1:
+        assert stats.chisquare(counts[share > 0], expected).pvalue > 1e-3
 
 
 def filled(rows, value, dtype):
@@ -101,10 +104,10 @@ def test_frequencies_are_the_probabilities(top_k, top_p, kept, temperature):
     assert_fits(frequencies(sample), list(kept), temperature)
 
 
-# The shares of the likeliest are 0.585, 0.215, 0.079, then twice 0.048, which make 0.80 and 0.88.
+# The likeliest have shares of 0.576, 0.212, 0.078 and twice 0.047: sums of 0.576, 0.788, 0.866, 0.913.
 @pytest.mark.parametrize(
     ("top_p", "kept"),
-    [(0.58, [4]), (0.6, [0, 4]), (0.8, [0, 4]), (0.85, [0, 4, 6]), (0.9, [0, 2, 4, 6])],
+    [(0.57, [4]), (0.6, [0, 4]), (0.78, [0, 4]), (0.85, [0, 4, 6]), (0.9, [0, 2, 4, 6])],
 )
 def test_top_p_keeps_the_fewest(top_p, kept):
     counts = frequencies(

@@ -42,7 +42,13 @@ def likeliest(left: Any, weights: Any, counts: Any, top_p: float) -> Any:
 
 
 def token(
-    logits: Any, seed: int, top_k: int = 0, top_p: float = 1.0, temperature: float = 1.0, draw=0
+    logits: Any,
+    seed: int,
+    *,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    temperature: float = 1.0,
+    draws: int = 0,
 ) -> int:
     """The token of one row of logits."""
     x = logits.astype(np.float32)
@@ -57,14 +63,13 @@ def token(
     if not top_p >= 1:
         left = likeliest(left, weights, counts, top_p)
     sums = np.cumsum(counts[left])
-    target = int(sums[-1]) * random_bits(seed, draw) >> 64
+    target = int(sums[-1]) * random_bits(seed, draws) >> 64
     return int(left[np.searchsorted(sums, target, side="right")])
 
 
-def tokens(logits, seeds, top_k=None, top_p=None, temperature=None, draws=None):
-    """The tokens of all rows; what is left out has its default."""
-    given = {"top_k": top_k, "top_p": top_p, "temperature": temperature, "draw": draws}
-    columns = {name: values.ravel() for name, values in given.items() if values is not None}
+def tokens(logits: Any, seeds: Any, **given: Any) -> Any:
+    """The tokens of all rows; top_k, top_p, temperature and draws that are given have one each."""
+    columns = {name: values.ravel() for name, values in given.items()}
     rows = logits.reshape(-1, logits.shape[-1])
     result = [
         token(row, int(seed), **{name: values[i].item() for name, values in columns.items()})
