@@ -16,7 +16,7 @@ void DequantGroup(const Q* codes, float scale, T* out, size_t n) {
 }
 
 void GroupDequantRows(const GroupDequantArgs& a) {
-  VisitFp8(a.codes.dtype, [&](auto code) HWY_ATTR {
+  VisitCode(a.codes.dtype, [&](auto code) HWY_ATTR {
     VisitFloat(a.out.dtype, [&](auto type) HWY_ATTR {
       using Q = decltype(code);
       using T = decltype(type);

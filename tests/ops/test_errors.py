@@ -61,7 +61,10 @@ def test_rejects_another_dtype(name, operand):
         call(name, operands, attrs)
 
 
-@pytest.mark.parametrize(("name", "operand"), SHAPED)
+CHOOSY = [(n, o) for n, o in SHAPED if operand_of(n, o)["dtype"] != "A"]
+
+
+@pytest.mark.parametrize(("name", "operand"), CHOOSY)
 def test_rejects_another_dtype_of_ours(name, operand):
     operands, attrs = legal_call(name)
     wrong = np.float32 if operands[operand].dtype != np.float32 else np.int32

@@ -15,7 +15,7 @@ SIZES = {"C": 256, "D": 128, "E": 64, "K": 256, "N": 3, "H": 6, "T": 5, "S": 1, 
 SIZES |= {"P": 8, "B": 4, "V": 11, "R": 32, "L": 9, "G": 16}
 LEADING = (2,)
 
-CLASSES = {"F": "f32", "Q8": "e4m3fn", "FQ": "f32", "I": "i64", "A": "f32"}
+CLASSES = {"F": "f32", "Q8": "e4m3fn", "Q": "e4m3fn", "FQ": "f32", "I": "i64", "A": "f32"}
 
 # Attributes without a default, and operands whose values mean something.
 ATTRS: dict[str, dict[str, Any]] = {

@@ -103,6 +103,7 @@ LARGEST = {"e4m3fn": 448.0, "e4m3fnuz": 240.0, "e5m2": 57344.0}
 CLASSES = {
     "F": ("f32", "bf16", "f16"),
     "Q8": ("e4m3fn", "e4m3fnuz", "e5m2"),
+    "Q": ("e4m3fn", "e4m3fnuz", "e5m2", "i8"),
     "FQ": ("f32", "bf16", "f16", "e4m3fn", "e4m3fnuz", "e5m2"),
     "A": ("f32", "bf16", "i32", "e4m3fn"),
 }

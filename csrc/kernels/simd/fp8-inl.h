@@ -113,6 +113,9 @@ template <>
 struct Code8<I8> {
   static constexpr float kMax = 127.0f;
 
+  static HWY_INLINE VF Decode(VU code) {
+    return hn::ConvertTo(DF(), hn::ShiftRight<24>(hn::BitCast(DI(), hn::ShiftLeft<24>(code))));
+  }
   static HWY_INLINE VU Encode(VF v, float max) {
     const VF bounded = hn::Max(hn::Min(v, hn::Set(DF(), max)), hn::Set(DF(), -1.0f - max));
     return ToBits(hn::IfThenZeroElse(hn::IsNaN(v), FromBits(EncodeBounded(bounded))));

@@ -4,7 +4,7 @@
 namespace fusible::library {
 
 Op per_token_group_dequant() {
-  return Op("per_token_group_dequant(q: Q8[..., C], scales: f32[..., G], *, "
+  return Op("per_token_group_dequant(q: Q[..., C], scales: f32[..., G], *, "
             "dtype: f32 | bf16 | f16 = bf16) -> y: dtype[..., C] where C/G")
       .Doc(
           "The values of a row's codes, each times the scale of its group of C/G: the product is "
