@@ -87,6 +87,13 @@ int64_t TrafficPerRow(std::span<const RowsView> views, std::span<const TensorVie
   return bytes;
 }
 
+bool HasWholeResult(const Op& op) {
+  for (const ResultSpec& result : op.signature().results) {
+    if (!result.type.leading) return true;
+  }
+  return false;
+}
+
 void MarkStreams(std::span<RowsView> out, std::span<const RowsView> in,
                  std::span<const TensorView> results) {
   for (size_t i = 0; i < out.size(); ++i) {
@@ -114,11 +121,6 @@ void RunRowsOp(const Op& op, const Binding& binding, std::span<const TensorView>
 }
 
 }  // namespace
-
-bool HasWholeResult(const Op& op) {
-  return std::ranges::any_of(op.signature().results,
-                             [](const ResultSpec& result) { return !result.type.leading; });
-}
 
 Extent ExtentOf(const TensorView& t) {
   if (!t.data || t.Count() == 0) return {};

@@ -25,10 +25,6 @@ Extent ExtentOf(const TensorView& tensor);
 void CheckOverlap(const Op& op, std::span<const TensorView> operands,
                   std::span<const TensorView> results);
 
-// Whether every row may write all of a result, as with a cache: its rows are not split over
-// threads.
-bool HasWholeResult(const Op& op);
-
 // A whole result `y@x` begins as a copy of x, unless it is x's memory.
 void CopyAliasedWholes(const Op& op, std::span<const TensorView> operands,
                        std::span<const TensorView> results);

@@ -91,7 +91,8 @@ class Programs {
   std::vector<Made> made_;
 };
 
-// The layouts that the operator itself would refuse, with its own words: what runs is its parts.
+// The layouts that the operator itself would refuse, with its own words: what runs is its parts. So
+// too its indices, which must be right before a whole result begins as a copy.
 void CheckLayouts(const Op& op, const Binding& binding, std::span<const TensorView> operands,
                   std::span<const TensorView> results) {
   const Signature& s = op.signature();
@@ -117,10 +118,8 @@ void RunEager(const Op& op, const Binding& binding, std::span<const TensorView> 
   const FloatEnvironment environment;
   CheckLayouts(op, binding, operands, results);
   CheckOverlap(op, operands, results);
-  if (HasWholeResult(op)) {  // which begins as a copy, and nothing is written before all checks
-    CheckIndices(op, binding, operands);
-    CopyAliasedWholes(op, operands, results);
-  }
+  CheckIndices(op, binding, operands);
+  CopyAliasedWholes(op, operands, results);
   std::vector<TensorView> inputs;
   std::ranges::copy_if(operands, std::back_inserter(inputs),
                        [](const TensorView& tensor) { return !IsAbsent(tensor); });
