@@ -25,6 +25,8 @@ HWY_INLINE VU Integers(VF weights) {
 // Sums the integers of weights as halves of 15 bits, of which a lane holds many.
 class IntegerSum {
  public:
+  HWY_INLINE IntegerSum() : low_(hn::Zero(DU())), high_(hn::Zero(DU())) {}
+
   HWY_INLINE void Add(const Pair& weights) {
     const VU even = Integers(weights.even), odd = Integers(weights.odd);
     const VU low = SetBits((1 << 15) - 1);
@@ -49,7 +51,7 @@ class IntegerSum {
     steps_ = 0;
   }
 
-  VU low_ = hn::Zero(DU()), high_ = hn::Zero(DU());
+  VU low_, high_;
   int steps_ = 0;
   uint64_t total_ = 0;
 };
