@@ -123,7 +123,7 @@ Cut FindCut(const float* weights, size_t n, uint64_t total, uint64_t wanted, flo
     const uint64_t upper = SumFrom(c, middle);
     const bool reached = above + upper >= wanted;
     if (!reached) above += upper;
-    c = KeepBetween(c.weights, c.count, reached ? middle : 0, reached ? 2 : middle, room);
+    c = KeepBetween(c.weights, c.count, reached ? middle : c.least, reached ? 2 : middle, room);
   }
   const uint64_t each = IntegerOf(c.least);
   const uint64_t equal = (wanted - above + each - 1) / each;
@@ -181,9 +181,7 @@ size_t DrawToken(const T* x, size_t n, float largest, const Draw& draw, float* w
   Cut cut;
   cut.sum = Weigh(x, n, largest, draw.temperature, weights);
   const uint64_t wanted = WantedSum(draw.top_p, cut.sum);
-  if (wanted < cut.sum) {
-    cut = FindCut(weights, n, cut.sum, wanted, weights + padded);
-  }
+  if (wanted < cut.sum) cut = FindCut(weights, n, cut.sum, wanted, weights + padded);
   return FindToken(weights, n, cut, Target(draw.random, cut.sum));
 }
 

@@ -10,20 +10,18 @@ namespace fusible::library {
 namespace {
 
 constexpr std::string_view kDraw =
-    "A token is drawn with probability w / sum of w of the tokens that are left, w = e^((logit - "
-    "largest) / temperature) in f32, each w counted as floor(2^30 w), so that sums are exact in "
-    "any "
-    "order: the first, by index, at which their running sum exceeds floor(sum * random / 2^64). "
-    "random is word 1, then word 0 of Philox4x32-10 with the seed as key and the row's number in "
-    "draws (0 unless given) as counter, low words first. Rows whose largest logit is no finite "
-    "number, or whose temperature is no positive finite one (0, say), give greedy_sample's token. "
-    "The token of a row depends on its own operands alone.";
+    "A token is drawn with probability w / sum of w of the tokens left, w = e^((logit - largest) "
+    "/ temperature) in f32, each w counted as floor(2^30 w), so that sums are exact in any order: "
+    "the first, by index, at which the running sum exceeds floor(sum * random / 2^64). random is "
+    "word 1, then word 0 of Philox4x32-10 with the seed as key and the row's number in draws (0 "
+    "unless given) as counter, low words first. Rows whose largest logit is no finite number, or "
+    "whose temperature is no positive finite one (0, say), give greedy_sample's token. The token "
+    "of a row depends on its own operands alone.";
 constexpr std::string_view kTopK =
-    "top_k leaves the top_k largest logits, of equal ones the lower indices; 0 and less leaves "
-    "all.";
+    "top_k leaves the top_k largest logits, of equal ones those of lower index; 0 leaves all.";
 constexpr std::string_view kTopP =
     "top_p leaves the fewest most likely tokens whose sum of w is at least ceil(top_p * the sum "
-    "before), of equal ones the lower indices, and one at least; 1 and more leaves all.";
+    "before), of equal ones those of lower index, and one at least; 1 leaves all.";
 
 template <int kTopKPlace, int kTopPPlace>
 void SampleRows(const RowCall& c) {
