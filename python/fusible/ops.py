@@ -23,6 +23,7 @@ __all__ = [
     "block_scaled_matmul",
     "cast",
     "embedding",
+    "embedding_group_dequant",
     "fused_add_rms_norm",
     "fused_add_rms_norm_group_quant_fp8",
     "fused_add_rms_norm_group_quant_int8",
@@ -48,12 +49,15 @@ __all__ = [
     "gemma_rms_norm_group_quant_int8",
     "gemma_rms_norm_per_token_quant_fp8",
     "gemma_rms_norm_per_token_quant_int8",
+    "gemma_rms_norm_rotary_embedding",
     "gemma_rms_norm_static_quant_fp8",
     "gemma_rms_norm_static_quant_int8",
+    "greedy_sample",
     "kv_cache_update",
     "matmul",
     "mul",
     "pack_ue8m0",
+    "per_token_group_dequant",
     "per_token_group_quant_fp8",
     "per_token_group_quant_fp8_packed",
     "per_token_group_quant_int8",
@@ -65,9 +69,11 @@ __all__ = [
     "rms_norm_group_quant_int8",
     "rms_norm_per_token_quant_fp8",
     "rms_norm_per_token_quant_int8",
+    "rms_norm_rotary_embedding",
     "rms_norm_static_quant_fp8",
     "rms_norm_static_quant_int8",
     "rotary_embedding",
+    "rotary_embedding_kv_cache_update",
     "silu_and_mul",
     "silu_and_mul_group_quant_fp8",
     "silu_and_mul_group_quant_int8",
@@ -79,6 +85,10 @@ __all__ = [
     "softmax",
     "static_quant_fp8",
     "static_quant_int8",
+    "top_k_sampling_from_logits",
+    "top_k_top_p_sampling_from_logits",
+    "top_p_sampling_from_logits",
+    "topk",
     "transpose",
 ]
 
@@ -87,6 +97,7 @@ _attention = _core.find_op("attention")
 _block_scaled_matmul = _core.find_op("block_scaled_matmul")
 _cast = _core.find_op("cast")
 _embedding = _core.find_op("embedding")
+_embedding_group_dequant = _core.find_op("embedding_group_dequant")
 _fused_add_rms_norm = _core.find_op("fused_add_rms_norm")
 _fused_add_rms_norm_group_quant_fp8 = _core.find_op("fused_add_rms_norm_group_quant_fp8")
 _fused_add_rms_norm_group_quant_int8 = _core.find_op("fused_add_rms_norm_group_quant_int8")
@@ -112,12 +123,15 @@ _gemma_rms_norm_group_quant_fp8 = _core.find_op("gemma_rms_norm_group_quant_fp8"
 _gemma_rms_norm_group_quant_int8 = _core.find_op("gemma_rms_norm_group_quant_int8")
 _gemma_rms_norm_per_token_quant_fp8 = _core.find_op("gemma_rms_norm_per_token_quant_fp8")
 _gemma_rms_norm_per_token_quant_int8 = _core.find_op("gemma_rms_norm_per_token_quant_int8")
+_gemma_rms_norm_rotary_embedding = _core.find_op("gemma_rms_norm_rotary_embedding")
 _gemma_rms_norm_static_quant_fp8 = _core.find_op("gemma_rms_norm_static_quant_fp8")
 _gemma_rms_norm_static_quant_int8 = _core.find_op("gemma_rms_norm_static_quant_int8")
+_greedy_sample = _core.find_op("greedy_sample")
 _kv_cache_update = _core.find_op("kv_cache_update")
 _matmul = _core.find_op("matmul")
 _mul = _core.find_op("mul")
 _pack_ue8m0 = _core.find_op("pack_ue8m0")
+_per_token_group_dequant = _core.find_op("per_token_group_dequant")
 _per_token_group_quant_fp8 = _core.find_op("per_token_group_quant_fp8")
 _per_token_group_quant_fp8_packed = _core.find_op("per_token_group_quant_fp8_packed")
 _per_token_group_quant_int8 = _core.find_op("per_token_group_quant_int8")
@@ -129,9 +143,11 @@ _rms_norm_group_quant_fp8 = _core.find_op("rms_norm_group_quant_fp8")
 _rms_norm_group_quant_int8 = _core.find_op("rms_norm_group_quant_int8")
 _rms_norm_per_token_quant_fp8 = _core.find_op("rms_norm_per_token_quant_fp8")
 _rms_norm_per_token_quant_int8 = _core.find_op("rms_norm_per_token_quant_int8")
+_rms_norm_rotary_embedding = _core.find_op("rms_norm_rotary_embedding")
 _rms_norm_static_quant_fp8 = _core.find_op("rms_norm_static_quant_fp8")
 _rms_norm_static_quant_int8 = _core.find_op("rms_norm_static_quant_int8")
 _rotary_embedding = _core.find_op("rotary_embedding")
+_rotary_embedding_kv_cache_update = _core.find_op("rotary_embedding_kv_cache_update")
 _silu_and_mul = _core.find_op("silu_and_mul")
 _silu_and_mul_group_quant_fp8 = _core.find_op("silu_and_mul_group_quant_fp8")
 _silu_and_mul_group_quant_int8 = _core.find_op("silu_and_mul_group_quant_int8")
@@ -143,6 +159,10 @@ _slice = _core.find_op("slice")
 _softmax = _core.find_op("softmax")
 _static_quant_fp8 = _core.find_op("static_quant_fp8")
 _static_quant_int8 = _core.find_op("static_quant_int8")
+_top_k_sampling_from_logits = _core.find_op("top_k_sampling_from_logits")
+_top_k_top_p_sampling_from_logits = _core.find_op("top_k_top_p_sampling_from_logits")
+_top_p_sampling_from_logits = _core.find_op("top_p_sampling_from_logits")
+_topk = _core.find_op("topk")
 _transpose = _core.find_op("transpose")
 
 
@@ -277,17 +297,54 @@ def embedding(ids: A, table: A, *, out: Any = None) -> A:
 
     Args:
         ids: I[...]; values below V.
-        table: F[V, C].
+        table: A[V, C].
         out: results to write, in place of fresh ones.
 
     Returns:
-        y: F[..., C].
+        y: A[..., C].
 
     Raises:
         ShapeError, DTypeError, ArgumentError, RangeError: an argument that does not fit, before a
             write.
     """
     results: A = _embedding((ids, table), {}, out)
+    return results
+
+
+def embedding_group_dequant(
+    ids: A,
+    table: A,
+    scales: A,
+    *,
+    dtype: DType = "bf16",
+    out: Any = None,
+) -> A:
+    """Looks up rows of a quantized table: embedding of codes and scales, then dequantized.
+
+    Args:
+        ids: I[...]; values below V.
+        table: Q[V, C].
+        scales: f32[V, G].
+        dtype: dtype, one of f32, bf16, f16.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: dtype[..., C].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError, RangeError: an argument that does not fit, before a
+            write.
+
+    Source: DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2.
+
+    Equals, bit for bit::
+
+        q = embedding(ids, table)
+        s = embedding(ids, scales)
+        y = per_token_group_dequant(q, s, dtype=dtype)
+        return y
+    """
+    results: A = _embedding_group_dequant((ids, table, scales), {"dtype": dtype}, out)
     return results
 
 
@@ -1277,6 +1334,47 @@ def gemma_rms_norm_per_token_quant_int8(
     return results
 
 
+def gemma_rms_norm_rotary_embedding(
+    x: A,
+    weight: A,
+    positions: A,
+    cos_sin: A,
+    *,
+    eps: float = 1e-06,
+    style: Literal["neox", "interleaved"] = "neox",
+    out: Any = None,
+) -> A:
+    """gemma_rms_norm of each head, then rotary_embedding: what queries and keys go through in Qwen 3 and Gemma 3.
+
+    Args:
+        x: F[..., H, D].
+        weight: F[D].
+        positions: I[...]; values below P.
+        cos_sin: F2[P, 2*R].
+        eps: float >= 0.
+        style: str, one of neox, interleaved.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: F[..., H, D]; out may be x's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError, RangeError: an argument that does not fit, before a
+            write.
+
+    Source: Henry et al. 2020, arXiv:2010.04245; Su et al. 2021, arXiv:2104.09864, eq. 34.
+
+    Equals, bit for bit::
+
+        n = gemma_rms_norm(x, weight, eps=eps)
+        y = rotary_embedding(n, positions, cos_sin, style=style)
+        return y
+    """
+    attrs = {"eps": eps, "style": style}
+    results: A = _gemma_rms_norm_rotary_embedding((x, weight, positions, cos_sin), attrs, out)
+    return results
+
+
 def gemma_rms_norm_static_quant_fp8(
     x: A,
     weight: A,
@@ -1349,6 +1447,25 @@ def gemma_rms_norm_static_quant_int8(
         return q
     """
     results: A = _gemma_rms_norm_static_quant_int8((x, weight, scale), {"eps": eps}, out)
+    return results
+
+
+def greedy_sample(logits: A, *, out: Any = None) -> A:
+    """The index of each row's largest logit, of equal ones the lowest; NaN counts as larger than every number.
+
+    Args:
+        logits: F[..., V].
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        tokens: i32[...].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Fan et al. 2018, arXiv:1805.04833, section 5.1 (k = 1).
+    """
+    results: A = _greedy_sample((logits,), {}, out)
     return results
 
 
@@ -1458,6 +1575,29 @@ def pack_ue8m0(
     Source: OCP Microscaling formats (MX) specification, version 1.0, section 5.4.1 (E8M0).
     """
     results: A = _pack_ue8m0((scales,), {"layout": layout}, out)
+    return results
+
+
+def per_token_group_dequant(q: A, scales: A, *, dtype: DType = "bf16", out: Any = None) -> A:
+    """The values of a row's codes, each times the scale of its group of C/G: the product is rounded to f32, then to dtype.
+
+    One scale a row is a group of C.
+
+    Args:
+        q: Q[..., C].
+        scales: f32[..., G].
+        dtype: dtype, one of f32, bf16, f16.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: dtype[..., C].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2.
+    """
+    results: A = _per_token_group_dequant((q, scales), {"dtype": dtype}, out)
     return results
 
 
@@ -1850,6 +1990,47 @@ def rms_norm_per_token_quant_int8(
     return results
 
 
+def rms_norm_rotary_embedding(
+    x: A,
+    weight: A,
+    positions: A,
+    cos_sin: A,
+    *,
+    eps: float = 1e-06,
+    style: Literal["neox", "interleaved"] = "neox",
+    out: Any = None,
+) -> A:
+    """rms_norm of each head, then rotary_embedding: what queries and keys go through in Qwen 3 and Gemma 3.
+
+    Args:
+        x: F[..., H, D].
+        weight: F[D].
+        positions: I[...]; values below P.
+        cos_sin: F2[P, 2*R].
+        eps: float >= 0.
+        style: str, one of neox, interleaved.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: F[..., H, D]; out may be x's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError, RangeError: an argument that does not fit, before a
+            write.
+
+    Source: Henry et al. 2020, arXiv:2010.04245; Su et al. 2021, arXiv:2104.09864, eq. 34.
+
+    Equals, bit for bit::
+
+        n = rms_norm(x, weight, eps=eps)
+        y = rotary_embedding(n, positions, cos_sin, style=style)
+        return y
+    """
+    attrs = {"eps": eps, "style": style}
+    results: A = _rms_norm_rotary_embedding((x, weight, positions, cos_sin), attrs, out)
+    return results
+
+
 def rms_norm_static_quant_fp8(
     x: A,
     weight: A,
@@ -1955,6 +2136,52 @@ def rotary_embedding(
     Source: Su et al. 2021, arXiv:2104.09864, eq. 34.
     """
     results: A = _rotary_embedding((x, positions, cos_sin), {"style": style}, out)
+    return results
+
+
+def rotary_embedding_kv_cache_update(
+    k: A,
+    v: A,
+    positions: A,
+    cos_sin: A,
+    slots: A,
+    k_cache: A,
+    v_cache: A,
+    *,
+    style: Literal["neox", "interleaved"] = "neox",
+    out: Any = None,
+) -> tuple[A, A]:
+    """rotary_embedding of new keys, then kv_cache_update with them and their values.
+
+    Args:
+        k: F[..., N, D].
+        v: F[..., N, E].
+        positions: I[...]; values below L.
+        cos_sin: F2[L, 2*R].
+        slots: i64[...]; negative: skipped; else below B*P.
+        k_cache: F[B, P, N, D].
+        v_cache: F[B, P, N, E].
+        style: str, one of neox, interleaved.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        k_cache: F[B, P, N, D]; out may be k_cache's own memory.
+        v_cache: F[B, P, N, E]; out may be v_cache's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError, RangeError: an argument that does not fit, before a
+            write.
+
+    Source: Su et al. 2021, arXiv:2104.09864, eq. 34; Kwon et al. 2023, arXiv:2309.06180.
+
+    Equals, bit for bit::
+
+        rotated = rotary_embedding(k, positions, cos_sin, style=style)
+        keys, vals = kv_cache_update(rotated, v, slots, k_cache, v_cache)
+        return keys, vals
+    """
+    attrs = {"style": style}
+    results: tuple[A, A] = _rotary_embedding_kv_cache_update((k, v, positions, cos_sin, slots, k_cache, v_cache), attrs, out)
     return results
 
 
@@ -2274,6 +2501,162 @@ def static_quant_int8(x: A, scale: A, *, out: Any = None) -> A:
     Source: Micikevicius et al. 2022, arXiv:2209.05433, section 3.
     """
     results: A = _static_quant_int8((x, scale), {}, out)
+    return results
+
+
+def top_k_sampling_from_logits(
+    logits: A,
+    seeds: A,
+    top_k: A,
+    temperature: A | None = None,
+    draws: A | None = None,
+    *,
+    out: Any = None,
+) -> A:
+    """Draws one token a row.
+
+    top_k leaves the top_k largest logits, of equal ones those of lower index; 0 leaves all. A
+        token is drawn with probability w / sum of w of the tokens left, w = e^((logit - largest) /
+        temperature) in f32, each w counted as floor(2^30 w), so that sums are exact in any order:
+        the first, by index, at which the running sum exceeds floor(sum * random / 2^64). random is
+        word 1, then word 0 of Philox4x32-10 with the seed as key and the row's number in draws (0
+        unless given) as counter, low words first. Rows whose largest logit is no finite number, or
+        whose temperature is no positive finite one (0, say), give greedy_sample's token. The token
+        of a row depends on its own operands alone.
+
+    Args:
+        logits: F[..., V].
+        seeds: u64[...].
+        top_k: i32[...].
+        temperature: f32[...] (optional).
+        draws: u64[...] (optional).
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        tokens: i32[...].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Fan et al. 2018, arXiv:1805.04833, section 5.1 (top-k); Holtzman et al. 2019,
+        arXiv:1904.09751, section 3.1 (top-p); Salmon et al. 2011, doi:10.1145/2063384.2063405
+        (Philox).
+    """
+    results: A = _top_k_sampling_from_logits((logits, seeds, top_k, temperature, draws), {}, out)
+    return results
+
+
+def top_k_top_p_sampling_from_logits(
+    logits: A,
+    seeds: A,
+    top_k: A,
+    top_p: A,
+    temperature: A | None = None,
+    draws: A | None = None,
+    *,
+    out: Any = None,
+) -> A:
+    """Draws one token a row.
+
+    top_k leaves the top_k largest logits, of equal ones those of lower index; 0 leaves all. top_p
+        leaves the fewest most likely tokens whose sum of w is at least ceil(top_p * the sum
+        before), of equal ones those of lower index, and one at least; 1 leaves all. A token is
+        drawn with probability w / sum of w of the tokens left, w = e^((logit - largest) /
+        temperature) in f32, each w counted as floor(2^30 w), so that sums are exact in any order:
+        the first, by index, at which the running sum exceeds floor(sum * random / 2^64). random is
+        word 1, then word 0 of Philox4x32-10 with the seed as key and the row's number in draws (0
+        unless given) as counter, low words first. Rows whose largest logit is no finite number, or
+        whose temperature is no positive finite one (0, say), give greedy_sample's token. The token
+        of a row depends on its own operands alone.
+
+    Args:
+        logits: F[..., V].
+        seeds: u64[...].
+        top_k: i32[...].
+        top_p: f32[...].
+        temperature: f32[...] (optional).
+        draws: u64[...] (optional).
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        tokens: i32[...].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Fan et al. 2018, arXiv:1805.04833, section 5.1 (top-k); Holtzman et al. 2019,
+        arXiv:1904.09751, section 3.1 (top-p); Salmon et al. 2011, doi:10.1145/2063384.2063405
+        (Philox).
+    """
+    attrs = {}
+    results: A = _top_k_top_p_sampling_from_logits((logits, seeds, top_k, top_p, temperature, draws), attrs, out)
+    return results
+
+
+def top_p_sampling_from_logits(
+    logits: A,
+    seeds: A,
+    top_p: A,
+    temperature: A | None = None,
+    draws: A | None = None,
+    *,
+    out: Any = None,
+) -> A:
+    """Draws one token a row.
+
+    top_p leaves the fewest most likely tokens whose sum of w is at least ceil(top_p * the sum
+        before), of equal ones those of lower index, and one at least; 1 leaves all. A token is
+        drawn with probability w / sum of w of the tokens left, w = e^((logit - largest) /
+        temperature) in f32, each w counted as floor(2^30 w), so that sums are exact in any order:
+        the first, by index, at which the running sum exceeds floor(sum * random / 2^64). random is
+        word 1, then word 0 of Philox4x32-10 with the seed as key and the row's number in draws (0
+        unless given) as counter, low words first. Rows whose largest logit is no finite number, or
+        whose temperature is no positive finite one (0, say), give greedy_sample's token. The token
+        of a row depends on its own operands alone.
+
+    Args:
+        logits: F[..., V].
+        seeds: u64[...].
+        top_p: f32[...].
+        temperature: f32[...] (optional).
+        draws: u64[...] (optional).
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        tokens: i32[...].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Fan et al. 2018, arXiv:1805.04833, section 5.1 (top-k); Holtzman et al. 2019,
+        arXiv:1904.09751, section 3.1 (top-p); Salmon et al. 2011, doi:10.1145/2063384.2063405
+        (Philox).
+    """
+    results: A = _top_p_sampling_from_logits((logits, seeds, top_p, temperature, draws), {}, out)
+    return results
+
+
+def topk(x: A, *, k: int, out: Any = None) -> tuple[A, A]:
+    """The k largest elements of each row and their indices, larger ones first.
+
+    Of equal ones, as zeros of either sign are, the lower index comes first; NaN counts as larger
+        than every number.
+
+    Args:
+        x: F[..., V].
+        k: int >= 1.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        values: F[..., k].
+        indices: i32[..., k].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Knuth 1998, The Art of Computer Programming 3, section 5.3.3 (selection).
+    """
+    results: tuple[A, A] = _topk((x,), {"k": k}, out)
     return results
 
 
