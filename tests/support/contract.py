@@ -54,7 +54,8 @@ def call_body(name: str, operands: dict[str, Array], attrs: dict[str, Any]) -> t
         params = [param["name"] for param in OPS[part]["params"]]
         part_operands = {param: values[a] for param, a in zip(params, arguments, strict=False)}
         values.update(zip(results, call(part, part_operands, part_attrs), strict=True))
-    return tuple(values[result["name"]] for result in op["results"])
+    returned = op["equals"].rpartition("return ")[2]
+    return tuple(values[name.strip()] for name in returned.split(","))
 
 
 def reference(name: str, case: Case, operands: dict[str, Array]) -> tuple[Any, ...]:
