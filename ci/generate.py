@@ -163,7 +163,7 @@ def function(op: Described) -> str:
     call = f"    results: {returns} = _{op['name']}(({operands}{comma}), {{{attrs}}}{out})"
     if len(call) > 100:
         call = (
-            f"    attrs = {{{attrs}}}\n"
+            f"    attrs: dict[str, Any] = {{{attrs}}}\n"
             f"    results: {returns} = _{op['name']}(({operands}{comma}), attrs{out})"
         )
     call += "\n    return results"

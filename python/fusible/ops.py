@@ -226,7 +226,7 @@ def attention(
 
     Source: Kwon et al. 2023, arXiv:2309.06180; Dao et al. 2022, arXiv:2205.14135, section 3.1.
     """
-    attrs = {"scale": scale, "window": window, "softcap": softcap}
+    attrs: dict[str, Any] = {"scale": scale, "window": window, "softcap": softcap}
     results: A = _attention((q, k_cache, v_cache, block_table, query_start, lengths), attrs, out)
     return results
 
@@ -264,7 +264,7 @@ def block_scaled_matmul(
 
     Source: DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2.
     """
-    attrs = {"group_size": group_size, "dtype": dtype}
+    attrs: dict[str, Any] = {"group_size": group_size, "dtype": dtype}
     results: A = _block_scaled_matmul((x, w, x_scale, w_scale, bias), attrs, out)
     return results
 
@@ -430,7 +430,7 @@ def fused_add_rms_norm_group_quant_fp8(
         q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, scale_format=scale_format, amax_floor=amax_floor, fp8_max=fp8_max)
         return q, scales, sum
     """
-    attrs = {"eps": eps, "group_size": group_size, "dtype": dtype, "layout": layout, "scale_format": scale_format, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    attrs: dict[str, Any] = {"eps": eps, "group_size": group_size, "dtype": dtype, "layout": layout, "scale_format": scale_format, "amax_floor": amax_floor, "fp8_max": fp8_max}
     results: tuple[A, A, A] = _fused_add_rms_norm_group_quant_fp8((x, residual, weight), attrs, out)
     return results
 
@@ -475,7 +475,7 @@ def fused_add_rms_norm_group_quant_int8(
         q, scales = per_token_group_quant_int8(y, group_size=group_size, layout=layout, amax_floor=amax_floor)
         return q, scales, sum
     """
-    attrs = {"eps": eps, "group_size": group_size, "layout": layout, "amax_floor": amax_floor}
+    attrs: dict[str, Any] = {"eps": eps, "group_size": group_size, "layout": layout, "amax_floor": amax_floor}
     results: tuple[A, A, A] = _fused_add_rms_norm_group_quant_int8((x, residual, weight), attrs, out)
     return results
 
@@ -520,7 +520,7 @@ def fused_add_rms_norm_per_token_quant_fp8(
         q, scales = per_token_quant_fp8(y, dtype=dtype, amax_floor=amax_floor, fp8_max=fp8_max)
         return q, scales, sum
     """
-    attrs = {"eps": eps, "dtype": dtype, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    attrs: dict[str, Any] = {"eps": eps, "dtype": dtype, "amax_floor": amax_floor, "fp8_max": fp8_max}
     results: tuple[A, A, A] = _fused_add_rms_norm_per_token_quant_fp8((x, residual, weight), attrs, out)
     return results
 
@@ -561,7 +561,7 @@ def fused_add_rms_norm_per_token_quant_int8(
         q, scales = per_token_quant_int8(y, amax_floor=amax_floor)
         return q, scales, sum
     """
-    attrs = {"eps": eps, "amax_floor": amax_floor}
+    attrs: dict[str, Any] = {"eps": eps, "amax_floor": amax_floor}
     results: tuple[A, A, A] = _fused_add_rms_norm_per_token_quant_int8((x, residual, weight), attrs, out)
     return results
 
@@ -605,7 +605,7 @@ def fused_add_rms_norm_static_quant_fp8(
         q = static_quant_fp8(y, scale, dtype=dtype, fp8_max=fp8_max)
         return q, sum
     """
-    attrs = {"eps": eps, "dtype": dtype, "fp8_max": fp8_max}
+    attrs: dict[str, Any] = {"eps": eps, "dtype": dtype, "fp8_max": fp8_max}
     results: tuple[A, A] = _fused_add_rms_norm_static_quant_fp8((x, residual, weight, scale), attrs, out)
     return results
 
@@ -645,7 +645,7 @@ def fused_add_rms_norm_static_quant_int8(
         q = static_quant_int8(y, scale)
         return q, sum
     """
-    attrs = {"eps": eps}
+    attrs: dict[str, Any] = {"eps": eps}
     results: tuple[A, A] = _fused_add_rms_norm_static_quant_int8((x, residual, weight, scale), attrs, out)
     return results
 
@@ -707,7 +707,7 @@ def gelu_tanh_and_mul_group_quant_fp8(
         q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, scale_format=scale_format, amax_floor=amax_floor, fp8_max=fp8_max)
         return q, scales
     """
-    attrs = {"group_size": group_size, "dtype": dtype, "layout": layout, "scale_format": scale_format, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    attrs: dict[str, Any] = {"group_size": group_size, "dtype": dtype, "layout": layout, "scale_format": scale_format, "amax_floor": amax_floor, "fp8_max": fp8_max}
     results: tuple[A, A] = _gelu_tanh_and_mul_group_quant_fp8((x,), attrs, out)
     return results
 
@@ -744,7 +744,7 @@ def gelu_tanh_and_mul_group_quant_int8(
         q, scales = per_token_group_quant_int8(y, group_size=group_size, layout=layout, amax_floor=amax_floor)
         return q, scales
     """
-    attrs = {"group_size": group_size, "layout": layout, "amax_floor": amax_floor}
+    attrs: dict[str, Any] = {"group_size": group_size, "layout": layout, "amax_floor": amax_floor}
     results: tuple[A, A] = _gelu_tanh_and_mul_group_quant_int8((x,), attrs, out)
     return results
 
@@ -781,7 +781,7 @@ def gelu_tanh_and_mul_per_token_quant_fp8(
         q, scales = per_token_quant_fp8(y, dtype=dtype, amax_floor=amax_floor, fp8_max=fp8_max)
         return q, scales
     """
-    attrs = {"dtype": dtype, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    attrs: dict[str, Any] = {"dtype": dtype, "amax_floor": amax_floor, "fp8_max": fp8_max}
     results: tuple[A, A] = _gelu_tanh_and_mul_per_token_quant_fp8((x,), attrs, out)
     return results
 
@@ -814,7 +814,7 @@ def gelu_tanh_and_mul_per_token_quant_int8(
         q, scales = per_token_quant_int8(y, amax_floor=amax_floor)
         return q, scales
     """
-    attrs = {"amax_floor": amax_floor}
+    attrs: dict[str, Any] = {"amax_floor": amax_floor}
     results: tuple[A, A] = _gelu_tanh_and_mul_per_token_quant_int8((x,), attrs, out)
     return results
 
@@ -850,7 +850,7 @@ def gelu_tanh_and_mul_static_quant_fp8(
         q = static_quant_fp8(y, scale, dtype=dtype, fp8_max=fp8_max)
         return q
     """
-    attrs = {"dtype": dtype, "fp8_max": fp8_max}
+    attrs: dict[str, Any] = {"dtype": dtype, "fp8_max": fp8_max}
     results: A = _gelu_tanh_and_mul_static_quant_fp8((x, scale), attrs, out)
     return results
 
@@ -927,7 +927,7 @@ def gemma_fused_add_rms_norm_group_quant_fp8(
         q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, scale_format=scale_format, amax_floor=amax_floor, fp8_max=fp8_max)
         return q, scales, sum
     """
-    attrs = {"eps": eps, "group_size": group_size, "dtype": dtype, "layout": layout, "scale_format": scale_format, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    attrs: dict[str, Any] = {"eps": eps, "group_size": group_size, "dtype": dtype, "layout": layout, "scale_format": scale_format, "amax_floor": amax_floor, "fp8_max": fp8_max}
     results: tuple[A, A, A] = _gemma_fused_add_rms_norm_group_quant_fp8((x, residual, weight), attrs, out)
     return results
 
@@ -972,7 +972,7 @@ def gemma_fused_add_rms_norm_group_quant_int8(
         q, scales = per_token_group_quant_int8(y, group_size=group_size, layout=layout, amax_floor=amax_floor)
         return q, scales, sum
     """
-    attrs = {"eps": eps, "group_size": group_size, "layout": layout, "amax_floor": amax_floor}
+    attrs: dict[str, Any] = {"eps": eps, "group_size": group_size, "layout": layout, "amax_floor": amax_floor}
     results: tuple[A, A, A] = _gemma_fused_add_rms_norm_group_quant_int8((x, residual, weight), attrs, out)
     return results
 
@@ -1017,7 +1017,7 @@ def gemma_fused_add_rms_norm_per_token_quant_fp8(
         q, scales = per_token_quant_fp8(y, dtype=dtype, amax_floor=amax_floor, fp8_max=fp8_max)
         return q, scales, sum
     """
-    attrs = {"eps": eps, "dtype": dtype, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    attrs: dict[str, Any] = {"eps": eps, "dtype": dtype, "amax_floor": amax_floor, "fp8_max": fp8_max}
     results: tuple[A, A, A] = _gemma_fused_add_rms_norm_per_token_quant_fp8((x, residual, weight), attrs, out)
     return results
 
@@ -1058,7 +1058,7 @@ def gemma_fused_add_rms_norm_per_token_quant_int8(
         q, scales = per_token_quant_int8(y, amax_floor=amax_floor)
         return q, scales, sum
     """
-    attrs = {"eps": eps, "amax_floor": amax_floor}
+    attrs: dict[str, Any] = {"eps": eps, "amax_floor": amax_floor}
     results: tuple[A, A, A] = _gemma_fused_add_rms_norm_per_token_quant_int8((x, residual, weight), attrs, out)
     return results
 
@@ -1102,7 +1102,7 @@ def gemma_fused_add_rms_norm_static_quant_fp8(
         q = static_quant_fp8(y, scale, dtype=dtype, fp8_max=fp8_max)
         return q, sum
     """
-    attrs = {"eps": eps, "dtype": dtype, "fp8_max": fp8_max}
+    attrs: dict[str, Any] = {"eps": eps, "dtype": dtype, "fp8_max": fp8_max}
     results: tuple[A, A] = _gemma_fused_add_rms_norm_static_quant_fp8((x, residual, weight, scale), attrs, out)
     return results
 
@@ -1142,7 +1142,7 @@ def gemma_fused_add_rms_norm_static_quant_int8(
         q = static_quant_int8(y, scale)
         return q, sum
     """
-    attrs = {"eps": eps}
+    attrs: dict[str, Any] = {"eps": eps}
     results: tuple[A, A] = _gemma_fused_add_rms_norm_static_quant_int8((x, residual, weight, scale), attrs, out)
     return results
 
@@ -1210,7 +1210,7 @@ def gemma_rms_norm_group_quant_fp8(
         q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, scale_format=scale_format, amax_floor=amax_floor, fp8_max=fp8_max)
         return q, scales
     """
-    attrs = {"eps": eps, "group_size": group_size, "dtype": dtype, "layout": layout, "scale_format": scale_format, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    attrs: dict[str, Any] = {"eps": eps, "group_size": group_size, "dtype": dtype, "layout": layout, "scale_format": scale_format, "amax_floor": amax_floor, "fp8_max": fp8_max}
     results: tuple[A, A] = _gemma_rms_norm_group_quant_fp8((x, weight), attrs, out)
     return results
 
@@ -1251,7 +1251,7 @@ def gemma_rms_norm_group_quant_int8(
         q, scales = per_token_group_quant_int8(y, group_size=group_size, layout=layout, amax_floor=amax_floor)
         return q, scales
     """
-    attrs = {"eps": eps, "group_size": group_size, "layout": layout, "amax_floor": amax_floor}
+    attrs: dict[str, Any] = {"eps": eps, "group_size": group_size, "layout": layout, "amax_floor": amax_floor}
     results: tuple[A, A] = _gemma_rms_norm_group_quant_int8((x, weight), attrs, out)
     return results
 
@@ -1292,7 +1292,7 @@ def gemma_rms_norm_per_token_quant_fp8(
         q, scales = per_token_quant_fp8(y, dtype=dtype, amax_floor=amax_floor, fp8_max=fp8_max)
         return q, scales
     """
-    attrs = {"eps": eps, "dtype": dtype, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    attrs: dict[str, Any] = {"eps": eps, "dtype": dtype, "amax_floor": amax_floor, "fp8_max": fp8_max}
     results: tuple[A, A] = _gemma_rms_norm_per_token_quant_fp8((x, weight), attrs, out)
     return results
 
@@ -1329,7 +1329,7 @@ def gemma_rms_norm_per_token_quant_int8(
         q, scales = per_token_quant_int8(y, amax_floor=amax_floor)
         return q, scales
     """
-    attrs = {"eps": eps, "amax_floor": amax_floor}
+    attrs: dict[str, Any] = {"eps": eps, "amax_floor": amax_floor}
     results: tuple[A, A] = _gemma_rms_norm_per_token_quant_int8((x, weight), attrs, out)
     return results
 
@@ -1370,7 +1370,7 @@ def gemma_rms_norm_rotary_embedding(
         y = rotary_embedding(n, positions, cos_sin, style=style)
         return y
     """
-    attrs = {"eps": eps, "style": style}
+    attrs: dict[str, Any] = {"eps": eps, "style": style}
     results: A = _gemma_rms_norm_rotary_embedding((x, weight, positions, cos_sin), attrs, out)
     return results
 
@@ -1410,7 +1410,7 @@ def gemma_rms_norm_static_quant_fp8(
         q = static_quant_fp8(y, scale, dtype=dtype, fp8_max=fp8_max)
         return q
     """
-    attrs = {"eps": eps, "dtype": dtype, "fp8_max": fp8_max}
+    attrs: dict[str, Any] = {"eps": eps, "dtype": dtype, "fp8_max": fp8_max}
     results: A = _gemma_rms_norm_static_quant_fp8((x, weight, scale), attrs, out)
     return results
 
@@ -1640,7 +1640,7 @@ def per_token_group_quant_fp8(
 
     Source: DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2.
     """
-    attrs = {"group_size": group_size, "dtype": dtype, "layout": layout, "scale_format": scale_format, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    attrs: dict[str, Any] = {"group_size": group_size, "dtype": dtype, "layout": layout, "scale_format": scale_format, "amax_floor": amax_floor, "fp8_max": fp8_max}
     results: tuple[A, A] = _per_token_group_quant_fp8((x,), attrs, out)
     return results
 
@@ -1684,7 +1684,7 @@ def per_token_group_quant_fp8_packed(
         scales = pack_ue8m0(powers, layout=layout)
         return q, scales
     """
-    attrs = {"group_size": group_size, "dtype": dtype, "layout": layout, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    attrs: dict[str, Any] = {"group_size": group_size, "dtype": dtype, "layout": layout, "amax_floor": amax_floor, "fp8_max": fp8_max}
     results: tuple[A, A] = _per_token_group_quant_fp8_packed((x,), attrs, out)
     return results
 
@@ -1719,7 +1719,7 @@ def per_token_group_quant_int8(
 
     Source: DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2.
     """
-    attrs = {"group_size": group_size, "layout": layout, "amax_floor": amax_floor}
+    attrs: dict[str, Any] = {"group_size": group_size, "layout": layout, "amax_floor": amax_floor}
     results: tuple[A, A] = _per_token_group_quant_int8((x,), attrs, out)
     return results
 
@@ -1754,7 +1754,7 @@ def per_token_quant_fp8(
 
     Source: Micikevicius et al. 2022, arXiv:2209.05433, section 3.
     """
-    attrs = {"dtype": dtype, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    attrs: dict[str, Any] = {"dtype": dtype, "amax_floor": amax_floor, "fp8_max": fp8_max}
     results: tuple[A, A] = _per_token_quant_fp8((x,), attrs, out)
     return results
 
@@ -1866,7 +1866,7 @@ def rms_norm_group_quant_fp8(
         q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, scale_format=scale_format, amax_floor=amax_floor, fp8_max=fp8_max)
         return q, scales
     """
-    attrs = {"eps": eps, "group_size": group_size, "dtype": dtype, "layout": layout, "scale_format": scale_format, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    attrs: dict[str, Any] = {"eps": eps, "group_size": group_size, "dtype": dtype, "layout": layout, "scale_format": scale_format, "amax_floor": amax_floor, "fp8_max": fp8_max}
     results: tuple[A, A] = _rms_norm_group_quant_fp8((x, weight), attrs, out)
     return results
 
@@ -1907,7 +1907,7 @@ def rms_norm_group_quant_int8(
         q, scales = per_token_group_quant_int8(y, group_size=group_size, layout=layout, amax_floor=amax_floor)
         return q, scales
     """
-    attrs = {"eps": eps, "group_size": group_size, "layout": layout, "amax_floor": amax_floor}
+    attrs: dict[str, Any] = {"eps": eps, "group_size": group_size, "layout": layout, "amax_floor": amax_floor}
     results: tuple[A, A] = _rms_norm_group_quant_int8((x, weight), attrs, out)
     return results
 
@@ -1948,7 +1948,7 @@ def rms_norm_per_token_quant_fp8(
         q, scales = per_token_quant_fp8(y, dtype=dtype, amax_floor=amax_floor, fp8_max=fp8_max)
         return q, scales
     """
-    attrs = {"eps": eps, "dtype": dtype, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    attrs: dict[str, Any] = {"eps": eps, "dtype": dtype, "amax_floor": amax_floor, "fp8_max": fp8_max}
     results: tuple[A, A] = _rms_norm_per_token_quant_fp8((x, weight), attrs, out)
     return results
 
@@ -1985,7 +1985,7 @@ def rms_norm_per_token_quant_int8(
         q, scales = per_token_quant_int8(y, amax_floor=amax_floor)
         return q, scales
     """
-    attrs = {"eps": eps, "amax_floor": amax_floor}
+    attrs: dict[str, Any] = {"eps": eps, "amax_floor": amax_floor}
     results: tuple[A, A] = _rms_norm_per_token_quant_int8((x, weight), attrs, out)
     return results
 
@@ -2026,7 +2026,7 @@ def rms_norm_rotary_embedding(
         y = rotary_embedding(n, positions, cos_sin, style=style)
         return y
     """
-    attrs = {"eps": eps, "style": style}
+    attrs: dict[str, Any] = {"eps": eps, "style": style}
     results: A = _rms_norm_rotary_embedding((x, weight, positions, cos_sin), attrs, out)
     return results
 
@@ -2066,7 +2066,7 @@ def rms_norm_static_quant_fp8(
         q = static_quant_fp8(y, scale, dtype=dtype, fp8_max=fp8_max)
         return q
     """
-    attrs = {"eps": eps, "dtype": dtype, "fp8_max": fp8_max}
+    attrs: dict[str, Any] = {"eps": eps, "dtype": dtype, "fp8_max": fp8_max}
     results: A = _rms_norm_static_quant_fp8((x, weight, scale), attrs, out)
     return results
 
@@ -2180,7 +2180,7 @@ def rotary_embedding_kv_cache_update(
         keys, vals = kv_cache_update(rotated, v, slots, k_cache, v_cache)
         return keys, vals
     """
-    attrs = {"style": style}
+    attrs: dict[str, Any] = {"style": style}
     results: tuple[A, A] = _rotary_embedding_kv_cache_update((k, v, positions, cos_sin, slots, k_cache, v_cache), attrs, out)
     return results
 
@@ -2242,7 +2242,7 @@ def silu_and_mul_group_quant_fp8(
         q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, scale_format=scale_format, amax_floor=amax_floor, fp8_max=fp8_max)
         return q, scales
     """
-    attrs = {"group_size": group_size, "dtype": dtype, "layout": layout, "scale_format": scale_format, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    attrs: dict[str, Any] = {"group_size": group_size, "dtype": dtype, "layout": layout, "scale_format": scale_format, "amax_floor": amax_floor, "fp8_max": fp8_max}
     results: tuple[A, A] = _silu_and_mul_group_quant_fp8((x,), attrs, out)
     return results
 
@@ -2279,7 +2279,7 @@ def silu_and_mul_group_quant_int8(
         q, scales = per_token_group_quant_int8(y, group_size=group_size, layout=layout, amax_floor=amax_floor)
         return q, scales
     """
-    attrs = {"group_size": group_size, "layout": layout, "amax_floor": amax_floor}
+    attrs: dict[str, Any] = {"group_size": group_size, "layout": layout, "amax_floor": amax_floor}
     results: tuple[A, A] = _silu_and_mul_group_quant_int8((x,), attrs, out)
     return results
 
@@ -2316,7 +2316,7 @@ def silu_and_mul_per_token_quant_fp8(
         q, scales = per_token_quant_fp8(y, dtype=dtype, amax_floor=amax_floor, fp8_max=fp8_max)
         return q, scales
     """
-    attrs = {"dtype": dtype, "amax_floor": amax_floor, "fp8_max": fp8_max}
+    attrs: dict[str, Any] = {"dtype": dtype, "amax_floor": amax_floor, "fp8_max": fp8_max}
     results: tuple[A, A] = _silu_and_mul_per_token_quant_fp8((x,), attrs, out)
     return results
 
@@ -2384,7 +2384,7 @@ def silu_and_mul_static_quant_fp8(
         q = static_quant_fp8(y, scale, dtype=dtype, fp8_max=fp8_max)
         return q
     """
-    attrs = {"dtype": dtype, "fp8_max": fp8_max}
+    attrs: dict[str, Any] = {"dtype": dtype, "fp8_max": fp8_max}
     results: A = _silu_and_mul_static_quant_fp8((x, scale), attrs, out)
     return results
 
@@ -2588,7 +2588,7 @@ def top_k_top_p_sampling_from_logits(
         arXiv:1904.09751, section 3.1 (top-p); Salmon et al. 2011, doi:10.1145/2063384.2063405
         (Philox).
     """
-    attrs = {}
+    attrs: dict[str, Any] = {}
     results: A = _top_k_top_p_sampling_from_logits((logits, seeds, top_k, top_p, temperature, draws), attrs, out)
     return results
 
