@@ -34,10 +34,9 @@ struct Format {
   DType dtype;
 };
 constexpr Format kFormats[] = {
-    {2, 32, DType::kF32},    {4, 16, DType::kBF16},     {2, 16, DType::kF16},
-    {10, 8, DType::kE4M3FN}, {11, 8, DType::kE4M3FNUZ}, {12, 8, DType::kE5M2},
-    {0, 8, DType::kI8},      {0, 32, DType::kI32},      {0, 64, DType::kI64},
-    {1, 64, DType::kU64},
+    {2, 32, DType::kF32},      {4, 16, DType::kBF16}, {2, 16, DType::kF16}, {10, 8, DType::kE4M3FN},
+    {11, 8, DType::kE4M3FNUZ}, {12, 8, DType::kE5M2}, {0, 8, DType::kI8},   {0, 32, DType::kI32},
+    {0, 64, DType::kI64},      {1, 64, DType::kU64},
 };
 
 DType ToDType(const DLDataType& dtype, const Argument& what) {

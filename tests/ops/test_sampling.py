@@ -104,7 +104,7 @@ def test_frequencies_are_the_probabilities(top_k, top_p, kept, temperature):
     assert_fits(frequencies(sample), list(kept), temperature)
 
 
-# The likeliest have shares of 0.576, 0.212, 0.078 and twice 0.047: sums of 0.576, 0.788, 0.866, 0.913.
+# The likeliest have shares of 0.576, 0.212, 0.078, 0.047, 0.047: sums 0.576, 0.788, 0.866, 0.913.
 @pytest.mark.parametrize(
     ("top_p", "kept"),
     [(0.57, [4]), (0.6, [0, 4]), (0.78, [0, 4]), (0.85, [0, 4, 6]), (0.9, [0, 2, 4, 6])],

@@ -148,8 +148,9 @@ def test_two_updates_in_a_row():
 
 @pytest.mark.parametrize("build", [fusible.compile, unfused])
 def test_rotated_keys_in_place(build):
-    def rotate_and_update(positions, cos_sin, k, v, slots, keys, values):
-        return ops.rotary_embedding_kv_cache_update(k, v, positions, cos_sin, slots, keys, values)
+    def rotate_and_update(positions, cos_sin, **given):
+        k, v, *rest = given.values()
+        return ops.rotary_embedding_kv_cache_update(k, v, positions, cos_sin, *rest)
 
     more = {"positions": spec("i64[T]"), "cos_sin": spec("f32[9, 16]")}
     given = arrays() | {"positions": np.array([8, 0, 3]), "cos_sin": normal(7, (9, 16), "f32")}
