@@ -155,17 +155,13 @@ def def_line(op: Described) -> str:
 
 def function(op: Described) -> str:
     """The source of one operator's function."""
-    operands = ", ".join(param["name"] for param in op["params"])
-    comma = "," if len(op["params"]) == 1 else ""
-    attrs = ", ".join(f'"{attr["name"]}": {attr["name"]}' for attr in op["attrs"])
-    out = "" if op["kind"] == "view" else ", out"
-    returns = returns_of(op)
-    call = f"    results: {returns} = _{op['name']}(({operands}{comma}), {{{attrs}}}{out})"
+    given = [part["name"] for part in op["params"] + op["attrs"]]
+    if op["kind"] != "view":
+        given.append("out")
+    call = f"    results: {returns_of(op)} = _{op['name']}({', '.join(given)})"
     if len(call) > 100:
-        call = (
-            f"    attrs: dict[str, Any] = {{{attrs}}}\n"
-            f"    results: {returns} = _{op['name']}(({operands}{comma}), attrs{out})"
-        )
+        joined = "".join(f"        {name},\n" for name in given)
+        call = f"    results: {returns_of(op)} = _{op['name']}(\n{joined}    )"
     call += "\n    return results"
     return f'{def_line(op)}\n    """{docstring(op)}\n    """\n{call}\n'
 
@@ -173,7 +169,9 @@ def function(op: Described) -> str:
 def ops_text() -> str:
     """The whole of ops.py."""
     described = [_core.find_op(name).describe() for name in _core.op_names()]
-    handles = "".join(f'_{op["name"]} = _core.find_op("{op["name"]}")\n' for op in described)
+    handles = "".join(
+        f'_{op["name"]} = _core.find_op("{op["name"]}").by_position\n' for op in described
+    )
     names = "".join(f'    "{op["name"]}",\n' for op in described)
     functions = "\n\n".join(function(op) for op in described)
     return f"{HEADER}__all__ = [\n{names}]\n\n{handles}\n\n{functions}"

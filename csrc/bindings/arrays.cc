@@ -1,3 +1,6 @@
+#define FUSIBLE_IMPORTS_NUMPY
+#include "bindings/numpy_api.h"
+
 #include "bindings/arrays.h"
 
 #include <array>
@@ -16,6 +19,7 @@ struct DTypeTable {
   std::vector<int> numbers;
 
   DTypeTable() {
+    if (_import_array() < 0) throw py::error_already_set();
     const py::module_ numpy = py::module_::import("numpy");
     const py::module_ ml_dtypes = py::module_::import("ml_dtypes");
     for (const DTypeInfo& info : AllDTypes()) {
@@ -58,11 +62,19 @@ TensorView ViewOf(const py::array& array, const Argument& what) {
   return view;
 }
 
+// NumPy takes lists that it does not change by a plain pointer.
+npy_intp* Pointer(const Sizes& sizes) {
+  static_assert(sizeof(npy_intp) == sizeof(int64_t));
+  return reinterpret_cast<npy_intp*>(const_cast<int64_t*>(sizes.begin()));
+}
+
 std::string TypeName(const py::handle& object) {
   return py::str(py::type::handle_of(object).attr("__name__")).cast<std::string>();
 }
 
 }  // namespace
+
+void ImportNumpy() { DTypeTable::Get(); }
 
 py::dtype NumpyDType(DType dtype) { return DTypeTable::Get().dtypes[static_cast<size_t>(dtype)]; }
 
@@ -102,23 +114,33 @@ BorrowedArray ReadWritableArray(const py::handle& object, const Argument& what) 
   return read;
 }
 
-BorrowedArray NewArray(DType dtype, const Sizes& shape, const Sizes& strides) {
-  const int64_t span = Span(shape, strides);
-  const size_t item = Bytes(dtype);
-  // In 16-byte pieces, so that the last column of an aligned layout is as long as the others.
-  const size_t bytes = (span * item + 15) / 16 * 16;
-  std::vector<py::ssize_t> byte_strides;
-  for (int64_t stride : strides) byte_strides.push_back(stride * static_cast<int64_t>(item));
-  const std::vector<py::ssize_t> sizes(shape.begin(), shape.end());
-  // NumPy makes room for the elements, not for what strides leave between them.
-  if (bytes < kRecycledBytes && span == Product(shape)) {
-    py::array array(NumpyDType(dtype), sizes, byte_strides);
-    auto* data = static_cast<std::byte*>(array.mutable_data());
-    return {{data, dtype, shape, strides}, array};
+// In pieces of 16 bytes, so that the last column of an aligned layout is as long as the others.
+NewArrayOf::NewArrayOf(DType dtype, const Sizes& shape, const Sizes& element_strides)
+    : descr(NumpyDType(dtype)),
+      sizes(shape),
+      bytes((static_cast<size_t>(Span(shape, element_strides)) * Bytes(dtype) + 15) / 16 * 16) {
+  for (int64_t stride : element_strides) {
+    strides.push_back(stride * static_cast<int64_t>(Bytes(dtype)));
   }
+}
+
+std::pair<py::object, std::byte*> NewArrayOf::Make() const {
   const ResultMemory memory = TakeResultMemory(bytes);
-  py::array array(NumpyDType(dtype), sizes, byte_strides, memory.data, memory.owner);
-  return {{memory.data, dtype, shape, strides}, array};
+  py::object owner = py::reinterpret_steal<py::object>(memory.owner);
+  PyObject* made = PyArray_NewFromDescr(
+      &PyArray_Type, reinterpret_cast<PyArray_Descr*>(py::object(descr).release().ptr()),
+      sizes.size(), Pointer(sizes), Pointer(strides), memory.data, NPY_ARRAY_WRITEABLE, nullptr);
+  if (!made) throw py::error_already_set();
+  py::object array = py::reinterpret_steal<py::object>(made);
+  if (PyArray_SetBaseObject(reinterpret_cast<PyArrayObject*>(made), owner.release().ptr()) < 0) {
+    throw py::error_already_set();
+  }
+  return {std::move(array), memory.data};
+}
+
+BorrowedArray NewArray(DType dtype, const Sizes& shape, const Sizes& strides) {
+  auto [array, data] = NewArrayOf(dtype, shape, strides).Make();
+  return {{data, dtype, shape, strides}, std::move(array)};
 }
 
 Type TypeOf(const TensorView& view) { return {view.dtype, ToShape(view.shape)}; }

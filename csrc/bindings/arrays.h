@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 
 #include <optional>
+#include <utility>
 
 #include "bindings/argument.h"
 #include "core/tensor.h"
@@ -31,7 +32,18 @@ BorrowedArray ReadWritableArray(const py::handle& object, const Argument& what);
 py::dtype NumpyDType(DType dtype);
 std::optional<DType> FromNumpyDType(const py::dtype& dtype);
 
-// A fresh array; large ones take recycled memory, whose pages are there already (result_memory.h).
+// NumPy's C functions may be called after this.
+void ImportNumpy();
+
+// How to make fresh arrays of one type and layout, in recycled memory (result_memory.h).
+struct NewArrayOf {
+  NewArrayOf(DType dtype, const Sizes& shape, const Sizes& element_strides);
+  std::pair<py::object, std::byte*> Make() const;  // the array, and where it begins
+
+  py::dtype descr;
+  Sizes sizes, strides;  // bytes
+  size_t bytes;
+};
 BorrowedArray NewArray(DType dtype, const Sizes& shape, const Sizes& strides);
 
 Type TypeOf(const TensorView& view);

@@ -1,5 +1,6 @@
 // The kinds of error as Python exceptions: each is fusible.Error and the builtin that people catch.
 #include "bindings/bind.h"
+#include "bindings/errors.h"
 #include "core/error.h"
 
 namespace fusible {
@@ -56,6 +57,20 @@ void Translate(std::exception_ptr pending) {  // NOLINT: pybind11 hands it over 
 }
 
 }  // namespace
+
+void RaiseInPython() noexcept {
+  try {
+    Translate(std::current_exception());
+  } catch (py::error_already_set& error) {
+    error.restore();
+  } catch (const py::builtin_exception& error) {
+    error.set_error();
+  } catch (const std::bad_alloc&) {
+    PyErr_NoMemory();
+  } catch (const std::exception& error) {
+    PyErr_SetString(PyExc_RuntimeError, error.what());
+  }
+}
 
 void BindErrors(py::module_& m) {
   const auto builtin = [](PyObject* type) { return py::reinterpret_borrow<py::object>(type); };

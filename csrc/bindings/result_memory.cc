@@ -1,79 +1,191 @@
 #include "bindings/result_memory.h"
 
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+
+#include <algorithm>
+#include <array>
 #include <bit>
-#include <map>
 #include <mutex>
 #include <new>
-#include <vector>
 
 namespace fusible {
 namespace {
 
-constexpr size_t kMaxKept = size_t{256} << 20;  // bytes that wait for a next user
-constexpr std::align_val_t kAlignment{64};
+constexpr size_t kDefaultLimit = size_t{256} << 20;
+constexpr size_t kCacheLine = 64;
+constexpr size_t kHead = kCacheLine;  // of a piece of memory: its Block
+constexpr size_t kSteps = 16;         // of sizes below a power of two; half of them are its own
+constexpr std::align_val_t kAlignment{kCacheLine};
 
-struct Block {
-  std::byte* data;
-  size_t bytes;
+// A place in two lists at once needs two links.
+template <class Tag>
+struct Link {
+  Link* before = this;
+  Link* after = this;
+
+  void InsertAfter(Link& other) {
+    before = &other;
+    after = other.after;
+    before->after = after->before = this;
+  }
+  void Remove() {
+    before->after = after;
+    after->before = before;
+    before = after = this;
+  }
+  bool IsAlone() const { return after == this; }
 };
+using SizeLink = Link<struct OfOneSize>;
+using AgeLink = Link<struct OfAnyAge>;
 
-// Free blocks by size. Sizes are rounded up so that results of slightly different length share
-// them.
-class FreeBlocks {
+// The head of a piece of memory is the Python object that owns it: recycling makes no object.
+struct Block : PyObject, SizeLink, AgeLink {
+  size_t bytes = 0;  // behind the head
+
+  std::byte* data() { return reinterpret_cast<std::byte*>(this) + kHead; }
+};
+static_assert(sizeof(Block) <= kHead);
+
+// Sizes are rounded up to a sixteenth of the next power of two, so that results of slightly
+// different length share them: at most 12.5 % of more than 1 KiB is wasted.
+size_t StepOf(size_t bytes) { return std::max(std::bit_ceil(bytes) / kSteps, kCacheLine); }
+
+size_t RoundUp(size_t bytes) {
+  const size_t step = StepOf(bytes);
+  return std::max((bytes + step - 1) / step * step, kCacheLine);
+}
+
+size_t ClassOf(size_t rounded) {
+  const auto power = static_cast<size_t>(std::bit_width(rounded - 1));
+  return power * kSteps + (rounded - 1) / StepOf(rounded) % kSteps;
+}
+
+// Waiting blocks by size, the latest of each first: it may still be in a cache. Never destroyed:
+// arrays may die when all else has.
+class Pool {
  public:
-  Block Take(size_t bytes) {
+  Block* Take(size_t bytes) {
     bytes = RoundUp(bytes);
-    {
-      const std::lock_guard lock(mutex_);
-      auto& blocks = free_[bytes];
-      if (!blocks.empty()) {
-        std::byte* data = blocks.back();
-        blocks.pop_back();
-        kept_ -= bytes;
-        return {data, bytes};
-      }
+    SizeLink& waiting = by_size_[ClassOf(bytes)];
+    const std::lock_guard lock(mutex_);
+    if (waiting.IsAlone()) {
+      Block* fresh = Allocate(bytes);
+      ++state_.misses;
+      state_.lent += bytes;
+      return fresh;
     }
-    return {static_cast<std::byte*>(::operator new(bytes, kAlignment)), bytes};
+    auto* block = static_cast<Block*>(waiting.after);
+    Unlink(block);
+    ++state_.hits;
+    state_.lent += bytes;
+    return block;
   }
 
-  void Give(Block block) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (kept_ + block.bytes <= kMaxKept) {
-        free_[block.bytes].push_back(block.data);
-        kept_ += block.bytes;
-        return;
-      }
-    }
-    ::operator delete(block.data, kAlignment);
+  void Give(Block* block) {
+    const std::lock_guard lock(mutex_);
+    state_.lent -= block->bytes;
+    state_.held += block->bytes;
+    block->SizeLink::InsertAfter(by_size_[ClassOf(block->bytes)]);
+    block->AgeLink::InsertAfter(by_age_);
+    Shrink(state_.limit);
   }
+
+  void Limit(size_t bytes) {
+    const std::lock_guard lock(mutex_);
+    state_.limit = bytes;
+    Shrink(bytes);
+  }
+
+  PoolState state() {
+    const std::lock_guard lock(mutex_);
+    return state_;
+  }
+
+  // A child of fork() is one thread: no other may hold the lock in it forever.
+  void LockForFork() { mutex_.lock(); }
+  void UnlockAfterFork() { mutex_.unlock(); }
 
  private:
-  // To an eighth of the next power of two: at most 12.5 % is wasted.
-  static size_t RoundUp(size_t bytes) {
-    const size_t step = std::bit_ceil(bytes) / 8;
-    return (bytes + step - 1) / step * step;
+  Block* Allocate(size_t bytes) {
+    const size_t all = bytes + kHead;
+    void* memory = ::operator new(all, kAlignment, std::nothrow);
+    if (!memory) {
+      Shrink(0);
+      memory = ::operator new(all, kAlignment);
+    }
+    auto* block = new (memory) Block();
+    block->bytes = bytes;
+    return block;
+  }
+
+  void Unlink(Block* block) {
+    state_.held -= block->bytes;
+    block->SizeLink::Remove();
+    block->AgeLink::Remove();
+  }
+
+  // Frees what has waited longest.
+  void Shrink(size_t limit) {
+    while (state_.held > limit) {
+      auto* oldest = static_cast<Block*>(by_age_.before);
+      Unlink(oldest);
+      ::operator delete(oldest, kAlignment);
+    }
   }
 
   std::mutex mutex_;
-  std::map<size_t, std::vector<std::byte*>> free_;
-  size_t kept_ = 0;
+  std::array<SizeLink, 65 * kSteps> by_size_;
+  AgeLink by_age_;  // the latest first
+  PoolState state_{.limit = kDefaultLimit};
 };
 
-FreeBlocks& Free() {
-  static FreeBlocks& blocks = *new FreeBlocks();
-  return blocks;
+void GiveBack(PyObject* owner);
+
+// No heap type: it outlives every array, and counts no references.
+PyTypeObject MakeOwnerType() {
+  PyTypeObject type{};
+  type.ob_base.ob_base.ob_refcnt = 1;
+  type.tp_name = "fusible._core.ResultMemory";
+  type.tp_basicsize = sizeof(Block);
+  type.tp_dealloc = GiveBack;
+  type.tp_flags = Py_TPFLAGS_DEFAULT;
+  type.tp_doc = "Memory of a result; its array's base.";
+  return type;
 }
+
+PyTypeObject* OwnerType() {
+  static PyTypeObject type = MakeOwnerType();
+  static const bool ready = PyType_Ready(&type) == 0;
+  if (!ready) throw std::bad_alloc();
+  return &type;
+}
+
+Pool& Results() {
+  static Pool& pool = *[] {
+    static Pool* made = new Pool();
+#if defined(__unix__) || defined(__APPLE__)
+    pthread_atfork([] { made->LockForFork(); }, [] { made->UnlockAfterFork(); },
+                   [] { made->UnlockAfterFork(); });
+#endif
+    return made;
+  }();
+  return pool;
+}
+
+void GiveBack(PyObject* owner) { Results().Give(static_cast<Block*>(owner)); }
 
 }  // namespace
 
 ResultMemory TakeResultMemory(size_t bytes) {
-  auto* block = new Block(Free().Take(bytes));
-  return {block->data, pybind11::capsule(block, [](void* pointer) {
-            auto* owned = static_cast<Block*>(pointer);
-            Free().Give(*owned);
-            delete owned;
-          })};
+  PyTypeObject* type = OwnerType();
+  Block* block = Results().Take(bytes);
+  return {block->data(), PyObject_Init(block, type)};
 }
+
+PoolState ResultPool() { return Results().state(); }
+
+void LimitResultPool(size_t bytes) { Results().Limit(bytes); }
 
 }  // namespace fusible

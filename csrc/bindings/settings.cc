@@ -2,6 +2,8 @@
 #include <pybind11/stl.h>
 
 #include "bindings/bind.h"
+#include "bindings/result_memory.h"
+#include "core/cpus.h"
 #include "core/dtype.h"
 #include "core/threads.h"
 #include "ir/key.h"
@@ -30,6 +32,13 @@ py::dict DTypeNames() {
   return names;
 }
 
+py::dict PoolFigures() {
+  const PoolState state = ResultPool();
+  return py::dict(py::arg("limit") = state.limit, py::arg("held") = state.held,
+                  py::arg("lent") = state.lent, py::arg("hits") = state.hits,
+                  py::arg("misses") = state.misses);
+}
+
 }  // namespace
 
 void BindSettings(py::module_& m) {
@@ -42,6 +51,13 @@ void BindSettings(py::module_& m) {
         "Runs every later call on this one; '' chooses the best. ArgumentError unless present.");
   m.def("thread_count", &ThreadCount, "Threads that a call may use.");
   m.def("set_threads", &SetThreadCount, py::arg("n"), "Sets them; not while calls run.");
+  m.def("set_bytes_per_thread", &SetBytesPerThread, py::arg("bytes"),
+        "Splits later calls, unless they are like earlier ones, from twice as much traffic on: for "
+        "benchmarks and tests.");
+  m.def("usable_cpus", &UsableCpus, py::arg("root") = "",
+        "CPUs that this process is bound to and may use; root stands before /proc and /sys.");
+  m.def("pool_figures", &PoolFigures, "Memory of results: limit, held, lent, hits, misses.");
+  m.def("limit_pool", &LimitResultPool, py::arg("bytes"), "At most so many bytes wait for reuse.");
   m.def("set_flush_to_zero", &SetFlushToZero, py::arg("on"),
         "Sets the calling thread's flush-to-zero mode: for tests of bit equality.");
   m.def("dtypes", &DTypeNames, "Names of the dtypes in graph text -> in NumPy or ml_dtypes.");

@@ -1,14 +1,13 @@
 #include "core/threads.h"
 
+#include <algorithm>
 #include <atomic>
 #include <exception>
+#include <memory>
 #include <mutex>
-#include <thread>
+#include <new>
 #include <unsupported/Eigen/CXX11/ThreadPool>
 
-#if defined(__linux__)
-#include <sched.h>
-#endif
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
 #endif
@@ -17,6 +16,7 @@
 #endif
 
 #include "core/cat.h"
+#include "core/cpus.h"
 #include "core/error.h"
 #include "core/settings.h"
 
@@ -25,44 +25,87 @@ namespace {
 
 thread_local bool inside_parallel = false;
 
-int UsableCpus() {
-#if defined(__linux__)
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) return CPU_COUNT(&set);
-#endif
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-}
+constexpr int64_t kBytesPerThread = 64 << 10;
+std::atomic<int64_t> bytes_per_thread{kBytesPerThread};
 
-// The pool has one thread less than ThreadCount(): the caller works too.
-struct Pool {
-  std::mutex mutex;
-  int threads = 0;
-  std::shared_ptr<Eigen::ThreadPool> workers;
-
+// The pool has one thread less than its count: the caller works too. They start with the first call
+// that is worth them.
+class Pool {
+ public:
   static Pool& Get() {
     alignas(Pool) static unsigned char memory[sizeof(Pool)];
     static Pool* pool = [] {
-      Pool* made = new (memory) Pool();
+      Pool* made = new (memory) Pool(0);
 #if defined(__unix__) || defined(__APPLE__)
-      // A forked child has no workers: it forgets the pool, leaking its memory, and starts its own.
-      pthread_atfork(nullptr, nullptr, [] { new (memory) Pool(); });
+      // A forked child has no workers: it forgets them, leaking their memory, and starts its own.
+      pthread_atfork(nullptr, nullptr, [] {
+        const int threads = pool->threads_.load(std::memory_order_relaxed);
+        new (memory) Pool(threads);
+      });
 #endif
       return made;
     }();
     return *pool;
   }
 
-  void Resize(int n) {
-    workers.reset();
-    threads = n;
-    if (n > 1) workers = std::make_shared<Eigen::ThreadPool>(n - 1);
+  int Threads() {
+    const int threads = threads_.load(std::memory_order_relaxed);
+    return threads > 0 ? threads : ChooseThreads();
   }
 
-  std::pair<int, std::shared_ptr<Eigen::ThreadPool>> Acquire() {
-    const std::lock_guard lock(mutex);
-    if (threads == 0) Resize(ThreadsSetting().value_or(UsableCpus()));
-    return {threads, workers};
+  // With one thread the workers sleep on; they are there when there are more again.
+  void Resize(int threads) {
+    const std::lock_guard lock(mutex_);
+    if (workers_ && threads > 1 && workers_->NumThreads() != threads - 1) workers_.reset();
+    threads_.store(threads, std::memory_order_relaxed);
   }
+
+  // Counts the caller and the helpers that it gets: at most `wanted`, and none that would make more
+  // threads busy than the pool has. So calls at once from many threads, of Python or of another
+  // library's parallel region, run on one thread each.
+  int Enter(int wanted) {
+    const int free = Threads() - 1;
+    int busy = busy_.load(std::memory_order_relaxed), helpers = 0;
+    do {
+      helpers = std::clamp(free - busy, 0, wanted);
+    } while (!busy_.compare_exchange_weak(busy, busy + 1 + helpers, std::memory_order_relaxed));
+    return helpers;
+  }
+
+  void Leave(int helpers) { busy_.fetch_sub(1 + helpers, std::memory_order_relaxed); }
+
+  std::shared_ptr<Eigen::ThreadPool> Workers() {
+    const std::lock_guard lock(mutex_);
+    if (!workers_) workers_ = std::make_shared<Eigen::ThreadPool>(std::max(Threads() - 1, 1));
+    return workers_;
+  }
+
+ private:
+  explicit Pool(int threads) : threads_(threads) {}
+
+  int ChooseThreads() {
+    const int chosen = ThreadsSetting().value_or(UsableCpus());
+    int unset = 0;
+    return threads_.compare_exchange_strong(unset, chosen) ? chosen : unset;
+  }
+
+  std::atomic<int> threads_;  // 0: not chosen so far
+  std::atomic<int> busy_{0};
+  std::mutex mutex_;
+  std::shared_ptr<Eigen::ThreadPool> workers_;
+};
+
+// The caller's place among the busy threads, and its helpers'.
+class Share {
+ public:
+  explicit Share(int wanted) : helpers_(Pool::Get().Enter(wanted)) {}
+  ~Share() { Pool::Get().Leave(helpers_); }
+  Share(const Share&) = delete;
+  Share& operator=(const Share&) = delete;
+  int helpers() const { return helpers_; }
+
+ private:
+  const int helpers_;
 };
 
 // The shared state of one ParallelFor: ranges are taken in order by whoever is free.
@@ -87,7 +130,7 @@ class Job {
     inside_parallel = false;
   }
 
-  void Finish() {
+  void Rethrow() const {
     if (error_) std::rethrow_exception(error_);
   }
 
@@ -106,42 +149,67 @@ int64_t ChunkOf(int64_t n, int64_t grain, int threads) {
   return (std::max(even, int64_t{1}) + grain - 1) / grain * grain;
 }
 
+void RunOn(int helpers, Job&& job) {
+  const auto workers = Pool::Get().Workers();
+  Eigen::Barrier done(helpers);
+  for (int i = 0; i < helpers; ++i) {
+    try {
+      workers->Schedule([&] {
+        job.Work();
+        done.Notify();
+      });
+    } catch (const std::bad_alloc&) {
+      done.Notify();  // one less: those that have begun must end before `job` does
+    }
+  }
+  job.Work();
+  done.Wait();
+  job.Rethrow();
+}
+
 }  // namespace
 
-int ThreadCount() { return Pool::Get().Acquire().first; }
+int64_t BytesPerThread() { return bytes_per_thread.load(std::memory_order_relaxed); }
+
+void SetBytesPerThread(int64_t bytes) {
+  if (bytes < 1) throw ArgumentError(Cat("bytes per thread: expected at least 1, got ", bytes));
+  bytes_per_thread.store(bytes, std::memory_order_relaxed);
+}
+
+int ThreadCount() { return Pool::Get().Threads(); }
 
 void SetThreadCount(int n) {
   if (n < 1 || n > 1024) throw ArgumentError(Cat("threads: expected 1 to 1024, got ", n));
-  Pool& pool = Pool::Get();
-  const std::lock_guard lock(pool.mutex);
-  pool.Resize(n);
+  Pool::Get().Resize(n);
 }
 
 void ParallelFor(int64_t n, int64_t grain, RangeFn fn) {
   if (n <= 0) return;
   if (n <= grain || inside_parallel) return fn(0, n);
-  const auto [threads, workers] = Pool::Get().Acquire();
-  const int64_t chunk = ChunkOf(n, std::max(grain, int64_t{1}), threads);
-  const int helpers = static_cast<int>(std::min<int64_t>(threads, (n + chunk - 1) / chunk)) - 1;
-  if (helpers < 1) return fn(0, n);
-  Job job(n, chunk, fn);
-  Eigen::Barrier done(helpers);
-  for (int i = 0; i < helpers; ++i) {
-    workers->Schedule([&] {
-      job.Work();
-      done.Notify();
-    });
-  }
-  job.Work();
-  done.Wait();
-  job.Finish();
+  const int threads = ThreadCount();
+  if (threads == 1) return fn(0, n);
+  grain = std::max(grain, int64_t{1});
+  const Share share(static_cast<int>(std::min<int64_t>(threads, (n + grain - 1) / grain)) - 1);
+  if (share.helpers() == 0) return fn(0, n);
+  RunOn(share.helpers(), Job(n, ChunkOf(n, grain, share.helpers() + 1), fn));
 }
 
 #if defined(__x86_64__)
 
-FloatEnvironment::FloatEnvironment() : saved_(_mm_getcsr()) { _mm_setcsr(0x1f80); }
+namespace {
 
-FloatEnvironment::~FloatEnvironment() { _mm_setcsr(saved_); }
+constexpr unsigned kDefault = 0x1f80, kRaised = 0x3f;  // the low bits only tell what has happened
+
+}  // namespace
+
+// Writing the register takes 10 times as long as reading it, and it is mostly as it should be.
+FloatEnvironment::FloatEnvironment() : saved_(_mm_getcsr()) {
+  if ((saved_ & ~kRaised) != kDefault) _mm_setcsr(kDefault);
+}
+
+FloatEnvironment::~FloatEnvironment() {
+  if (_mm_getcsr() != saved_) _mm_setcsr(saved_);
+}
 
 #elif defined(__aarch64__)
 

@@ -9,6 +9,11 @@ namespace fusible {
 int ThreadCount();           // FUSIBLE_THREADS, else the CPUs this process may use
 void SetThreadCount(int n);  // ArgumentError unless n >= 1; not while work runs
 
+// Less traffic than this is not worth a thread. Benchmarks and tests set it before the calls that
+// it is for: a call like an earlier one keeps to what was found for that.
+int64_t BytesPerThread();
+void SetBytesPerThread(int64_t bytes);
+
 // A borrowed callable: no allocation, valid during the call only.
 class RangeFn {
  public:
@@ -25,8 +30,9 @@ class RangeFn {
 };
 
 // Calls fn on ranges that cover [0, n), each a multiple of `grain` long except the last, on up to
-// ThreadCount() threads, the caller's among them. Returns when all are done; rethrows the first
-// exception. Inside a range, another ParallelFor runs on its own thread alone.
+// ThreadCount() threads, the caller's among them, and on fewer where other callers keep them busy.
+// Returns when all are done; rethrows the first exception. Inside a range, another ParallelFor runs
+// on its own thread alone.
 void ParallelFor(int64_t n, int64_t grain, RangeFn fn);
 
 // Default rounding and no flush-to-zero while it lives; restores the caller's environment.

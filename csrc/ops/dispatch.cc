@@ -63,64 +63,97 @@ bool OverlapsItself(const TensorView& t) {
   return false;
 }
 
-std::vector<RowsView> ViewsOf(const Op& op, const Binding& binding, bool results,
-                              std::span<const TensorView> tensors) {
-  std::vector<RowsView> views;
-  views.reserve(tensors.size());
-  for (size_t i = 0; i < tensors.size(); ++i) {
-    const TypeSpec& spec = results ? op.signature().results[i].type : op.signature().params[i].type;
-    const std::string& name =
-        results ? op.signature().results[i].name : op.signature().params[i].name;
-    views.push_back(
-        ViewAsRows(op, name, spec, tensors[i], results && IsColumnLayout(spec, binding.attrs)));
-  }
-  return views;
+int64_t BytesOf(const TensorView& tensor) {
+  return tensor.Count() * static_cast<int64_t>(Bytes(tensor.dtype));
 }
 
-int64_t TrafficPerRow(std::span<const RowsView> views, std::span<const TensorView> tensors,
-                      int64_t rows) {
-  int64_t bytes = 0;
-  for (size_t i = 0; i < views.size(); ++i) {
-    if (views[i].whole || !views[i].block) continue;
-    bytes += tensors[i].Count() * static_cast<int64_t>(Bytes(tensors[i].dtype)) / rows;
-  }
-  return bytes;
-}
-
-bool HasWholeResult(const Op& op) {
-  for (const ResultSpec& result : op.signature().results) {
-    if (!result.type.leading) return true;
-  }
-  return false;
-}
-
-void MarkStreams(std::span<RowsView> out, std::span<const RowsView> in,
-                 std::span<const TensorView> results) {
-  for (size_t i = 0; i < out.size(); ++i) {
-    const int64_t bytes = results[i].Count() * static_cast<int64_t>(Bytes(results[i].dtype));
-    bool in_place = false;
-    for (const RowsView& operand : in) in_place |= operand.block.data == out[i].block.data;
-    out[i].block.stream = bytes >= kStreamBytes && !in_place;
-  }
-}
-
-void RunRowsOp(const Op& op, const Binding& binding, std::span<const TensorView> operands,
-               std::span<const TensorView> results) {
-  const std::vector<RowsView> in = ViewsOf(op, binding, false, operands);
-  std::vector<RowsView> out = ViewsOf(op, binding, true, results);
-  const CallInfo info = ToCallInfo(binding);
-  CopyAliasedWholes(op, operands, results);
-  const int64_t rows = Product(*ToSizes(binding.leading));
-  if (rows == 0) return;
-  MarkStreams(out, in, results);
-  const int64_t traffic = TrafficPerRow(in, operands, rows) + TrafficPerRow(out, results, rows);
-  const int64_t grain =
-      HasWholeResult(op) ? rows : kBytesPerThread / std::max<int64_t>(traffic, 1) + 1;
-  ParallelFor(rows, grain,
-              [&](int64_t begin, int64_t end) { RunRows(op, info, in, out, begin, end); });
-}
+// A whole result `y@x` begins as a copy of x, unless it is x's memory.
+bool BeginsAsCopy(const ResultSpec& result) { return !result.type.leading && !result.alias.empty(); }
 
 }  // namespace
+
+KernelCall::KernelCall(const Op& op, const Binding& binding, std::span<const TensorView> operands,
+                       std::span<const TensorView> results)
+    : op_(&op), info_(ToCallInfo(binding)), operands_(operands.size()) {
+  RefuseMany(op, operands.size() + results.size());
+  arrays_.reserve(operands.size() + results.size());
+  arrays_.insert(arrays_.end(), operands.begin(), operands.end());
+  arrays_.insert(arrays_.end(), results.begin(), results.end());
+  FindIndices(binding);
+  if (op.rows()) {
+    PrepareRows(binding);
+  } else if (!op.kernel()) {
+    throw UnsupportedError(Cat(op.name(), ": expected a kernel, got none"));
+  }
+}
+
+void KernelCall::FindIndices(const Binding& binding) {
+  const auto& params = op_->signature().params;
+  for (size_t i = 0; i < params.size(); ++i) {
+    if (!params[i].bound || !arrays_[i].data) continue;
+    indices_.push_back({i, Evaluate(*params[i].bound, binding).value().offset});
+  }
+}
+
+void KernelCall::PrepareRows(const Binding& binding) {
+  const Signature& s = op_->signature();
+  int64_t traffic = 0;
+  rows_ = Product(*ToSizes(binding.leading));
+  for (size_t i = 0; i < arrays_.size(); ++i) {
+    const bool result = i >= operands_;
+    const TypeSpec& spec = result ? s.results[i - operands_].type : s.params[i].type;
+    const std::string& name = result ? s.results[i - operands_].name : s.params[i].name;
+    const bool column = result && IsColumnLayout(spec, binding.attrs);
+    views_.push_back(ViewAsRows(*op_, name, spec, arrays_[i], column));
+    if (rows_ > 0 && spec.leading) traffic += BytesOf(arrays_[i]) / rows_;
+  }
+  MarkStreams();
+  copies_wholes_ = std::ranges::any_of(s.results, BeginsAsCopy);
+  const bool in_order = std::ranges::any_of(
+      s.results, [](const ResultSpec& result) { return !result.type.leading; });
+  grain_ = in_order ? rows_ : BytesPerThread() / std::max<int64_t>(traffic, 1) + 1;
+}
+
+void KernelCall::MarkStreams() {
+  const auto is_operand = [&](const std::byte* data) {
+    return std::ranges::any_of(std::span(arrays_).first(operands_),
+                               [&](const TensorView& operand) { return operand.data == data; });
+  };
+  for (size_t i = operands_; i < arrays_.size(); ++i) {
+    views_[i].block.stream = BytesOf(arrays_[i]) >= kStreamBytes && !is_operand(arrays_[i].data);
+  }
+}
+
+TensorView KernelCall::At(size_t i, std::span<std::byte* const> memory) const {
+  TensorView array = arrays_[i];
+  array.data = memory[i];
+  return array;
+}
+
+void KernelCall::Run(std::span<std::byte* const> memory) const {
+  for (const auto& [operand, bound] : indices_) {
+    CheckIndices(*op_, op_->signature().params[operand], At(operand, memory), bound);
+  }
+  if (!op_->rows()) return RunWhole(memory);
+  for (size_t i = operands_; copies_wholes_ && i < arrays_.size(); ++i) {
+    const ResultSpec& spec = op_->signature().results[i - operands_];
+    if (!BeginsAsCopy(spec)) continue;
+    const std::byte* from = memory[op_->signature().FindParam(spec.alias)];
+    if (from != memory[i]) std::memcpy(memory[i], from, BytesOf(arrays_[i]));
+  }
+  ParallelFor(rows_, grain_, [&](int64_t begin, int64_t end) {
+    RunRows(op_->rows(), info_, operands_, views_, memory, begin, end);
+  });
+}
+
+void KernelCall::RunWhole(std::span<std::byte* const> memory) const {
+  std::vector<TensorView> arrays;
+  arrays.reserve(arrays_.size());
+  for (size_t i = 0; i < arrays_.size(); ++i) arrays.push_back(At(i, memory));
+  const std::span<const TensorView> all(arrays);
+  op_->kernel()(
+      {.op = op_, .in = all.first(operands_), .out = all.subspan(operands_), .info = &info_});
+}
 
 Extent ExtentOf(const TensorView& t) {
   if (!t.data || t.Count() == 0) return {};
@@ -156,28 +189,6 @@ void CheckOverlap(const Op& op, std::span<const TensorView> operands,
                               s.results[other].name, ", got an array that overlaps it"));
     }
   }
-}
-
-void CopyAliasedWholes(const Op& op, std::span<const TensorView> operands,
-                       std::span<const TensorView> results) {
-  for (size_t r = 0; r < results.size(); ++r) {
-    const ResultSpec& spec = op.signature().results[r];
-    if (spec.type.leading || spec.alias.empty()) continue;
-    const TensorView& from = operands[op.signature().FindParam(spec.alias)];
-    if (from.data == results[r].data || from.Count() == 0) continue;
-    std::memcpy(results[r].data, from.data, from.Count() * Bytes(from.dtype));
-  }
-}
-
-void RunOp(const Op& op, const Binding& binding, std::span<const TensorView> operands,
-           std::span<const TensorView> results) {
-  const FloatEnvironment environment;
-  CheckOverlap(op, operands, results);
-  CheckIndices(op, binding, operands);
-  if (op.rows()) return RunRowsOp(op, binding, operands, results);
-  if (!op.kernel()) throw UnsupportedError(Cat(op.name(), ": expected a kernel, got none"));
-  const CallInfo info = ToCallInfo(binding);
-  op.kernel()({.op = &op, .in = operands, .out = results, .info = &info});
 }
 
 }  // namespace fusible

@@ -1,17 +1,50 @@
-// Runs one operator that has a kernel of its own, on arrays.
+// A call of one operator that has a kernel of its own, on arrays.
 #pragma once
 
+#include <cstdint>
 #include <span>
+#include <vector>
 
 #include "ops/check.h"
+#include "ops/rows.h"
 
 namespace fusible {
 
-// operands and results follow the signature; absent optional operands have data == nullptr and rank
-// 0. Checks indices, layouts and overlap, then runs; the caller has bound the call and made the
-// results. Throws before anything is written.
-void RunOp(const Op& op, const Binding& binding, std::span<const TensorView> operands,
-           std::span<const TensorView> results);
+// All of a call that follows from its types, its attributes and how its arrays lie in memory, worked
+// out once: what is left for each call is where the arrays are.
+class KernelCall {
+ public:
+  // operands and results follow the signature and do not overlap but as it says (CheckOverlap);
+  // absent optional operands have data == nullptr and rank 0. Throws ShapeError for a layout that
+  // the operator does not take. op must outlive it.
+  KernelCall(const Op& op, const Binding& binding, std::span<const TensorView> operands,
+             std::span<const TensorView> results);
+
+  // memory: where each operand, then each result begins; a result has the memory of the same
+  // operand as before, or of none. Checks indices before anything is written.
+  void Run(std::span<std::byte* const> memory) const;
+
+ private:
+  struct Indices {
+    size_t operand = 0;
+    int64_t bound = 0;
+  };
+
+  void FindIndices(const Binding& binding);
+  void PrepareRows(const Binding& binding);
+  void MarkStreams();
+  TensorView At(size_t i, std::span<std::byte* const> memory) const;
+  void RunWhole(std::span<std::byte* const> memory) const;
+
+  const Op* op_;
+  CallInfo info_;
+  size_t operands_;
+  std::vector<TensorView> arrays_;  // operands, then results, as they were
+  std::vector<RowsView> views_;     // the same, of a row operator
+  std::vector<Indices> indices_;
+  bool copies_wholes_ = false;
+  int64_t rows_ = 0, grain_ = 1;
+};
 
 // The bytes from the first to the last element; nothing for an array without elements.
 struct Extent {
@@ -24,9 +57,5 @@ Extent ExtentOf(const TensorView& tensor);
 // that overlaps another result, or itself.
 void CheckOverlap(const Op& op, std::span<const TensorView> operands,
                   std::span<const TensorView> results);
-
-// A whole result `y@x` begins as a copy of x, unless it is x's memory.
-void CopyAliasedWholes(const Op& op, std::span<const TensorView> operands,
-                       std::span<const TensorView> results);
 
 }  // namespace fusible

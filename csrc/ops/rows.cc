@@ -1,14 +1,10 @@
 #include "ops/rows.h"
 
-#include <array>
-
 #include "core/cat.h"
 #include "core/error.h"
 
 namespace fusible {
 namespace {
-
-constexpr size_t kMaxOperands = 16;
 
 // Trailing dimensions must follow each other without gaps; dimensions of one element never count.
 bool IsPacked(const TensorView& tensor, int from) {
@@ -39,9 +35,10 @@ void FoldLeading(const TensorView& tensor, int rank, RowsView* view) {
 
 }  // namespace
 
-int64_t RowsView::Run(int64_t row, int64_t limit, kernels::Block* out) const {
+int64_t RowsView::Run(int64_t row, int64_t limit, std::byte* data, kernels::Block* out) const {
   *out = block;
-  if (whole || leading.empty() || !block) return limit;
+  out->data = data;
+  if (whole || leading.empty() || !data) return limit;
   int64_t offset = 0, rest = row;
   for (int i = leading.size() - 1; i >= 0; --i) {
     offset += rest % leading[i] * strides[i];
@@ -49,6 +46,11 @@ int64_t RowsView::Run(int64_t row, int64_t limit, kernels::Block* out) const {
   }
   out->data += offset * static_cast<int64_t>(Bytes(block.dtype));
   return std::min(limit, leading.back() - row % leading.back());
+}
+
+void RefuseMany(const Op& op, size_t operands) {
+  if (operands <= kMaxOperands) return;
+  throw UnsupportedError(Cat(op.name(), ": expected at most ", kMaxOperands, " operands"));
 }
 
 RowsView ViewAsRows(const Op& op, const std::string& argument, const TypeSpec& spec,
@@ -75,57 +77,42 @@ RowsView ViewAsRows(const Op& op, const std::string& argument, const TypeSpec& s
   return view;
 }
 
-namespace {
-
-void RefuseMany(const Op& op, size_t operands) {
-  if (operands <= kMaxOperands) return;
-  throw UnsupportedError(Cat(op.name(), ": expected at most ", kMaxOperands, " operands"));
-}
-
-// Calls fn on rows [begin, end), split where some operand's rows do not lie evenly.
-void RunBlocks(const Op& op, Op::RowsFn fn, const CallInfo& info, std::span<const RowsView> in,
-               std::span<const RowsView> out, int64_t begin, int64_t end) {
-  std::array<kernels::Block, kMaxOperands> blocks;
-  const size_t count = in.size() + out.size();
-  RefuseMany(op, count);
+void RunRows(Op::RowsFn fn, const CallInfo& info, size_t operands, std::span<const RowsView> views,
+             std::span<std::byte* const> memory, int64_t begin, int64_t end) {
+  BlockRoom room;
   for (int64_t row = begin; row < end;) {
     int64_t n = end - row;
-    for (size_t i = 0; i < count; ++i) {
-      n = (i < in.size() ? in[i] : out[i - in.size()]).Run(row, n, &blocks[i]);
+    for (size_t i = 0; i < views.size(); ++i) {
+      n = views[i].Run(row, n, memory[i], &room.blocks[i]);
     }
-    fn({.in = {blocks.data(), in.size()},
-        .out = {blocks.data() + in.size(), out.size()},
+    fn({.in = {room.blocks.data(), operands},
+        .out = {room.blocks.data() + operands, views.size() - operands},
         .rows = n,
         .info = &info});
     row += n;
   }
 }
 
-}  // namespace
-
-void RunRows(const Op& op, const CallInfo& info, std::span<const RowsView> in,
-             std::span<const RowsView> out, int64_t begin, int64_t end) {
-  RunBlocks(op, op.rows(), info, in, out, begin, end);
-}
-
 void RunAsRows(const WholeCall& call, Op::RowsFn fn, std::string_view any_step) {
   const Op& op = *call.op;
+  const Signature& s = op.signature();
   RefuseMany(op, call.in.size() + call.out.size());
   std::array<RowsView, kMaxOperands> views;  // no vectors: between operators nothing is allocated
-  const std::span in(views.data(), call.in.size());
-  const std::span out(views.data() + in.size(), call.out.size());
-  for (size_t i = 0; i < in.size(); ++i) {
-    const ParamSpec& param = op.signature().params[i];
-    in[i] = ViewAsRows(op, param.name, param.type, call.in[i], param.name == any_step);
-  }
-  for (size_t i = 0; i < out.size(); ++i) {
-    const ResultSpec& result = op.signature().results[i];
-    out[i] = ViewAsRows(op, result.name, result.type, call.out[i], false);
+  std::array<std::byte*, kMaxOperands> memory;
+  size_t count = 0;
+  const auto add = [&](const std::string& name, const TypeSpec& spec, const TensorView& tensor) {
+    views[count] = ViewAsRows(op, name, spec, tensor, name == any_step);
+    memory[count++] = tensor.data;
+  };
+  for (size_t i = 0; i < call.in.size(); ++i) add(s.params[i].name, s.params[i].type, call.in[i]);
+  for (size_t i = 0; i < call.out.size(); ++i) {
+    add(s.results[i].name, s.results[i].type, call.out[i]);
   }
   int64_t rows = 1;
   const TensorView& y = call.out[0];
   for (int i = 0; i + 1 < y.shape.size(); ++i) rows *= y.shape[i];
-  RunBlocks(op, fn, *call.info, in, out, 0, rows);
+  RunRows(fn, *call.info, call.in.size(), std::span(views).first(count),
+          std::span(memory).first(count), 0, rows);
 }
 
 namespace {
@@ -163,16 +150,19 @@ void CheckValues(const Op& op, const ParamSpec& param, const TensorView& tensor,
 
 }  // namespace
 
+void CheckIndices(const Op& op, const ParamSpec& param, const TensorView& operand, int64_t bound) {
+  if (operand.dtype == DType::kI32) {
+    CheckValues<int32_t>(op, param, operand, bound);
+  } else {
+    CheckValues<int64_t>(op, param, operand, bound);
+  }
+}
+
 void CheckIndices(const Op& op, const Binding& binding, std::span<const TensorView> operands) {
   const auto& params = op.signature().params;
   for (size_t i = 0; i < params.size(); ++i) {
     if (!params[i].bound || !operands[i].data) continue;
-    const int64_t bound = Evaluate(*params[i].bound, binding).value().offset;
-    if (operands[i].dtype == DType::kI32) {
-      CheckValues<int32_t>(op, params[i], operands[i], bound);
-    } else {
-      CheckValues<int64_t>(op, params[i], operands[i], bound);
-    }
+    CheckIndices(op, params[i], operands[i], Evaluate(*params[i].bound, binding).value().offset);
   }
 }
 

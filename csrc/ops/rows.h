@@ -1,15 +1,13 @@
 // How operands of a row operator become blocks of rows: written once for every row operator.
 #pragma once
 
+#include <array>
 #include <span>
 #include <vector>
 
 #include "ops/check.h"
 
 namespace fusible {
-
-// Less traffic than this is not worth waking a thread, which takes some 5 us.
-inline constexpr int64_t kBytesPerThread = 64 << 10;
 
 // A result of this size has left the caches before anyone reads it: it is stored past them. About
 // half of the last-level cache that a handful of a server's cores share (1 to 4 MiB a core).
@@ -23,8 +21,18 @@ struct RowsView {
   Sizes leading, strides;  // leading dimensions, and their strides in elements
   bool whole = false;      // no `...`: every row sees the same memory
 
-  // Rows from `row` on that lie one row_stride apart, at most `limit` of them; *out is their block.
-  int64_t Run(int64_t row, int64_t limit, kernels::Block* out) const;
+  // Rows from `row` on that lie one row_stride apart, at most `limit` of them; *out is their block
+  // in an array that begins at `data`.
+  int64_t Run(int64_t row, int64_t limit, std::byte* data, kernels::Block* out) const;
+};
+
+inline constexpr size_t kMaxOperands = 16;  // operands and results of one operator
+void RefuseMany(const Op& op, size_t operands);  // UnsupportedError above it
+
+// Blocks that are set one by one: clearing all of them first takes longer than a short kernel.
+union BlockRoom {
+  BlockRoom() {}
+  std::array<kernels::Block, kMaxOperands> blocks;
 };
 
 // The view of `tensor` as operand or result `spec`. Throws ShapeError that names the call which
@@ -32,9 +40,10 @@ struct RowsView {
 RowsView ViewAsRows(const Op& op, const std::string& argument, const TypeSpec& spec,
                     const TensorView& tensor, bool column_layout);
 
-// Calls op's row kernel on rows [begin, end), split where some operand's rows do not lie evenly.
-void RunRows(const Op& op, const CallInfo& info, std::span<const RowsView> in,
-             std::span<const RowsView> out, int64_t begin, int64_t end);
+// Calls a row kernel on rows [begin, end), split where some operand's rows do not lie evenly. views:
+// of the operands, then of the results; memory: where each of them begins.
+void RunRows(Op::RowsFn fn, const CallInfo& info, size_t operands, std::span<const RowsView> views,
+             std::span<std::byte* const> memory, int64_t begin, int64_t end);
 
 // A whole call whose operands and results with `...` are rows, as calls of `fn` on blocks of them,
 // each with the same distance from row to row; for the kernels of matrix products. Throws as
@@ -44,5 +53,6 @@ void RunAsRows(const WholeCall& call, Op::RowsFn fn, std::string_view any_step =
 // Index operands against their bounds, before a write. Throws RangeError naming the first bad
 // value.
 void CheckIndices(const Op& op, const Binding& binding, std::span<const TensorView> operands);
+void CheckIndices(const Op& op, const ParamSpec& param, const TensorView& operand, int64_t bound);
 
 }  // namespace fusible

@@ -1,6 +1,7 @@
 #include "runtime/eager.h"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 #include <memory>
 #include <mutex>
@@ -13,8 +14,8 @@
 #include "core/threads.h"
 #include "ir/expand.h"
 #include "ir/rows.h"
-#include "ops/dispatch.h"
 #include "ops/rows.h"
+#include "runtime/row_plan.h"
 #include "runtime/row_program.h"
 
 namespace fusible {
@@ -107,23 +108,37 @@ void CheckLayouts(const Op& op, const Binding& binding, std::span<const TensorVi
   }
 }
 
-}  // namespace
-
-void RunEager(const Op& op, const Binding& binding, std::span<const TensorView> operands,
-              std::span<const TensorView> results) {
-  if (op.rows() || op.kernel() || op.equals().empty()) {
-    return RunOp(op, binding, operands, results);
-  }
-  static Programs programs;
-  const FloatEnvironment environment;
-  CheckLayouts(op, binding, operands, results);
-  CheckOverlap(op, operands, results);
-  CheckIndices(op, binding, operands);
-  CopyAliasedWholes(op, operands, results);
+std::shared_ptr<const RowPlan> PlanOf(const Op& op, std::span<const TensorView> operands,
+                                      std::span<const TensorView> results, const Attrs& attrs) {
+  static Programs& programs = *new Programs();
   std::vector<TensorView> inputs;
   std::ranges::copy_if(operands, std::back_inserter(inputs),
                        [](const TensorView& tensor) { return !IsAbsent(tensor); });
-  programs.Get(op, operands, binding.attrs)->Run(inputs, results);
+  return programs.Get(op, operands, attrs)->PlanFor(inputs, results);
+}
+
+}  // namespace
+
+EagerCall::EagerCall(const Op& op, const Binding& binding, std::span<const TensorView> operands,
+                     std::span<const TensorView> results)
+    : operands_(operands.size()) {
+  if (op.rows() || op.kernel() || op.equals().empty()) {
+    kernel_.emplace(op, binding, operands, results);
+    return;
+  }
+  CheckLayouts(op, binding, operands, results);
+  for (size_t i = 0; i < operands.size(); ++i) {
+    if (!IsAbsent(operands[i])) present_.push_back(i);
+  }
+  plan_ = PlanOf(op, operands, results, binding.attrs);
+}
+
+void EagerCall::Run(std::span<std::byte* const> memory) const {
+  const FloatEnvironment environment;
+  if (kernel_) return kernel_->Run(memory);
+  std::array<std::byte*, kMaxOperands> inputs;
+  for (size_t i = 0; i < present_.size(); ++i) inputs[i] = memory[present_[i]];
+  RunRowPlan(*plan_, {inputs.data(), present_.size()}, memory.subspan(operands_));
 }
 
 }  // namespace fusible

@@ -1,15 +1,32 @@
 // One operator on arrays: its kernel, or the row program of what it Equals.
 #pragma once
 
+#include <cstddef>
+#include <memory>
+#include <optional>
 #include <span>
+#include <vector>
 
-#include "ops/check.h"
+#include "ops/dispatch.h"
 
 namespace fusible {
 
-// Like RunOp (ops/dispatch.h), for any operator: one without a kernel runs its Equals body as a row
-// program, which is made once per (operator, types, attributes) and kept.
-void RunEager(const Op& op, const Binding& binding, std::span<const TensorView> operands,
-              std::span<const TensorView> results);
+struct RowPlan;
+
+// Like KernelCall (ops/dispatch.h), of any operator that is no view: one without a kernel runs its
+// Equals body as a row program, which is made once per (operator, types, attributes) and kept.
+class EagerCall {
+ public:
+  EagerCall(const Op& op, const Binding& binding, std::span<const TensorView> operands,
+            std::span<const TensorView> results);
+
+  void Run(std::span<std::byte* const> memory) const;
+
+ private:
+  size_t operands_;
+  std::optional<KernelCall> kernel_;
+  std::vector<size_t> present_;  // operands that the program has as inputs
+  std::shared_ptr<const RowPlan> plan_;
+};
 
 }  // namespace fusible

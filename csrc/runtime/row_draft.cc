@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/arena.h"
+#include "core/threads.h"
 #include "ops/rows.h"
 #include "runtime/plan_memory.h"
 
@@ -114,7 +115,7 @@ class Finisher {
       plan_.grain = plan_.rows;
       return;
     }
-    const int64_t worth = kBytesPerThread / traffic + 1;
+    const int64_t worth = BytesPerThread() / traffic + 1;
     const int64_t unit = plan_.steps.size() == 1 ? 1 : plan_.block_rows;
     plan_.grain = (worth + unit - 1) / unit * unit;
   }

@@ -9,11 +9,12 @@
 
 #include "core/tensor.h"
 #include "ir/graph.h"
+#include "ops/rows.h"
 #include "runtime/strided_copy.h"
 
 namespace fusible {
 
-inline constexpr int kMaxStepArgs = 16;  // operands and results of one step
+inline constexpr int kMaxStepArgs = kMaxOperands;  // operands and results of one step
 
 // How an array lies in memory, without the memory.
 struct ArrayLayout {

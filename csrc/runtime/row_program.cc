@@ -118,20 +118,14 @@ RowProgram::RowProgram(const Graph& body, int prefix) : state_(std::make_unique<
 RowProgram::~RowProgram() = default;
 RowProgram::RowProgram(RowProgram&&) noexcept = default;
 
-void RowProgram::Run(std::span<const TensorView> inputs,
-                     std::span<const TensorView> results) const {
-  auto plan = state_->Find(inputs, results);
-  if (!plan) {
-    RowLayouts layouts = ContiguousLayouts(state_->body);
-    SetStrides(layouts.inputs, inputs, "inputs");
-    SetStrides(layouts.results, results, "results");
-    for (size_t k = 0; k < results.size(); ++k) layouts.takes[k] = TakenInput(inputs, results[k]);
-    plan = state_->Make(std::move(layouts));
-  }
-  std::vector<std::byte*> from, to;
-  for (const TensorView& input : inputs) from.push_back(input.data);
-  for (const TensorView& result : results) to.push_back(result.data);
-  RunRowPlan(*plan, from, to);
+std::shared_ptr<const RowPlan> RowProgram::PlanFor(std::span<const TensorView> inputs,
+                                                   std::span<const TensorView> results) const {
+  if (auto plan = state_->Find(inputs, results)) return plan;
+  RowLayouts layouts = ContiguousLayouts(state_->body);
+  SetStrides(layouts.inputs, inputs, "inputs");
+  SetStrides(layouts.results, results, "results");
+  for (size_t k = 0; k < results.size(); ++k) layouts.takes[k] = TakenInput(inputs, results[k]);
+  return state_->Make(std::move(layouts));
 }
 
 int64_t RowProgram::block_rows() const { return state_->block_rows; }

@@ -10,6 +10,8 @@
 
 namespace fusible {
 
+struct RowPlan;
+
 class RowProgram {
  public:
   // body: row operators and views only (ir/rows.h says which), every size constant. prefix: how
@@ -18,10 +20,11 @@ class RowProgram {
   ~RowProgram();
   RowProgram(RowProgram&&) noexcept;
 
+  // What a run on arrays that lie so walks (RunRowPlan); data says which of them share memory.
   // inputs and results as the body's; results may take the memory of inputs where the body says
-  // `@`: a program never writes a row of memory that a later step of that block still reads. Splits
-  // rows over threads. Indices are checked block by block.
-  void Run(std::span<const TensorView> inputs, std::span<const TensorView> results) const;
+  // `@`: a program never writes a row of memory that a later step of that block still reads.
+  std::shared_ptr<const RowPlan> PlanFor(std::span<const TensorView> inputs,
+                                         std::span<const TensorView> results) const;
 
   int64_t block_rows() const;     // rows of a block
   int64_t scratch_bytes() const;  // of one thread

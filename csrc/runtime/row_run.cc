@@ -30,12 +30,6 @@ void CheckIndexOperands(const IndexCheck& check, std::span<std::byte* const> inp
   CheckIndices(*check.op, check.binding, {operands.data(), check.operands.size()});
 }
 
-// Blocks that are set one by one: clearing all of them first takes longer than a short kernel.
-union BlockRoom {
-  BlockRoom() {}
-  std::array<kernels::Block, kMaxStepArgs> blocks;
-};
-
 // One thread's way through a range of rows.
 class RowRunner {
  public:

@@ -95,13 +95,13 @@ void RunCopy(const CopyPlan& plan, const std::byte* from, std::byte* to) {
 
 void RunCopyParallel(const CopyPlan& plan, const std::byte* from, std::byte* to) {
   if (plan.IsPlain()) {
-    ParallelFor(plan.run, kBytesPerThread, [&](int64_t begin, int64_t end) {
+    ParallelFor(plan.run, BytesPerThread(), [&](int64_t begin, int64_t end) {
       std::memcpy(to + begin, from + begin, end - begin);
     });
     return;
   }
   const int64_t slice = plan.run * Product(plan.sizes) / plan.sizes[0];
-  ParallelFor(plan.sizes[0], kBytesPerThread / slice + 1, [&](int64_t begin, int64_t end) {
+  ParallelFor(plan.sizes[0], BytesPerThread() / slice + 1, [&](int64_t begin, int64_t end) {
     CopyPlan part = plan;
     part.sizes[0] = end - begin;
     RunCopy(part, from + begin * plan.from[0], to + begin * plan.to[0]);

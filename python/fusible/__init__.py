@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fusible.compile import Executable, Profile, compile
     from fusible.graph import Spec, Value, opaque, spec, trace
     from fusible.information import info
+    from fusible.memory import Pool, pool
     from fusible.passes import Miss, PassManager, Result, optimize
     from fusible.targets import Target, load_target
     from fusible.targets import names as targets
@@ -40,6 +41,7 @@ _HOMES = {
     "Key": "_core",
     "Miss": "passes",
     "PassManager": "passes",
+    "Pool": "memory",
     "Profile": "compile",
     "RangeError": "_core",
     "Result": "passes",
@@ -53,6 +55,7 @@ _HOMES = {
     "load_target": "targets",
     "opaque": "graph",
     "optimize": "passes",
+    "pool": "memory",
     "spec": "graph",
     "targets": "targets",
     "trace": "graph",
@@ -68,6 +71,7 @@ __all__ = [
     "Key",
     "Miss",
     "PassManager",
+    "Pool",
     "Profile",
     "RangeError",
     "Result",
@@ -82,6 +86,7 @@ __all__ = [
     "opaque",
     "ops",
     "optimize",
+    "pool",
     "spec",
     "targets",
     "trace",
