@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -27,49 +27,70 @@ MORE = 64  # rows that are added to tell the kernel's time
 Call = Callable[..., Any]
 
 
-def operands(rows: int, width: int) -> dict[str, tuple[Call, tuple[Array, ...], Any]]:
-    """Of each operator that is measured: itself, its operands, and arrays for its results."""
+class Case(NamedTuple):
+    """An operator, its operands, and arrays for its results."""
+
+    op: Call
+    operands: tuple[Array, ...]
+    out: Any
+
+    def given(self) -> Any:
+        """A call with out=."""
+        return self.op(*self.operands, out=self.out)
+
+    def made(self) -> Any:
+        """A call that makes its results, which the caller drops."""
+        return self.op(*self.operands)
+
+
+def halve(x: Array, out: Array | None = None) -> Array:
+    """The shortest operator that there is."""
+    return ops.mul(x, by=0.5, out=out)
+
+
+def cases(rows: int, width: int) -> dict[str, Case]:
+    """What is measured at one size."""
     x, residual, weight = normal(1, rows, width), normal(2, rows, width), normal(3, width)
-    out, total = np.empty_like(x), np.empty_like(x)
+    out, total, pair = np.empty_like(x), np.empty_like(x), normal(4, rows, 2 * width)
     codes = np.empty(x.shape, ml_dtypes.float8_e4m3fn)
-    scales = np.empty((rows, max(width // 128, 1)), np.float32)
-    pair = normal(4, rows, 2 * width)
+    scales = np.empty((rows, width // 128), np.float32)
     return {
-        "mul": (lambda x, out=None: ops.mul(x, by=0.5, out=out), (x,), out),
-        "add": (ops.add, (x, residual), out),
-        "rms_norm": (ops.rms_norm, (x, weight), out),
-        "gemma_rms_norm": (ops.gemma_rms_norm, (x, weight), out),
-        "fused_add_rms_norm": (ops.fused_add_rms_norm, (x, residual, weight), (out, total)),
-        "silu_and_mul": (ops.silu_and_mul, (pair,), out),
-        "per_token_group_quant_fp8": (ops.per_token_group_quant_fp8, (x,), (codes, scales)),
+        "mul": Case(halve, (x,), out),
+        "add": Case(ops.add, (x, residual), out),
+        "rms_norm": Case(ops.rms_norm, (x, weight), out),
+        "gemma_rms_norm": Case(ops.gemma_rms_norm, (x, weight), out),
+        "fused_add_rms_norm": Case(ops.fused_add_rms_norm, (x, residual, weight), (out, total)),
+        "silu_and_mul": Case(ops.silu_and_mul, (pair,), out),
+        "per_token_group_quant_fp8": Case(ops.per_token_group_quant_fp8, (x,), (codes, scales)),
     }
 
 
 def overheads(width: int) -> None:
     """Prints, for one row, nanoseconds above the kernel's own time."""
     print(f"\none row of {width}: nanoseconds of a call, and above the kernel's own")
-    print(f"{'':28}{'kernel':>9}{'out=':>9}{'above':>9}{'made':>9}{'above':>9}")
-    many = operands(1 + MORE, width)
-    for name, (op, arrays, out) in operands(1, width).items():
-        _, wide, wide_out = many[name]
-        rows = compare(lambda: op(*wide, out=wide_out), lambda: op(*arrays, out=out))
+    print(
+        f"{'':28}" + "".join(f"{head:>9}" for head in ("kernel", "out=", "above", "made", "above"))
+    )
+    many = cases(1 + MORE, width)
+    for name, one in cases(1, width).items():
+        rows = compare(many[name].given, one.given)
         kernel = (rows.first_us - rows.second_us) / MORE
-        calls = compare(lambda: op(*arrays), lambda: op(*arrays, out=out))
+        calls = compare(one.made, one.given)
         cells = (kernel, calls.second_us, calls.second_us - kernel)
         cells += (calls.first_us, calls.first_us - kernel)
-        print(f"{name:28}" + "".join(f"{cell * 1e3:9.0f}" for cell in cells))
+        print(f"{name:28}" + "".join(f"{cell * 1e3:9.0f}" for cell in cells), flush=True)
 
 
 def recycling() -> None:
-    """Prints time of a loop that drops its results over the same with out=, with and without pool."""
+    """Prints time of a loop that drops its results over one with out=, with the pool and without."""
     limit = fusible.pool().limit
-    print(f"\nresults dropped / out=: {'pool of ' + str(limit >> 20) + ' MiB':>24}{'no pool':>24}")
+    print(f"\nresults dropped / out={'pool of ' + str(limit >> 20) + ' MiB':>41}{'no pool':>24}")
     for rows in (1, 8, 64, 512, 4096):
-        for name, (op, arrays, out) in operands(rows, WIDTH).items():
+        for name, case in cases(rows, WIDTH).items():
             cells = []
-            for bytes_kept in (limit, 0):
-                fusible.pool(limit=bytes_kept)
-                cells.append(compare(lambda: op(*arrays), lambda: op(*arrays, out=out), 0.5))
+            for most in (limit, 0):
+                fusible.pool(limit=most)
+                cells.append(compare(case.made, case.given, budget=0.5))
             print(f"{rows:4} x {WIDTH} {name:28}" + "".join(f"{cell!s:>24}" for cell in cells))
     fusible.pool(limit=limit)
 
@@ -81,7 +102,7 @@ def main() -> None:
     fusible._core.set_threads(1)
     print(describe())
     if not parser.parse_args().pool:
-        overheads(8)
+        overheads(128)
         overheads(WIDTH)
     recycling()
 

@@ -63,9 +63,7 @@ def pairs(rows: int, width: int) -> dict[str, tuple[Work, Work]]:
         ),
         "rms_norm_group_quant_fp8": (
             norm_quant,
-            lambda: ops.rms_norm_group_quant_fp8(
-                x, weight, group_size=group, out=(codes, scales)
-            ),
+            lambda: ops.rms_norm_group_quant_fp8(x, weight, group_size=group, out=(codes, scales)),
         ),
         "fused_add_rms_norm_group_quant_fp8": (
             add_norm_quant,
@@ -75,9 +73,7 @@ def pairs(rows: int, width: int) -> dict[str, tuple[Work, Work]]:
         ),
         "silu_and_mul_group_quant_fp8": (
             silu_quant,
-            lambda: ops.silu_and_mul_group_quant_fp8(
-                pair, group_size=group, out=(codes, scales)
-            ),
+            lambda: ops.silu_and_mul_group_quant_fp8(pair, group_size=group, out=(codes, scales)),
         ),
     }
 

@@ -1,5 +1,8 @@
-"""From how many bytes on two threads are faster than one, for one operator bound by memory and one
-by arithmetic: what the bound in csrc/core/threads.cc is read off.
+"""From how many bytes on two threads are faster than one.
+
+For an operator bound by memory, one between, and one bound by arithmetic: what the bound in
+csrc/core/threads.cc and the costs of operators are read off. Needs two CPUs that nothing else is
+on.
 
 python benchmarks/bench_threads.py
 """
@@ -37,9 +40,10 @@ def on(threads: int, work: Callable[[], object]) -> Callable[[], object]:
 
 def cells(rows: int) -> Iterator[tuple[str, int, Comparison]]:
     """Each operator: bytes that it reads and writes, and two threads beside one."""
-    x, pair = normal(1, rows, WIDTH), normal(2, rows, 2 * WIDTH)
+    x, weight, pair = normal(1, rows, WIDTH), normal(2, WIDTH), normal(3, rows, 2 * WIDTH)
     out = np.empty_like(x)
     yield "add", 3 * x.nbytes, two_beside_one(lambda: ops.add(x, x, out=out))
+    yield "rms_norm", 2 * x.nbytes, two_beside_one(lambda: ops.rms_norm(x, weight, out=out))
     yield "silu_and_mul", 3 * x.nbytes, two_beside_one(lambda: ops.silu_and_mul(pair, out=out))
 
 

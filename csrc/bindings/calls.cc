@@ -10,7 +10,7 @@ namespace fusible {
 namespace {
 
 // Work below this many bytes is over before another Python thread could use the time.
-constexpr int64_t kReleaseBytes = 32 << 10;
+constexpr int64_t kReleaseBytes = 128 << 10;
 
 struct Operands {
   std::vector<TensorView> views;

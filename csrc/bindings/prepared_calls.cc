@@ -1,5 +1,3 @@
-#include "bindings/numpy_api.h"
-
 #include "bindings/prepared_calls.h"
 
 #include <algorithm>
@@ -14,12 +12,13 @@
 #include "bindings/arrays.h"
 #include "bindings/calls.h"
 #include "bindings/errors.h"
+#include "bindings/numpy_api.h"
 #include "ops/dispatch.h"
 
 namespace fusible {
 namespace {
 
-constexpr size_t kMaxCalls = 64;                            // of one operator, that are kept
+constexpr size_t kMaxCalls = 64;                                 // of one operator, that are kept
 constexpr size_t kMaxWords = kMaxOperands * (kMaxRank + 1) * 2;  // of one call
 
 // How the arrays of a call lie, in words: for each its type and rank, sizes and strides; for each
@@ -145,7 +144,9 @@ class PreparedCall {
     const auto& memory = layout.memory;
     for (size_t r = operands_; r < reach_.size(); ++r) {
       for (size_t i = 0; i < r; ++i) {
-        if (static_cast<int>(i) != layout.takes[r] && Meet(memory[r], reach_[r], memory[i], reach_[i])) return false;
+        if (static_cast<int>(i) != layout.takes[r] &&
+            Meet(memory[r], reach_[r], memory[i], reach_[i]))
+          return false;
       }
     }
     return true;
@@ -188,7 +189,9 @@ class PreparedCall {
 class PreparedCalls {
  public:
   explicit PreparedCalls(const Op& op)
-      : op_(op), operands_(op.signature().params.size()), attrs_(op.signature().attrs.size()) {}
+      : op_(op), operands_(op.signature().params.size()), attrs_(op.signature().attrs.size()) {
+    for (const AttrSpec& spec : op.signature().attrs) names_.emplace_back(spec.name);
+  }
 
   const Op& op() const { return op_; }
 
@@ -262,21 +265,25 @@ class PreparedCalls {
 
   py::tuple Operands(PyObject* const* args) const {
     py::tuple tuple(operands_);
-    for (size_t i = 0; i < operands_; ++i) tuple[i] = py::handle(args[i]);
+    for (size_t i = 0; i < operands_; ++i) {
+      PyTuple_SET_ITEM(tuple.ptr(), static_cast<Py_ssize_t>(i), Py_NewRef(args[i]));
+    }
     return tuple;
   }
 
   py::dict Attrs(PyObject* const* args) const {
     py::dict dict;
-    const auto& specs = op_.signature().attrs;
     for (size_t i = 0; i < attrs_; ++i) {
-      dict[py::str(specs[i].name)] = py::handle(args[operands_ + i]);
+      if (PyDict_SetItem(dict.ptr(), names_[i].ptr(), args[operands_ + i]) < 0) {
+        throw py::error_already_set();
+      }
     }
     return dict;
   }
 
   const Op& op_;
   const size_t operands_, attrs_;
+  std::vector<py::str> names_;  // of the attributes
   std::vector<Kept> kept_;
 };
 

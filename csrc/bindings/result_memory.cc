@@ -3,6 +3,9 @@
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
 #endif
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #include <algorithm>
 #include <array>
@@ -62,6 +65,18 @@ size_t ClassOf(size_t rounded) {
   return power * kSteps + (rounded - 1) / StepOf(rounded) % kSteps;
 }
 
+// For large memory, as NumPy asks for its own: with pages of 4 KiB a pass over 32 MiB takes 1.1 to
+// 1.4 of the time (bench_calls).
+void AdviseHugePages([[maybe_unused]] std::byte* memory, [[maybe_unused]] size_t bytes) {
+#if defined(__linux__)
+  constexpr size_t kLarge = size_t{4} << 20, kPage = size_t{4} << 10;
+  if (bytes < kLarge) return;
+  const size_t unaligned = reinterpret_cast<uintptr_t>(memory) % kPage;
+  const size_t skipped = unaligned ? kPage - unaligned : 0;
+  madvise(memory + skipped, bytes - skipped, MADV_HUGEPAGE);  // a wish: it may be refused
+#endif
+}
+
 // Waiting blocks by size, the latest of each first: it may still be in a cache. Never destroyed:
 // arrays may die when all else has.
 class Pool {
@@ -115,6 +130,7 @@ class Pool {
       Shrink(0);
       memory = ::operator new(all, kAlignment);
     }
+    AdviseHugePages(static_cast<std::byte*>(memory), all);
     auto* block = new (memory) Block();
     block->bytes = bytes;
     return block;

@@ -9,8 +9,8 @@ namespace fusible {
 int ThreadCount();           // FUSIBLE_THREADS, else the CPUs this process may use
 void SetThreadCount(int n);  // ArgumentError unless n >= 1; not while work runs
 
-// Less traffic than this is not worth a thread. Benchmarks and tests set it before the calls that
-// it is for: a call like an earlier one keeps to what was found for that.
+// Less traffic than this, of an operator of cost 1, is not worth a thread. Benchmarks and tests set
+// it before the calls that it is for: a call like an earlier one keeps to what was found for that.
 int64_t BytesPerThread();
 void SetBytesPerThread(int64_t bytes);
 

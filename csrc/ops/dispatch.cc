@@ -68,7 +68,9 @@ int64_t BytesOf(const TensorView& tensor) {
 }
 
 // A whole result `y@x` begins as a copy of x, unless it is x's memory.
-bool BeginsAsCopy(const ResultSpec& result) { return !result.type.leading && !result.alias.empty(); }
+bool BeginsAsCopy(const ResultSpec& result) {
+  return !result.type.leading && !result.alias.empty();
+}
 
 }  // namespace
 
@@ -109,9 +111,9 @@ void KernelCall::PrepareRows(const Binding& binding) {
   }
   MarkStreams();
   copies_wholes_ = std::ranges::any_of(s.results, BeginsAsCopy);
-  const bool in_order = std::ranges::any_of(
-      s.results, [](const ResultSpec& result) { return !result.type.leading; });
-  grain_ = in_order ? rows_ : BytesPerThread() / std::max<int64_t>(traffic, 1) + 1;
+  const bool in_order =
+      std::ranges::any_of(s.results, [](const ResultSpec& result) { return !result.type.leading; });
+  grain_ = in_order ? rows_ : BytesPerThread() / std::max<int64_t>(traffic * op_->cost(), 1) + 1;
 }
 
 void KernelCall::MarkStreams() {

@@ -48,6 +48,11 @@ Op&& Op::Commutes() && {
   return std::move(*this);
 }
 
+Op&& Op::Cost(int64_t cost) && {
+  cost_ = cost;
+  return std::move(*this);
+}
+
 Op&& Op::Flops(std::string_view expr) && {
   flops_ = ParseDimExpr(expr);
   return std::move(*this);

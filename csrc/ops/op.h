@@ -75,7 +75,8 @@ class Op {
   Op&& View(ViewFn fn) &&;                // no kernel: other strides on the same memory
   Op&& Equals(std::string_view body) &&;  // the same in smaller operators, as graph text
   Op&& Commutes() &&;                     // the first two operands may be swapped
-  Op&& Flops(std::string_view expr) &&;   // per row, in letters and attributes: "2*K*N"
+  Op&& Cost(int64_t cost) &&;  // times as long a byte of its traffic as add's: 1 if not said
+  Op&& Flops(std::string_view expr) &&;  // per row, in letters and attributes: "2*K*N"
 
   const std::string& name() const { return signature_.name; }
   const Signature& signature() const { return signature_; }
@@ -83,6 +84,7 @@ class Op {
   const std::string& source() const { return source_; }
   const std::string& equals() const { return equals_; }
   const std::optional<DimExpr>& flops() const { return flops_; }
+  int64_t cost() const { return cost_; }
   RowsFn rows() const { return rows_; }
   WholeFn kernel() const { return kernel_; }
   ViewFn view() const { return view_; }
@@ -96,6 +98,7 @@ class Op {
   WholeFn kernel_ = nullptr;
   ViewFn view_ = nullptr;
   bool commutes_ = false;
+  int64_t cost_ = 1;
 };
 
 }  // namespace fusible

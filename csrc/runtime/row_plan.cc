@@ -163,6 +163,7 @@ class Builder {
                  .first_arg = static_cast<int>(plan_.args.size()),
                  .operands = static_cast<int>(operands.size()),
                  .results = static_cast<int>(node.outputs.size()),
+                 .cost = node.op->cost(),
                  .fold = ProductFrom(*ToSizes(binding.leading), prefix_)};
     plan_.steps.push_back(step);
     const Signature& signature = node.op->signature();

@@ -123,7 +123,9 @@ def test_indices_are_checked_each_time():
     table = np.arange(32, dtype=np.float32).reshape(8, 4)
     for _ in range(2):
         ops.embedding(np.array([0, 7]), table)
-        with pytest.raises(fusible.RangeError, match="embedding: .*expected values from 0 to below 8"):
+        with pytest.raises(
+            fusible.RangeError, match=r"embedding: .*expected values from 0 to below 8"
+        ):
             ops.embedding(np.array([0, 8]), table)
 
 
