@@ -76,13 +76,13 @@ def overheads(width: int) -> None:
         rows = compare(many[name].given, one.given)
         kernel = (rows.first_us - rows.second_us) / MORE
         calls = compare(one.made, one.given)
-        cells = (kernel, calls.second_us, calls.second_us - kernel)
-        cells += (calls.first_us, calls.first_us - kernel)
+        given, made = calls.second_us, calls.first_us
+        cells = (kernel, given, given - kernel, made, made - kernel)
         print(f"{name:28}" + "".join(f"{cell * 1e3:9.0f}" for cell in cells), flush=True)
 
 
 def recycling() -> None:
-    """Prints time of a loop that drops its results over one with out=, with the pool and without."""
+    """Prints times of a loop that drops its results over one with out=, with and without pool."""
     limit = fusible.pool().limit
     print(f"\nresults dropped / out={'pool of ' + str(limit >> 20) + ' MiB':>41}{'no pool':>24}")
     for rows in (1, 8, 64, 512, 4096):

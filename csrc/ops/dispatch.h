@@ -10,8 +10,8 @@
 
 namespace fusible {
 
-// All of a call that follows from its types, its attributes and how its arrays lie in memory, worked
-// out once: what is left for each call is where the arrays are.
+// All of a call that follows from its types, its attributes and how its arrays lie in memory, found
+// once: what is left for each call is where the arrays are.
 class KernelCall {
  public:
   // operands and results follow the signature and do not overlap but as it says (CheckOverlap);
