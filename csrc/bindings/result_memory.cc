@@ -101,6 +101,7 @@ class Pool {
   void Give(Block* block) {
     const std::lock_guard lock(mutex_);
     state_.lent -= block->bytes;
+    if (block->bytes > state_.limit) return Free(block);  // it would drive out all others, and go
     state_.held += block->bytes;
     block->SizeLink::InsertAfter(by_size_[ClassOf(block->bytes)]);
     block->AgeLink::InsertAfter(by_age_);
@@ -147,9 +148,11 @@ class Pool {
     while (state_.held > limit) {
       auto* oldest = static_cast<Block*>(by_age_.before);
       Unlink(oldest);
-      ::operator delete(oldest, kAlignment);
+      Free(oldest);
     }
   }
+
+  static void Free(Block* block) { ::operator delete(block, kAlignment); }
 
   std::mutex mutex_;
   std::array<SizeLink, 65 * kSteps> by_size_;

@@ -91,6 +91,16 @@ def test_what_has_waited_longest_goes():
     assert since(before) == (2, 1)
 
 
+def test_a_result_above_the_limit_drives_out_nothing():
+    fusible.pool(limit=2 * X.nbytes)
+    small, large = np.ones((8, 1024), np.float32), np.ones((256, 1024), np.float32)
+    ops.add(small, small)
+    ops.add(large, large)
+    before = fusible.pool()
+    ops.add(small, small)
+    assert since(before) == (1, 0)
+
+
 def test_a_limit_of_0_returns_the_memory():
     y = ops.add(X, X)
     del y
