@@ -1,18 +1,20 @@
 """From how many bytes on two threads are faster than one.
 
-For an operator bound by memory, one between, and one bound by arithmetic: what the bound in
+For an operator bound by memory, one between, and one bound by arithmetic, called back to back, when
+the second thread still looks for work, and after a rest, when it sleeps: what the bound in
 csrc/core/threads.cc and the costs of operators are read off. Needs two CPUs that nothing else is
-on.
+on; `chrt -r 5` before the command keeps others off for the second that it takes.
 
 python benchmarks/bench_threads.py
 """
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterator
+from time import perf_counter
 
 import numpy as np
-from compare import Comparison, compare
 from machine import describe
 from workloads import normal
 
@@ -20,47 +22,61 @@ import fusible
 from fusible import ops
 
 WIDTH = 1024
-ROWS = [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
+ROWS = [8, 16, 32, 64, 128, 256, 512]
 """Rows of bf16 whose halves are worth a look."""
+REST = 150e-6  # seconds after which the second thread sleeps
+CALLS, TURNS = 16, 10
+
+Work = Callable[[], object]
 
 
-BURST = 32  # calls between two changes of the number of threads
-
-
-def on(threads: int, work: Callable[[], object]) -> Callable[[], object]:
-    """A burst of the work on that many threads."""
-
-    def run() -> None:
-        fusible._core.set_threads(threads)
-        for _ in range(BURST):
-            work()
-
-    return run
-
-
-def cells(rows: int) -> Iterator[tuple[str, int, Comparison]]:
-    """Each operator: bytes that it reads and writes, and two threads beside one."""
+def operators(rows: int) -> Iterator[tuple[str, int, Work]]:
+    """Each operator: its name, the bytes that it reads and writes, and a call."""
     x, weight, pair = normal(1, rows, WIDTH), normal(2, WIDTH), normal(3, rows, 2 * WIDTH)
     out = np.empty_like(x)
-    yield "add", 3 * x.nbytes, two_beside_one(lambda: ops.add(x, x, out=out))
-    yield "rms_norm", 2 * x.nbytes, two_beside_one(lambda: ops.rms_norm(x, weight, out=out))
-    yield "silu_and_mul", 3 * x.nbytes, two_beside_one(lambda: ops.silu_and_mul(pair, out=out))
+    yield "add", 3 * x.nbytes, lambda: ops.add(x, x, out=out)
+    yield "rms_norm", 2 * x.nbytes, lambda: ops.rms_norm(x, weight, out=out)
+    yield "silu_and_mul", 3 * x.nbytes, lambda: ops.silu_and_mul(pair, out=out)
 
 
-def two_beside_one(work: Callable[[], object]) -> Comparison:
-    """Time on two threads over time on one."""
-    return compare(on(2, work), on(1, work))
+def sample(work: Work, rest: float) -> float:
+    """Microseconds of a call, over some with a rest before each."""
+    spent = 0.0
+    for _ in range(CALLS):
+        until = perf_counter() + rest
+        while perf_counter() < until:
+            pass
+        start = perf_counter()
+        work()
+        spent += perf_counter() - start
+    return spent / CALLS * 1e6
+
+
+def one_and_two(work: Work, rest: float) -> tuple[float, float]:
+    """Medians on one thread and on two, in turns."""
+    times: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(TURNS):
+        for threads, found in times.items():
+            fusible._core.set_threads(threads)
+            work()
+            found.append(sample(work, rest))
+    return statistics.median(times[1]), statistics.median(times[2])
 
 
 def main() -> None:
     """Prints the table."""
     fusible._core.set_bytes_per_thread(1)  # whatever is measured splits
     print(describe())
-    print(f"{'operator':16}{'KiB':>8}{'one us':>10}{'two us':>10}{'two / one':>24}")
+    heads = "one us", "two us", "two / one"
+    print(f"{'operator':16}{'KiB':>6}" + "".join(f"{h:>10}" for h in (*heads, *heads)))
     for rows in ROWS:
-        for name, moved, found in cells(rows):
-            times = f"{found.second_us / BURST:10.2f}{found.first_us / BURST:10.2f}"
-            print(f"{name:16}{moved / 1024:8.0f}{times}{found!s:>24}", flush=True)
+        for name, moved, work in operators(rows):
+            line = f"{name:16}{moved / 1024:6.0f}"
+            for rest in (0.0, REST):
+                one, two = one_and_two(work, rest)
+                line += f"{one:10.2f}{two:10.2f}{two / one:10.2f}"
+            print(line, flush=True)
+    print("left: back to back, right: after a rest")
 
 
 if __name__ == "__main__":
