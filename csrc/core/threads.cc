@@ -26,11 +26,11 @@ namespace {
 thread_local bool inside_parallel = false;
 
 // What bench_threads shows on 2 CPUs of an EPYC under Firecracker that nothing else was on. Back to
-// back, when the other thread still looks for work, two threads win from 10 us of work on: 600 KiB
-// of add's traffic, 200 of rms_norm's, 75 of silu_and_mul's. After a rest, when waking it takes the
-// caller 10 us and the thread another 10, from 45 us on: 2.5 MiB, 0.8 and 0.45. At the bound
-// between a call gains a fifth in the one case and loses a third in the other.
-constexpr int64_t kBytesPerThread = 1 << 20;
+// back, when the other thread still looks for work, two threads win from 10 us of work on: 700 KiB
+// of add's traffic, 180 of rms_norm's, 75 of silu_and_mul's. After a rest, when waking it takes the
+// caller 10 us and the thread another 10, from 50 us on: 3 MiB, 1 and 0.6. At the bound between, a
+// call gains a quarter in the one case and loses a quarter to a third in the other.
+constexpr int64_t kBytesPerThread = 1536 << 10;
 std::atomic<int64_t> bytes_per_thread{kBytesPerThread};
 
 // The pool has one thread less than its count: the caller works too. They start with the first call
