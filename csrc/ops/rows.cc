@@ -1,5 +1,8 @@
 #include "ops/rows.h"
 
+#include <algorithm>
+#include <atomic>
+
 #include "core/cat.h"
 #include "core/error.h"
 
@@ -85,12 +88,18 @@ void RunRows(Op::RowsFn fn, const CallInfo& info, size_t operands, std::span<con
     for (size_t i = 0; i < views.size(); ++i) {
       n = views[i].Run(row, n, memory[i], &room.blocks[i]);
     }
-    fn({.in = {room.blocks.data(), operands},
-        .out = {room.blocks.data() + operands, views.size() - operands},
-        .rows = n,
-        .info = &info});
+    CallRows(fn, {.in = {room.blocks.data(), operands},
+                  .out = {room.blocks.data() + operands, views.size() - operands},
+                  .rows = n,
+                  .info = &info});
     row += n;
   }
+}
+
+void CallRows(Op::RowsFn fn, const RowCall& call) {
+  fn(call);
+  const bool streamed = std::ranges::any_of(call.out, &kernels::Block::stream);
+  if (streamed) std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 
 void RunAsRows(const WholeCall& call, Op::RowsFn fn, std::string_view any_step) {

@@ -40,6 +40,9 @@ union BlockRoom {
 RowsView ViewAsRows(const Op& op, const std::string& argument, const TypeSpec& spec,
                     const TensorView& tensor, bool column_layout);
 
+// Calls a row kernel. What it stores past the caches comes before all that follows.
+void CallRows(Op::RowsFn fn, const RowCall& call);
+
 // Calls a row kernel on rows [begin, end), split where some operand's rows do not lie evenly.
 // views: of the operands, then of the results; memory: where each of them begins.
 void RunRows(Op::RowsFn fn, const CallInfo& info, size_t operands, std::span<const RowsView> views,

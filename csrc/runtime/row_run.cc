@@ -88,10 +88,10 @@ class RowRunner {
       if (args[i].pointer >= 0) blocks[i].data = At(args[i], row);
     }
     const auto operands = static_cast<size_t>(step.operands);
-    step.fn({.in = {blocks.data(), operands},
-             .out = {blocks.data() + operands, static_cast<size_t>(step.results)},
-             .rows = rows,
-             .info = step.info});
+    CallRows(step.fn, {.in = {blocks.data(), operands},
+                       .out = {blocks.data() + operands, static_cast<size_t>(step.results)},
+                       .rows = rows,
+                       .info = step.info});
   }
 
   void Copy(const RowStep& step, std::span<const RowArg> args, int64_t n) const {
