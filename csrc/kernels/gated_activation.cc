@@ -10,26 +10,69 @@ HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
 template <Activation kActivation>
-VF Activate(VF x) {
-  if constexpr (kActivation == Activation::kSilu) return Silu(x);
-  return GeluTanh(x);
+HWY_INLINE VF Gated(VF gate, VF up, [[maybe_unused]] float limit) {
+  if constexpr (kActivation == Activation::kSiluClamped) {
+    gate = AtMost(gate, limit);
+    up = AtLeast(AtMost(up, limit), -limit);
+  }
+  if constexpr (kActivation == Activation::kGelu) return hn::Mul(Gelu(gate), up);
+  if constexpr (kActivation == Activation::kGeluTanh) return hn::Mul(GeluTanh(gate), up);
+  return hn::Mul(Silu(gate), up);
 }
 
+// Flattened: of steps this long the compiler makes functions, which load every constant anew.
 template <Activation kActivation, class T>
-void GateRow(const T* x, T* out, size_t n, bool stream) {
-  ForSteps(n, stream, out, [=](auto at) HWY_ATTR {
-    const Pair gate = Load(x, at);
-    const Pair active = {Activate<kActivation>(gate.even), Activate<kActivation>(gate.odd)};
-    Store(Mul(active, Load(x + n, at)), out, at);
+HWY_FLATTEN void GateRow(const GatedActivationArgs& a, int64_t r) {
+  const T *x = a.x.Row<T>(r), *ups = x + a.cols;
+  T* out = a.out.Row<T>(r);
+  const float limit = a.limit;
+  ForSteps(a.cols, a.out.stream, out, [=](auto at) HWY_ATTR {
+    const Pair gate = Load(x, at), up = Load(ups, at);
+    Store({Gated<kActivation>(gate.even, up.even, limit),
+           Gated<kActivation>(gate.odd, up.odd, limit)},
+          out, at);
   });
+}
+
+HWY_INLINE VF SwigluOai(const Pair& v, float limit, float alpha) {
+  const VF gate = AtMost(v.even, limit);
+  const VF up = AtLeast(AtMost(v.odd, limit), -limit);
+  return hn::Mul(Swish(gate, alpha), hn::Add(up, SetF(1.0f)));
+}
+
+// Gate and up are neighbours, and stand in one lane of a Pair already: a step of the results takes
+// two of them.
+template <class T>
+HWY_FLATTEN void SwigluOaiRow(const GatedActivationArgs& a, int64_t r) {
+  const T* x = a.x.Row<T>(r);
+  T* out = a.out.Row<T>(r);
+  const float limit = a.limit, alpha = a.alpha;
+  ForSteps(a.cols, a.out.stream, out, [=](auto at) HWY_ATTR {
+    const auto [low, high] = LoadTwo(x, at);
+    Store(Split(SwigluOai(low, limit, alpha), SwigluOai(high, limit, alpha)), out, at);
+  });
+}
+
+template <class T>
+auto RowOf(Activation activation) {
+  switch (activation) {
+    case Activation::kSiluClamped:
+      return &GateRow<Activation::kSiluClamped, T>;
+    case Activation::kGelu:
+      return &GateRow<Activation::kGelu, T>;
+    case Activation::kGeluTanh:
+      return &GateRow<Activation::kGeluTanh, T>;
+    case Activation::kSwigluOai:
+      return &SwigluOaiRow<T>;
+    default:
+      return &GateRow<Activation::kSilu, T>;
+  }
 }
 
 void GatedActivationRows(const GatedActivationArgs& a) {
   VisitFloat(a.x.dtype, [&](auto type) HWY_ATTR {
-    using T = decltype(type);
-    const auto row = a.activation == Activation::kSilu ? &GateRow<Activation::kSilu, T>
-                                                       : &GateRow<Activation::kGeluTanh, T>;
-    for (int64_t r = 0; r < a.rows; ++r) row(a.x.Row<T>(r), a.out.Row<T>(r), a.cols, a.out.stream);
+    const auto row = RowOf<decltype(type)>(a.activation);
+    for (int64_t r = 0; r < a.rows; ++r) row(a, r);
   });
 }
 

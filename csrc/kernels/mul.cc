@@ -8,31 +8,29 @@
 HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
-template <class T>
-void ScaleRow(const T* x, T* out, size_t n, float by, bool stream) {
-  const VF factor = hn::Set(DF(), by);
-  ForSteps(n, stream, out, [=](auto at) HWY_ATTR { Store(Mul(Load(x, at), factor), out, at); });
+template <bool kY, bool kWeight, class T>
+void MulRow(const MulArgs& a, int64_t r) {
+  const T *x = a.x.Row<T>(r), *y = a.y.Row<T>(r), *weight = a.weight.Row<T>(0);
+  T* out = a.out.Row<T>(r);
+  const VF factor = hn::Set(DF(), a.by);
+  ForSteps(a.cols, a.out.stream, out, [=](auto at) HWY_ATTR {
+    Pair z = Load(x, at);
+    if constexpr (kY) z = Mul(z, Load(y, at));
+    if constexpr (kWeight) z = Mul(z, Load(weight, at));
+    Store(Mul(z, factor), out, at);
+  });
 }
 
 template <class T>
-void MulRow(const T* x, const T* y, T* out, size_t n, float by, bool stream) {
-  const VF factor = hn::Set(DF(), by);
-  ForSteps(n, stream, out,
-           [=](auto at) HWY_ATTR { Store(Mul(Mul(Load(x, at), Load(y, at)), factor), out, at); });
+auto RowOf(const MulArgs& a) {
+  if (a.y) return a.weight ? &MulRow<true, true, T> : &MulRow<true, false, T>;
+  return a.weight ? &MulRow<false, true, T> : &MulRow<false, false, T>;
 }
 
 void MulRows(const MulArgs& a) {
   VisitFloat(a.x.dtype, [&](auto type) HWY_ATTR {
-    using T = decltype(type);
-    for (int64_t r = 0; r < a.rows; ++r) {
-      const T* x = a.x.Row<T>(r);
-      T* out = a.out.Row<T>(r);
-      if (a.y) {
-        MulRow(x, a.y.Row<T>(r), out, a.cols, a.by, a.out.stream);
-      } else {
-        ScaleRow(x, out, a.cols, a.by, a.out.stream);
-      }
-    }
+    const auto row = RowOf<decltype(type)>(a);
+    for (int64_t r = 0; r < a.rows; ++r) row(a, r);
   });
 }
 

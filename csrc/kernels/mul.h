@@ -1,4 +1,4 @@
-// out = round((x * y) * by), each product rounded in f32; without y, round(x * by).
+// out = round(((x * y) * weight) * by), each product rounded in f32, without what is absent.
 #pragma once
 
 #include "kernels/block.h"
@@ -6,7 +6,9 @@
 namespace fusible::kernels {
 
 struct MulArgs {
-  Block x, y, out;  // one float dtype; y may be absent
+  Block x, y;    // y may be absent
+  Block weight;  // [cols], whole; may be absent
+  Block out;     // all of one float dtype
   int64_t rows, cols;
   float by;
 };
