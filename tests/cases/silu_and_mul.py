@@ -15,11 +15,15 @@ def gated(x, gate):
         return active * second
 
 
-def reference(x):
+def reference(x, limit=None):
+    if limit is not None:
+        first, second = np.split(x, 2, axis=-1)
+        clamped = np.minimum(first, limit), np.clip(second, -limit, limit)
+        x = np.concatenate(clamped, axis=-1)
     return gated(x, lambda v: v)
 
 
-CASES = [
+PLAIN = [
     *(Case(f"row-{n}", {"x": Normal((3, 2 * n), 3.0)}) for n in (1, 7, 33, 127, 576, 4095)),
     Case("many-rows", {"x": Normal((70, 2048))}),
     Case("three-dimensions", {"x": Normal((2, 3, 80))}),
@@ -28,4 +32,11 @@ CASES = [
     Case("small", {"x": Normal((2, 100), 1e-3)}),
     Case("extremes", {"x": Values(GATES + [1.0] * len(GATES))}),
     Case("infinite-factor", {"x": Values([2.0, -3.0, -np.inf, np.inf, -np.inf, 1.0])}),
+]
+
+CASES = [
+    *PLAIN,
+    Case("limit", {"x": Normal((3, 66), 9.0)}, {"limit": 7.0}),
+    Case("limit-of-zero", {"x": Normal((2, 10))}, {"limit": 0.0}),
+    Case("limit-extremes", {"x": Values(GATES + GATES[::-1])}, {"limit": 10.0}),
 ]

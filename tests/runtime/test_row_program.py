@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import fusible
 from fusible import ops, spec
-from support.graphs import bits, check, normal, packed, padded
+from support.graphs import bits, check, normal, packed, padded, unfused
 
 W = normal(9, (256,))
 
@@ -100,6 +100,39 @@ def test_queries_and_keys_where_they_stand_in_their_row(n):
         part = ops.reshape(ops.slice(qkv, start=start, stop=columns.stop), shape=[0, heads, 64])
         ops.rms_norm_rotary_embedding(part, w, positions, table, out=part)
     assert bits(qkv) == bits(want)
+
+
+HEAD = 64
+
+
+def query_and_key_norm(qkv, wq, wk):
+    """The norms of a model with 6 query heads and 2 of keys, in one row with the values."""
+    q = ops.reshape(ops.slice(qkv, stop=6 * HEAD), shape=[0, 6, HEAD])
+    k = ops.reshape(ops.slice(qkv, start=6 * HEAD, stop=8 * HEAD), shape=[0, 2, HEAD])
+    return ops.rms_norm(q, wq), ops.rms_norm(k, wk)
+
+
+@pytest.mark.parametrize("n", [1, 5, 130])
+def test_norms_of_heads_read_the_row_where_it_is(n):
+    types = specs(qkv="bf16[T, 640]", wq="bf16[64]", wk="bf16[64]")
+    arrays = {"qkv": normal(3, (n, 640)), "wq": normal(4, (HEAD,)), "wk": normal(5, (HEAD,))}
+    fused, _ = check(query_and_key_norm, types, arrays)
+    one_by_one = unfused(fusible.trace(query_and_key_norm, **types), arrays)
+    for run in (fused, one_by_one):
+        run(qkv=arrays["qkv"])
+        assert run.arena_bytes == 0
+    assert len(fused.graph.nodes) == 1
+
+
+@pytest.mark.parametrize("heads", [slice(0, 6), slice(6, 8)], ids=["query", "key"])
+@pytest.mark.parametrize("n", [1, 5, 130])
+def test_norms_of_heads_in_place(heads, n):
+    qkv, w = normal(3, (n, 10, HEAD)), normal(4, (HEAD,))
+    before, part = qkv.copy(), qkv[:, heads]
+    ops.rms_norm(part, w, out=part)
+    assert bits(part) == bits(ops.rms_norm(before[:, heads].copy(), w))
+    before[:, heads] = part
+    assert bits(qkv) == bits(before)
 
 
 @pytest.mark.parametrize("shape", [(3, 4), (1, 9), (9, 1), (1, 1)])
@@ -201,6 +234,8 @@ STEPS = {
     "gemma": lambda a, b, w: ops.gemma_rms_norm(b, w),
     "scale": lambda a, b, w: ops.mul(a, by=0.75),
     "mul": lambda a, b, w: ops.mul(a, b),
+    "weight": lambda a, b, w: ops.mul(a, weight=w),
+    "layer": lambda a, b, w: ops.layer_norm(b, w, w),
     "softmax": lambda a, b, w: ops.softmax(b),
     "folded": lambda a, b, w: ops.reshape(
         ops.softmax(ops.reshape(b, shape=[0, 4, 16])), shape=[0, -1]

@@ -203,7 +203,9 @@ def derived_cases(op: Mapping[str, Any]) -> list[Case]:
             operands[param["name"]] = (
                 makers.get(param["name"]) or (first if same else None) or Normal(wanted)
             )
-        cases.append(Case(case.id, operands, case.attrs))
+        known = {attr["name"] for attr in op["attrs"]}
+        attrs = {name: value for name, value in case.attrs.items() if name in known}
+        cases.append(Case(case.id, operands, attrs))
     if any(attr["name"] == "eps" for attr in op["attrs"]):
         first = cases[0]
         cases.append(Case(f"{first.id}-eps", first.operands, {**first.attrs, "eps": 0.5}))

@@ -52,7 +52,8 @@ def call_body(name: str, operands: dict[str, Array], attrs: dict[str, Any]) -> t
         literals = {key: value for key, value in passed.items() if value.startswith('"')}
         part_attrs |= {key: value.strip('"') for key, value in literals.items()}
         params = [param["name"] for param in OPS[part]["params"]]
-        part_operands = {param: values[a] for param, a in zip(params, arguments, strict=False)}
+        given = zip(params, arguments, strict=False)
+        part_operands = {param: values[a] for param, a in given if a != "none"}
         values.update(zip(results, call(part, part_operands, part_attrs), strict=True))
     returned = op["equals"].rpartition("return ")[2]
     return tuple(values[name.strip()] for name in returned.split(","))
