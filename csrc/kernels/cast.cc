@@ -8,11 +8,13 @@
 HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
-// By one: stores take what arithmetic gives, in which no NaN is a signalling one.
+// Stores take what arithmetic gives, in which no NaN is a signalling one; these come as they are.
 template <class From, class To>
 void CastRow(const From* x, To* out, size_t n, bool stream) {
-  const VF one = hn::Set(DF(), 1.0f);
-  ForSteps(n, stream, out, [=](auto at) HWY_ATTR { Store(Mul(Load(x, at), one), out, at); });
+  ForSteps(n, stream, out, [=](auto at) HWY_ATTR {
+    const Pair v = Load(x, at);
+    Store({Storage<float>::Canonical(v.even), Storage<float>::Canonical(v.odd)}, out, at);
+  });
 }
 
 template <class F>

@@ -26,15 +26,19 @@ __all__ = [
     "fused_add_rms_norm",
     "fused_add_rms_norm_group_quant_fp8",
     "fused_add_rms_norm_static_quant_fp8",
+    "gelu_and_mul",
     "gelu_tanh_and_mul",
+    "gemma_fused_add_rms_norm",
     "gemma_rms_norm",
     "kv_cache_update",
+    "layer_norm",
     "matmul",
     "mul",
     "per_token_group_quant_fp8",
     "reshape",
     "rms_norm",
     "rms_norm_group_quant_fp8",
+    "rms_norm_hf",
     "rms_norm_static_quant_fp8",
     "rotary_embedding",
     "silu_and_mul",
@@ -42,34 +46,40 @@ __all__ = [
     "slice",
     "softmax",
     "static_quant_fp8",
+    "swiglu_oai_and_mul",
     "transpose",
 ]
 
-_add = _core.find_op("add").by_position
-_attention = _core.find_op("attention").by_position
-_block_scaled_matmul = _core.find_op("block_scaled_matmul").by_position
-_cast = _core.find_op("cast").by_position
-_embedding = _core.find_op("embedding").by_position
-_fused_add_rms_norm = _core.find_op("fused_add_rms_norm").by_position
-_fused_add_rms_norm_group_quant_fp8 = _core.find_op("fused_add_rms_norm_group_quant_fp8").by_position
-_fused_add_rms_norm_static_quant_fp8 = _core.find_op("fused_add_rms_norm_static_quant_fp8").by_position
-_gelu_tanh_and_mul = _core.find_op("gelu_tanh_and_mul").by_position
-_gemma_rms_norm = _core.find_op("gemma_rms_norm").by_position
-_kv_cache_update = _core.find_op("kv_cache_update").by_position
-_matmul = _core.find_op("matmul").by_position
-_mul = _core.find_op("mul").by_position
-_per_token_group_quant_fp8 = _core.find_op("per_token_group_quant_fp8").by_position
-_reshape = _core.find_op("reshape").by_position
-_rms_norm = _core.find_op("rms_norm").by_position
-_rms_norm_group_quant_fp8 = _core.find_op("rms_norm_group_quant_fp8").by_position
-_rms_norm_static_quant_fp8 = _core.find_op("rms_norm_static_quant_fp8").by_position
-_rotary_embedding = _core.find_op("rotary_embedding").by_position
-_silu_and_mul = _core.find_op("silu_and_mul").by_position
-_silu_and_mul_group_quant_fp8 = _core.find_op("silu_and_mul_group_quant_fp8").by_position
-_slice = _core.find_op("slice").by_position
-_softmax = _core.find_op("softmax").by_position
-_static_quant_fp8 = _core.find_op("static_quant_fp8").by_position
-_transpose = _core.find_op("transpose").by_position
+_add = _core.find_op("add")
+_attention = _core.find_op("attention")
+_block_scaled_matmul = _core.find_op("block_scaled_matmul")
+_cast = _core.find_op("cast")
+_embedding = _core.find_op("embedding")
+_fused_add_rms_norm = _core.find_op("fused_add_rms_norm")
+_fused_add_rms_norm_group_quant_fp8 = _core.find_op("fused_add_rms_norm_group_quant_fp8")
+_fused_add_rms_norm_static_quant_fp8 = _core.find_op("fused_add_rms_norm_static_quant_fp8")
+_gelu_and_mul = _core.find_op("gelu_and_mul")
+_gelu_tanh_and_mul = _core.find_op("gelu_tanh_and_mul")
+_gemma_fused_add_rms_norm = _core.find_op("gemma_fused_add_rms_norm")
+_gemma_rms_norm = _core.find_op("gemma_rms_norm")
+_kv_cache_update = _core.find_op("kv_cache_update")
+_layer_norm = _core.find_op("layer_norm")
+_matmul = _core.find_op("matmul")
+_mul = _core.find_op("mul")
+_per_token_group_quant_fp8 = _core.find_op("per_token_group_quant_fp8")
+_reshape = _core.find_op("reshape")
+_rms_norm = _core.find_op("rms_norm")
+_rms_norm_group_quant_fp8 = _core.find_op("rms_norm_group_quant_fp8")
+_rms_norm_hf = _core.find_op("rms_norm_hf")
+_rms_norm_static_quant_fp8 = _core.find_op("rms_norm_static_quant_fp8")
+_rotary_embedding = _core.find_op("rotary_embedding")
+_silu_and_mul = _core.find_op("silu_and_mul")
+_silu_and_mul_group_quant_fp8 = _core.find_op("silu_and_mul_group_quant_fp8")
+_slice = _core.find_op("slice")
+_softmax = _core.find_op("softmax")
+_static_quant_fp8 = _core.find_op("static_quant_fp8")
+_swiglu_oai_and_mul = _core.find_op("swiglu_oai_and_mul")
+_transpose = _core.find_op("transpose")
 
 
 def add(x: A, y: A, *, out: Any = None) -> A:
@@ -88,7 +98,7 @@ def add(x: A, y: A, *, out: Any = None) -> A:
 
     Source: He et al. 2015, arXiv:1512.03385, eq. 1.
     """
-    results: A = _add(x, y, out)
+    results: A = _add((x, y), {}, out)
     return results
 
 
@@ -132,18 +142,8 @@ def attention(
 
     Source: Kwon et al. 2023, arXiv:2309.06180; Dao et al. 2022, arXiv:2205.14135, section 3.1.
     """
-    results: A = _attention(
-        q,
-        k_cache,
-        v_cache,
-        block_table,
-        query_start,
-        lengths,
-        scale,
-        window,
-        softcap,
-        out,
-    )
+    attrs = {"scale": scale, "window": window, "softcap": softcap}
+    results: A = _attention((q, k_cache, v_cache, block_table, query_start, lengths), attrs, out)
     return results
 
 
@@ -180,7 +180,8 @@ def block_scaled_matmul(
 
     Source: DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2.
     """
-    results: A = _block_scaled_matmul(x, w, x_scale, w_scale, bias, group_size, dtype, out)
+    attrs = {"group_size": group_size, "dtype": dtype}
+    results: A = _block_scaled_matmul((x, w, x_scale, w_scale, bias), attrs, out)
     return results
 
 
@@ -203,7 +204,7 @@ def cast(x: A, *, dtype: DType = "bf16", out: Any = None) -> A:
 
     Source: IEEE 754-2019, section 5.4.2; OCP 8-bit floating point specification, revision 1.0.
     """
-    results: A = _cast(x, dtype, out)
+    results: A = _cast((x,), {"dtype": dtype}, out)
     return results
 
 
@@ -222,7 +223,7 @@ def embedding(ids: A, table: A, *, out: Any = None) -> A:
         ShapeError, DTypeError, ArgumentError, RangeError: an argument that does not fit, before a
             write.
     """
-    results: A = _embedding(ids, table, out)
+    results: A = _embedding((ids, table), {}, out)
     return results
 
 
@@ -258,7 +259,7 @@ def fused_add_rms_norm(
         y = rms_norm(sum, weight, eps=eps)
         return y, sum
     """
-    results: tuple[A, A] = _fused_add_rms_norm(x, residual, weight, eps, out)
+    results: tuple[A, A] = _fused_add_rms_norm((x, residual, weight), {"eps": eps}, out)
     return results
 
 
@@ -304,17 +305,8 @@ def fused_add_rms_norm_group_quant_fp8(
         q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, fp8_max=fp8_max)
         return q, scales, sum
     """
-    results: tuple[A, A, A] = _fused_add_rms_norm_group_quant_fp8(
-        x,
-        residual,
-        weight,
-        eps,
-        group_size,
-        dtype,
-        layout,
-        fp8_max,
-        out,
-    )
+    attrs = {"eps": eps, "group_size": group_size, "dtype": dtype, "layout": layout, "fp8_max": fp8_max}
+    results: tuple[A, A, A] = _fused_add_rms_norm_group_quant_fp8((x, residual, weight), attrs, out)
     return results
 
 
@@ -357,16 +349,27 @@ def fused_add_rms_norm_static_quant_fp8(
         q = static_quant_fp8(y, scale, dtype=dtype, fp8_max=fp8_max)
         return q, sum
     """
-    results: tuple[A, A] = _fused_add_rms_norm_static_quant_fp8(
-        x,
-        residual,
-        weight,
-        scale,
-        eps,
-        dtype,
-        fp8_max,
-        out,
-    )
+    attrs = {"eps": eps, "dtype": dtype, "fp8_max": fp8_max}
+    results: tuple[A, A] = _fused_add_rms_norm_static_quant_fp8((x, residual, weight, scale), attrs, out)
+    return results
+
+
+def gelu_and_mul(x: A, *, out: Any = None) -> A:
+    """gelu(first half of the row), by the error function, * second half, in f32 with one rounding; gelu(-inf) = -0.
+
+    Args:
+        x: F[..., 2*D].
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: F[..., D].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Hendrycks and Gimpel 2016, arXiv:1606.08415, section 2; Shazeer 2020, arXiv:2002.05202.
+    """
+    results: A = _gelu_and_mul((x,), {}, out)
     return results
 
 
@@ -385,7 +388,43 @@ def gelu_tanh_and_mul(x: A, *, out: Any = None) -> A:
 
     Source: Hendrycks and Gimpel 2016, arXiv:1606.08415, section 2; Shazeer 2020, arXiv:2002.05202.
     """
-    results: A = _gelu_tanh_and_mul(x, out)
+    results: A = _gelu_tanh_and_mul((x,), {}, out)
+    return results
+
+
+def gemma_fused_add_rms_norm(
+    x: A,
+    residual: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    out: Any = None,
+) -> tuple[A, A]:
+    """Adds to the residual stream, then gemma_rms_norm of the sum as it was stored.
+
+    Args:
+        x: F[..., C].
+        residual: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: F[..., C]; out may be x's own memory.
+        sum: F[..., C]; out may be residual's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        sum = add(x, residual)
+        y = gemma_rms_norm(sum, weight, eps=eps)
+        return y, sum
+    """
+    results: tuple[A, A] = _gemma_fused_add_rms_norm((x, residual, weight), {"eps": eps}, out)
     return results
 
 
@@ -406,7 +445,7 @@ def gemma_rms_norm(x: A, weight: A, *, eps: float = 1e-06, out: Any = None) -> A
 
     Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
     """
-    results: A = _gemma_rms_norm(x, weight, eps, out)
+    results: A = _gemma_rms_norm((x, weight), {"eps": eps}, out)
     return results
 
 
@@ -439,7 +478,39 @@ def kv_cache_update(
 
     Source: Kwon et al. 2023, arXiv:2309.06180, section 4.3.
     """
-    results: tuple[A, A] = _kv_cache_update(k, v, slots, k_cache, v_cache, out)
+    results: tuple[A, A] = _kv_cache_update((k, v, slots, k_cache, v_cache), {}, out)
+    return results
+
+
+def layer_norm(
+    x: A,
+    weight: A | None = None,
+    bias: A | None = None,
+    *,
+    eps: float = 1e-05,
+    out: Any = None,
+) -> A:
+    """Shifts each row to a mean of zero and scales it to a variance of one, then by weight, plus bias: y = ((x - mean) * (1 / sqrt(mean((x - mean)^2) + eps))) * weight + bias.
+
+    In f32 with two sums, the second of centred values, and one rounding at the end; weight and
+        bias come in by one fma.
+
+    Args:
+        x: F[..., C].
+        weight: F[C] (optional).
+        bias: F[C] (optional).
+        eps: float >= 0.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: F[..., C]; out may be x's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Ba, Kiros and Hinton 2016, arXiv:1607.06450, eq. 3 and 4.
+    """
+    results: A = _layer_norm((x, weight, bias), {"eps": eps}, out)
     return results
 
 
@@ -463,18 +534,26 @@ def matmul(x: A, w: A, bias: A | None = None, *, out: Any = None) -> A:
 
     Source: Goto and van de Geijn 2008, doi:10.1145/1356052.1356053 (packed panels).
     """
-    results: A = _matmul(x, w, bias, out)
+    results: A = _matmul((x, w, bias), {}, out)
     return results
 
 
-def mul(x: A, y: A | None = None, *, by: float = 1.0, out: Any = None) -> A:
-    """Multiplies x by y, if given, and then by a number.
+def mul(
+    x: A,
+    y: A | None = None,
+    weight: A | None = None,
+    *,
+    by: float = 1.0,
+    out: Any = None,
+) -> A:
+    """Multiplies x by y, by a weight a column, and by a number; what is not given does not count.
 
     Each product is rounded in f32, the result once more to its dtype.
 
     Args:
         x: F[..., C].
         y: F[..., C] (optional).
+        weight: F[C] (optional).
         by: float.
         out: results to write, in place of fresh ones.
 
@@ -486,7 +565,7 @@ def mul(x: A, y: A | None = None, *, by: float = 1.0, out: Any = None) -> A:
 
     Source: IEEE 754-2019, section 5.4.1.
     """
-    results: A = _mul(x, y, by, out)
+    results: A = _mul((x, y, weight), {"by": by}, out)
     return results
 
 
@@ -521,7 +600,8 @@ def per_token_group_quant_fp8(
 
     Source: DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2.
     """
-    results: tuple[A, A] = _per_token_group_quant_fp8(x, group_size, dtype, layout, fp8_max, out)
+    attrs = {"group_size": group_size, "dtype": dtype, "layout": layout, "fp8_max": fp8_max}
+    results: tuple[A, A] = _per_token_group_quant_fp8((x,), attrs, out)
     return results
 
 
@@ -540,7 +620,7 @@ def reshape(x: A, *, shape: Sequence[int]) -> A:
     Raises:
         ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
     """
-    results: A = _reshape(x, shape)
+    results: A = _reshape((x,), {"shape": shape})
     return results
 
 
@@ -561,7 +641,7 @@ def rms_norm(x: A, weight: A | None = None, *, eps: float = 1e-06, out: Any = No
 
     Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
     """
-    results: A = _rms_norm(x, weight, eps, out)
+    results: A = _rms_norm((x, weight), {"eps": eps}, out)
     return results
 
 
@@ -603,16 +683,35 @@ def rms_norm_group_quant_fp8(
         q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, fp8_max=fp8_max)
         return q, scales
     """
-    results: tuple[A, A] = _rms_norm_group_quant_fp8(
-        x,
-        weight,
-        eps,
-        group_size,
-        dtype,
-        layout,
-        fp8_max,
-        out,
-    )
+    attrs = {"eps": eps, "group_size": group_size, "dtype": dtype, "layout": layout, "fp8_max": fp8_max}
+    results: tuple[A, A] = _rms_norm_group_quant_fp8((x, weight), attrs, out)
+    return results
+
+
+def rms_norm_hf(x: A, weight: A, *, eps: float = 1e-06, out: Any = None) -> A:
+    """rms_norm in the rounding order of Hugging Face transformers: the scaled row is rounded to its dtype before it is multiplied by weight.
+
+    Args:
+        x: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: F[..., C]; out may be x's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; transformers, LlamaRMSNorm.
+
+    Equals, bit for bit::
+
+        scaled = rms_norm(x, eps=eps)
+        y = mul(scaled, none, weight)
+        return y
+    """
+    results: A = _rms_norm_hf((x, weight), {"eps": eps}, out)
     return results
 
 
@@ -651,7 +750,8 @@ def rms_norm_static_quant_fp8(
         q = static_quant_fp8(y, scale, dtype=dtype, fp8_max=fp8_max)
         return q
     """
-    results: A = _rms_norm_static_quant_fp8(x, weight, scale, eps, dtype, fp8_max, out)
+    attrs = {"eps": eps, "dtype": dtype, "fp8_max": fp8_max}
+    results: A = _rms_norm_static_quant_fp8((x, weight, scale), attrs, out)
     return results
 
 
@@ -684,15 +784,18 @@ def rotary_embedding(
 
     Source: Su et al. 2021, arXiv:2104.09864, eq. 34.
     """
-    results: A = _rotary_embedding(x, positions, cos_sin, style, out)
+    results: A = _rotary_embedding((x, positions, cos_sin), {"style": style}, out)
     return results
 
 
-def silu_and_mul(x: A, *, out: Any = None) -> A:
+def silu_and_mul(x: A, *, limit: float | None = None, out: Any = None) -> A:
     """silu(first half of the row) * second half, in f32 with one rounding; silu(-inf) = -0.
+
+    With a limit the first half is taken at most limit, the second within +-limit.
 
     Args:
         x: F[..., 2*D].
+        limit: float >= 0.
         out: results to write, in place of fresh ones.
 
     Returns:
@@ -703,7 +806,7 @@ def silu_and_mul(x: A, *, out: Any = None) -> A:
 
     Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU).
     """
-    results: A = _silu_and_mul(x, out)
+    results: A = _silu_and_mul((x,), {"limit": limit}, out)
     return results
 
 
@@ -742,7 +845,8 @@ def silu_and_mul_group_quant_fp8(
         q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, fp8_max=fp8_max)
         return q, scales
     """
-    results: tuple[A, A] = _silu_and_mul_group_quant_fp8(x, group_size, dtype, layout, fp8_max, out)
+    attrs = {"group_size": group_size, "dtype": dtype, "layout": layout, "fp8_max": fp8_max}
+    results: tuple[A, A] = _silu_and_mul_group_quant_fp8((x,), attrs, out)
     return results
 
 
@@ -761,7 +865,7 @@ def slice(x: A, *, dim: int = -1, start: int = 0, stop: int) -> A:
     Raises:
         ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
     """
-    results: A = _slice(x, dim, start, stop)
+    results: A = _slice((x,), {"dim": dim, "start": start, "stop": stop})
     return results
 
 
@@ -780,7 +884,7 @@ def softmax(x: A, *, out: Any = None) -> A:
 
     Source: Milakov and Gimelshein 2018, arXiv:1805.02867, algorithm 2.
     """
-    results: A = _softmax(x, out)
+    results: A = _softmax((x,), {}, out)
     return results
 
 
@@ -811,7 +915,31 @@ def static_quant_fp8(
 
     Source: Micikevicius et al. 2022, arXiv:2209.05433, section 3.
     """
-    results: A = _static_quant_fp8(x, scale, dtype, fp8_max, out)
+    results: A = _static_quant_fp8((x, scale), {"dtype": dtype, "fp8_max": fp8_max}, out)
+    return results
+
+
+def swiglu_oai_and_mul(x: A, *, alpha: float = 1.702, limit: float = 7.0, out: Any = None) -> A:
+    """The gate of gpt-oss.
+
+    A row holds gate and up in turns, in its even and odd columns; y = gate * sigmoid(alpha * gate)
+        * (up + 1) with gate at most limit and up within +-limit, in f32 with one rounding.
+
+    Args:
+        x: F[..., 2*D].
+        alpha: float >= 0.
+        limit: float >= 0.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: F[..., D].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: OpenAI 2025, gpt-oss model card, arXiv:2508.10925; gpt_oss/torch/model.py, swiglu.
+    """
+    results: A = _swiglu_oai_and_mul((x,), {"alpha": alpha, "limit": limit}, out)
     return results
 
 
@@ -828,5 +956,5 @@ def transpose(x: A, *, dims: Sequence[int]) -> A:
     Raises:
         ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
     """
-    results: A = _transpose(x, dims)
+    results: A = _transpose((x,), {"dims": dims})
     return results

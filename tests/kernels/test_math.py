@@ -46,11 +46,13 @@ def swiglu_oai(x):
 
 def sigmoid(x):
     """Softmax of (x, 0) for x <= 0; below -18 it is e^x to the last bit."""
-    return ops.softmax(np.stack([np.minimum(x, 0), np.zeros_like(x)], axis=-1))[:, 0]
+    with np.errstate(invalid="ignore"):
+        below = np.minimum(x, x.dtype.type(0))
+    return ops.softmax(np.stack([below, np.zeros_like(x)], axis=-1))[:, 0].copy()
 
 
 def exact_gate(x, exponent):
-    """x / (1 + e^-exponent), -0 at minus infinity."""
+    """X / (1 + e^-exponent), -0 at minus infinity."""
     return np.where(x == -np.inf, -0.0, x / (1 + np.exp(-exponent)))
 
 
