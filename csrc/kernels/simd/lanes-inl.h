@@ -128,8 +128,14 @@ struct Storage<BF16> {
     const auto low = hn::OddEven(hn::BitCast(d, hn::ShiftLeft<16>(odd)), hn::BitCast(d, even));
     const auto one = hn::Set(d, 1);
     const auto up = hn::Gt(hn::OrAnd(low, high, one), hn::Set(d, 0x8000));  // a half goes to even
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3  // masks are registers of their own
     const auto rounded = hn::IfThenElse(up, hn::Add(high, one), high);
-    const auto is_nan = hn::Gt(hn::And(high, hn::Set(d, 0x7FFF)), hn::Set(d, 0x7F80));
+#else
+    const auto rounded = hn::Sub(high, hn::VecFromMask(d, up));
+#endif
+    const hn::RebindToSigned<DHalf> di;  // AVX2 compares no unsigned numbers
+    const auto magnitude = hn::BitCast(di, hn::And(high, hn::Set(d, 0x7FFF)));
+    const auto is_nan = hn::RebindMask(d, hn::Gt(magnitude, hn::Set(di, 0x7F80)));
     StoreBytes(hn::IfThenElse(is_nan, hn::Set(d, 0x7FC0), rounded), d, p);
   }
 #endif
