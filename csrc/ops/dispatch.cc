@@ -1,6 +1,7 @@
 #include "ops/dispatch.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <cstring>
 
@@ -74,14 +75,42 @@ bool BeginsAsCopy(const ResultSpec& result) {
 
 }  // namespace
 
-KernelCall::KernelCall(const Op& op, const Binding& binding, std::span<const TensorView> operands,
+CallArrays::CallArrays(const Op& op, const Binding& binding, std::span<const TensorView> operands,
                        std::span<const TensorView> results)
-    : op_(&op), info_(ToCallInfo(binding)), operands_(operands.size()) {
+    : op_(&op), operands_(operands.size()) {
   RefuseMany(op, operands.size() + results.size());
   arrays_.reserve(operands.size() + results.size());
   arrays_.insert(arrays_.end(), operands.begin(), operands.end());
   arrays_.insert(arrays_.end(), results.begin(), results.end());
-  FindIndices(binding);
+  const Signature& s = op.signature();
+  for (size_t i = 0; i < operands_; ++i) {
+    if (!s.params[i].bound || !arrays_[i].data) continue;
+    indices_.push_back({i, Evaluate(*s.params[i].bound, binding).value().offset});
+  }
+  for (size_t r = 0; r < results.size(); ++r) {
+    if (!BeginsAsCopy(s.results[r])) continue;
+    copies_.push_back({static_cast<size_t>(s.FindParam(s.results[r].alias)), operands_ + r});
+  }
+}
+
+TensorView CallArrays::At(size_t i, std::span<std::byte* const> memory) const {
+  TensorView array = arrays_[i];
+  array.data = memory[i];
+  return array;
+}
+
+void CallArrays::Begin(std::span<std::byte* const> memory) const {
+  for (const auto& [operand, bound] : indices_) {
+    CheckIndices(*op_, op_->signature().params[operand], At(operand, memory), bound);
+  }
+  for (const auto& [from, to] : copies_) {
+    if (memory[from] != memory[to]) std::memcpy(memory[to], memory[from], BytesOf(arrays_[to]));
+  }
+}
+
+KernelCall::KernelCall(const Op& op, const Binding& binding, std::span<const TensorView> operands,
+                       std::span<const TensorView> results)
+    : op_(&op), info_(ToCallInfo(binding)), arrays_(op, binding, operands, results) {
   if (op.rows()) {
     PrepareRows(binding);
   } else if (!op.kernel()) {
@@ -89,28 +118,20 @@ KernelCall::KernelCall(const Op& op, const Binding& binding, std::span<const Ten
   }
 }
 
-void KernelCall::FindIndices(const Binding& binding) {
-  const auto& params = op_->signature().params;
-  for (size_t i = 0; i < params.size(); ++i) {
-    if (!params[i].bound || !arrays_[i].data) continue;
-    indices_.push_back({i, Evaluate(*params[i].bound, binding).value().offset});
-  }
-}
-
 void KernelCall::PrepareRows(const Binding& binding) {
   const Signature& s = op_->signature();
+  const size_t operands = arrays_.operands();
   int64_t traffic = 0;
   rows_ = Product(*ToSizes(binding.leading));
   for (size_t i = 0; i < arrays_.size(); ++i) {
-    const bool result = i >= operands_;
-    const TypeSpec& spec = result ? s.results[i - operands_].type : s.params[i].type;
-    const std::string& name = result ? s.results[i - operands_].name : s.params[i].name;
+    const bool result = i >= operands;
+    const TypeSpec& spec = result ? s.results[i - operands].type : s.params[i].type;
+    const std::string& name = result ? s.results[i - operands].name : s.params[i].name;
     const bool column = result && IsColumnLayout(spec, binding.attrs);
     views_.push_back(ViewAsRows(*op_, name, spec, arrays_[i], column));
     if (rows_ > 0 && spec.leading) traffic += BytesOf(arrays_[i]) / rows_;
   }
   MarkStreams();
-  copies_wholes_ = std::ranges::any_of(s.results, BeginsAsCopy);
   const bool in_order =
       std::ranges::any_of(s.results, [](const ResultSpec& result) { return !result.type.leading; });
   grain_ = in_order ? rows_ : BytesPerThread() / std::max<int64_t>(traffic * op_->cost(), 1) + 1;
@@ -118,43 +139,31 @@ void KernelCall::PrepareRows(const Binding& binding) {
 
 void KernelCall::MarkStreams() {
   const auto is_operand = [&](const std::byte* data) {
-    return std::ranges::any_of(std::span(arrays_).first(operands_),
-                               [&](const TensorView& operand) { return operand.data == data; });
+    for (size_t i = 0; i < arrays_.operands(); ++i) {
+      if (arrays_[i].data == data) return true;
+    }
+    return false;
   };
-  for (size_t i = operands_; i < arrays_.size(); ++i) {
+  for (size_t i = arrays_.operands(); i < arrays_.size(); ++i) {
     views_[i].block.stream = BytesOf(arrays_[i]) >= kStreamBytes && !is_operand(arrays_[i].data);
   }
 }
 
-TensorView KernelCall::At(size_t i, std::span<std::byte* const> memory) const {
-  TensorView array = arrays_[i];
-  array.data = memory[i];
-  return array;
-}
-
 void KernelCall::Run(std::span<std::byte* const> memory) const {
-  for (const auto& [operand, bound] : indices_) {
-    CheckIndices(*op_, op_->signature().params[operand], At(operand, memory), bound);
-  }
+  arrays_.Begin(memory);
   if (!op_->rows()) return RunWhole(memory);
-  for (size_t i = operands_; copies_wholes_ && i < arrays_.size(); ++i) {
-    const ResultSpec& spec = op_->signature().results[i - operands_];
-    if (!BeginsAsCopy(spec)) continue;
-    const std::byte* from = memory[op_->signature().FindParam(spec.alias)];
-    if (from != memory[i]) std::memcpy(memory[i], from, BytesOf(arrays_[i]));
-  }
   ParallelFor(rows_, grain_, [&](int64_t begin, int64_t end) {
-    RunRows(op_->rows(), info_, operands_, views_, memory, begin, end);
+    RunRows(op_->rows(), info_, arrays_.operands(), views_, memory, begin, end);
   });
 }
 
 void KernelCall::RunWhole(std::span<std::byte* const> memory) const {
-  std::vector<TensorView> arrays;
-  arrays.reserve(arrays_.size());
-  for (size_t i = 0; i < arrays_.size(); ++i) arrays.push_back(At(i, memory));
-  const std::span<const TensorView> all(arrays);
+  std::array<TensorView, kMaxOperands> arrays;
+  for (size_t i = 0; i < arrays_.size(); ++i) arrays[i] = arrays_.At(i, memory);
+  const std::span<const TensorView> all = std::span(arrays).first(arrays_.size());
+  const size_t operands = arrays_.operands();
   op_->kernel()(
-      {.op = op_, .in = all.first(operands_), .out = all.subspan(operands_), .info = &info_});
+      {.op = op_, .in = all.first(operands), .out = all.subspan(operands), .info = &info_});
 }
 
 Extent ExtentOf(const TensorView& t) {

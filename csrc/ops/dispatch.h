@@ -10,6 +10,38 @@
 
 namespace fusible {
 
+// The arrays of a call, as they lie in memory, and what comes before any kernel. memory, in what
+// follows: where each operand, then each result begins.
+class CallArrays {
+ public:
+  CallArrays(const Op& op, const Binding& binding, std::span<const TensorView> operands,
+             std::span<const TensorView> results);
+
+  size_t size() const { return arrays_.size(); }
+  size_t operands() const { return operands_; }
+  const TensorView& operator[](size_t i) const { return arrays_[i]; }
+  TensorView At(size_t i, std::span<std::byte* const> memory) const;
+
+  // Checks indices, before anything is written. A whole result `y@x` then begins as a copy of x,
+  // unless it is x's memory.
+  void Begin(std::span<std::byte* const> memory) const;
+
+ private:
+  struct Indices {
+    size_t operand = 0;
+    int64_t bound = 0;
+  };
+  struct Copy {
+    size_t from = 0, to = 0;
+  };
+
+  const Op* op_;
+  size_t operands_;
+  std::vector<TensorView> arrays_;  // operands, then results, as they were
+  std::vector<Indices> indices_;
+  std::vector<Copy> copies_;
+};
+
 // All of a call that follows from its types, its attributes and how its arrays lie in memory, found
 // once: what is left for each call is where the arrays are.
 class KernelCall {
@@ -20,29 +52,19 @@ class KernelCall {
   KernelCall(const Op& op, const Binding& binding, std::span<const TensorView> operands,
              std::span<const TensorView> results);
 
-  // memory: where each operand, then each result begins; a result has the memory of the same
-  // operand as before, or of none. Checks indices before anything is written.
+  // A result has the memory of the same operand as before, or of none. Checks indices before
+  // anything is written.
   void Run(std::span<std::byte* const> memory) const;
 
  private:
-  struct Indices {
-    size_t operand = 0;
-    int64_t bound = 0;
-  };
-
-  void FindIndices(const Binding& binding);
   void PrepareRows(const Binding& binding);
   void MarkStreams();
-  TensorView At(size_t i, std::span<std::byte* const> memory) const;
   void RunWhole(std::span<std::byte* const> memory) const;
 
   const Op* op_;
   CallInfo info_;
-  size_t operands_;
-  std::vector<TensorView> arrays_;  // operands, then results, as they were
-  std::vector<RowsView> views_;     // the same, of a row operator
-  std::vector<Indices> indices_;
-  bool copies_wholes_ = false;
+  CallArrays arrays_;
+  std::vector<RowsView> views_;  // of the arrays of a row operator
   int64_t rows_ = 0, grain_ = 1;
 };
 

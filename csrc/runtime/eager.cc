@@ -92,8 +92,7 @@ class Programs {
   std::vector<Made> made_;
 };
 
-// The layouts that the operator itself would refuse, with its own words: what runs is its parts. So
-// too its indices, which must be right before a whole result begins as a copy.
+// The layouts that the operator itself would refuse, with its own words: what runs is its parts.
 void CheckLayouts(const Op& op, const Binding& binding, std::span<const TensorView> operands,
                   std::span<const TensorView> results) {
   const Signature& s = op.signature();
@@ -120,13 +119,13 @@ std::shared_ptr<const RowPlan> PlanOf(const Op& op, std::span<const TensorView> 
 }  // namespace
 
 EagerCall::EagerCall(const Op& op, const Binding& binding, std::span<const TensorView> operands,
-                     std::span<const TensorView> results)
-    : operands_(operands.size()) {
+                     std::span<const TensorView> results) {
   if (op.rows() || op.kernel() || op.equals().empty()) {
     kernel_.emplace(op, binding, operands, results);
     return;
   }
   CheckLayouts(op, binding, operands, results);
+  arrays_.emplace(op, binding, operands, results);
   for (size_t i = 0; i < operands.size(); ++i) {
     if (!IsAbsent(operands[i])) present_.push_back(i);
   }
@@ -136,9 +135,10 @@ EagerCall::EagerCall(const Op& op, const Binding& binding, std::span<const Tenso
 void EagerCall::Run(std::span<std::byte* const> memory) const {
   const FloatEnvironment environment;
   if (kernel_) return kernel_->Run(memory);
+  arrays_->Begin(memory);
   std::array<std::byte*, kMaxOperands> inputs;
   for (size_t i = 0; i < present_.size(); ++i) inputs[i] = memory[present_[i]];
-  RunRowPlan(*plan_, {inputs.data(), present_.size()}, memory.subspan(operands_));
+  RunRowPlan(*plan_, {inputs.data(), present_.size()}, memory.subspan(arrays_->operands()));
 }
 
 }  // namespace fusible

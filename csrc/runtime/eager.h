@@ -23,9 +23,9 @@ class EagerCall {
   void Run(std::span<std::byte* const> memory) const;
 
  private:
-  size_t operands_;
   std::optional<KernelCall> kernel_;
-  std::vector<size_t> present_;  // operands that the program has as inputs
+  std::optional<CallArrays> arrays_;  // where there is no kernel
+  std::vector<size_t> present_;       // operands that the program has as inputs
   std::shared_ptr<const RowPlan> plan_;
 };
 
