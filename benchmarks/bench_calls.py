@@ -1,6 +1,6 @@
 """What a call from Python costs above its kernel, and what results that are not given cost.
 
-python benchmarks/bench_calls.py [--pool]
+python -m benchmarks.bench_calls [--pool]
 
 The kernel's own time is the difference of 65 rows and 1 row, over 64; what a call of 1 row takes
 above it is the overhead: of all checks, of the array that is made, of Python's call.
@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
-from compare import compare
-from machine import describe
-from workloads import Array, normal
 
 import fusible
+from benchmarks.compare import compare
+from benchmarks.graphs import Array, normal
+from benchmarks.machine import describe
 from fusible import ops
 
 WIDTH = 4096

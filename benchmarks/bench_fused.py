@@ -1,6 +1,6 @@
 """Fused operators beside their parts, called one by one with out= from Python.
 
-python benchmarks/bench_fused.py [--threads N]
+python -m benchmarks.bench_fused [--threads N]
 
 Ratios are time of the parts over time of the fused operator, with quartiles; behind them the
 geometric mean. Operands and results are the same arrays for both.
@@ -14,11 +14,11 @@ from collections.abc import Callable
 
 import ml_dtypes
 import numpy as np
-from compare import compare
-from machine import describe
-from workloads import normal
 
 import fusible
+from benchmarks.compare import compare
+from benchmarks.graphs import normal
+from benchmarks.machine import describe
 from fusible import ops
 
 ROWS = 1, 8, 64, 512

@@ -1,6 +1,6 @@
 """Matrix products in one thread beside the FMA peak, for every instruction set with FMA.
 
-    python benchmarks/bench_matmul.py
+    python -m benchmarks.bench_matmul
 
 The peak is that of chains of vector FMAs that stay in registers, compiled here with `cc` and run
 turn about with the products. GFLOP/s are medians with quartiles; of the peak it is the best call.

@@ -1,6 +1,6 @@
 """Operators of a model's ends beside a copy of the same bytes: rotary embedding, softmax, tokens.
 
-    python benchmarks/bench_rows.py
+    python -m benchmarks.bench_rows
 
 One thread. Each is called with `out=`, in turns with a copy that reads and writes as many bytes;
 the ratio is of times, with quartiles, so 1.00 is the speed of memory or cache.
@@ -9,14 +9,15 @@ the ratio is of times, with quartiles, so 1.00 is the speed of memory or cache.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import ml_dtypes
 import numpy as np
-from compare import Work, compare
-from machine import describe
 
 import fusible
+from benchmarks.compare import Work, compare
+from benchmarks.machine import describe
 from fusible import ops
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -39,7 +40,7 @@ def rotary(dtype: np.dtype[Any]) -> Iterator[Cell]:
         y = np.empty_like(x)
         yield (
             f"rotary_embedding {rows}x{HEADS}x{SIZE}",
-            lambda x=x, p=positions, y=y: ops.rotary_embedding(x, p, table, out=y),
+            partial(ops.rotary_embedding, x, positions, table, out=y),
             2 * x.nbytes,
         )
 
@@ -51,7 +52,7 @@ def softmax(dtype: np.dtype[Any]) -> Iterator[Cell]:
         y = np.empty_like(x)
         yield (
             f"softmax {rows}x{columns}",
-            lambda x=x, y=y: ops.softmax(x, out=y),
+            partial(ops.softmax, x, out=y),
             2 * x.nbytes,
         )
 
@@ -98,7 +99,7 @@ def main() -> None:
             for cell, call, moved in cells(dtype):
                 source, target = np.zeros((2, max(moved // 2, 1)), np.uint8)
                 source += 1
-                against = compare(call, lambda s=source, t=target: np.copyto(t, s))
+                against = compare(call, partial(np.copyto, target, source))
                 print(
                     f"{name:>5} {cell:<40}{against.first_us:>10.2f} us, copy "
                     f"{against.second_us:>9.2f} us, ratio {against}",

@@ -5,7 +5,7 @@ the second thread still looks for work, and after a rest, when it sleeps: what t
 csrc/core/threads.cc and the costs of operators are read off. Needs two CPUs that nothing else is
 on; `chrt -r 5` before the command keeps others off for the second that it takes.
 
-python benchmarks/bench_threads.py
+python -m benchmarks.bench_threads
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from time import perf_counter
 
 import numpy as np
-from machine import describe
-from workloads import normal
 
 import fusible
+from benchmarks.graphs import normal
+from benchmarks.machine import describe
 from fusible import ops
 
 WIDTH = 1024

@@ -93,13 +93,13 @@ class Cell:
 
 @contextmanager
 def pool_off() -> Iterator[None]:
-    """Results come from the system's allocator meanwhile, where this build has a pool at all."""
-    pool: Any = getattr(fusible, "pool", None)
-    if pool is None:
+    """Results come from the system's allocator meanwhile."""
+    limit = fusible.pool().limit
+    fusible.pool(limit=0)
+    try:
         yield
-        return
-    with pool(limit=0):
-        yield
+    finally:
+        fusible.pool(limit=limit)
 
 
 def _faults(work: Callable[[], object], calls: int = 5) -> float:

@@ -1,11 +1,10 @@
 #define FUSIBLE_IMPORTS_NUMPY
-#include "bindings/numpy_api.h"
-
 #include "bindings/arrays.h"
 
 #include <array>
 
 #include "bindings/dlpack.h"
+#include "bindings/numpy_api.h"
 #include "bindings/result_memory.h"
 #include "core/cat.h"
 #include "core/error.h"

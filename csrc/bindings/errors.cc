@@ -1,6 +1,7 @@
 // The kinds of error as Python exceptions: each is fusible.Error and the builtin that people catch.
-#include "bindings/bind.h"
 #include "bindings/errors.h"
+
+#include "bindings/bind.h"
 #include "core/error.h"
 
 namespace fusible {

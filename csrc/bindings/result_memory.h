@@ -19,10 +19,10 @@ struct ResultMemory {
 ResultMemory TakeResultMemory(size_t bytes);
 
 struct PoolState {
-  size_t limit = 0;                // bytes that may wait for a next user
-  size_t held = 0;                 // bytes that wait
-  size_t lent = 0;                 // bytes of living arrays
-  int64_t hits = 0, misses = 0;    // results that took waiting memory, and that did not
+  size_t limit = 0;              // bytes that may wait for a next user
+  size_t held = 0;               // bytes that wait
+  size_t lent = 0;               // bytes of living arrays
+  int64_t hits = 0, misses = 0;  // results that took waiting memory, and that did not
 };
 PoolState ResultPool();
 

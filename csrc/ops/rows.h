@@ -26,7 +26,7 @@ struct RowsView {
   int64_t Run(int64_t row, int64_t limit, std::byte* data, kernels::Block* out) const;
 };
 
-inline constexpr size_t kMaxOperands = 16;  // operands and results of one operator
+inline constexpr size_t kMaxOperands = 16;       // operands and results of one operator
 void RefuseMany(const Op& op, size_t operands);  // UnsupportedError above it
 
 // Blocks that are set one by one: clearing all of them first takes longer than a short kernel.

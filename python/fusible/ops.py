@@ -23,63 +23,157 @@ __all__ = [
     "block_scaled_matmul",
     "cast",
     "embedding",
+    "embedding_group_dequant",
     "fused_add_rms_norm",
     "fused_add_rms_norm_group_quant_fp8",
+    "fused_add_rms_norm_group_quant_int8",
+    "fused_add_rms_norm_per_token_quant_fp8",
+    "fused_add_rms_norm_per_token_quant_int8",
     "fused_add_rms_norm_static_quant_fp8",
+    "fused_add_rms_norm_static_quant_int8",
     "gelu_and_mul",
     "gelu_tanh_and_mul",
+    "gelu_tanh_and_mul_group_quant_fp8",
+    "gelu_tanh_and_mul_group_quant_int8",
+    "gelu_tanh_and_mul_per_token_quant_fp8",
+    "gelu_tanh_and_mul_per_token_quant_int8",
+    "gelu_tanh_and_mul_static_quant_fp8",
+    "gelu_tanh_and_mul_static_quant_int8",
     "gemma_fused_add_rms_norm",
+    "gemma_fused_add_rms_norm_group_quant_fp8",
+    "gemma_fused_add_rms_norm_group_quant_int8",
+    "gemma_fused_add_rms_norm_per_token_quant_fp8",
+    "gemma_fused_add_rms_norm_per_token_quant_int8",
+    "gemma_fused_add_rms_norm_static_quant_fp8",
+    "gemma_fused_add_rms_norm_static_quant_int8",
     "gemma_rms_norm",
+    "gemma_rms_norm_group_quant_fp8",
+    "gemma_rms_norm_group_quant_int8",
+    "gemma_rms_norm_per_token_quant_fp8",
+    "gemma_rms_norm_per_token_quant_int8",
+    "gemma_rms_norm_rotary_embedding",
+    "gemma_rms_norm_static_quant_fp8",
+    "gemma_rms_norm_static_quant_int8",
+    "greedy_sample",
     "kv_cache_update",
     "layer_norm",
     "matmul",
     "mul",
+    "pack_ue8m0",
+    "per_token_group_dequant",
     "per_token_group_quant_fp8",
+    "per_token_group_quant_fp8_packed",
+    "per_token_group_quant_int8",
+    "per_token_quant_fp8",
+    "per_token_quant_int8",
     "reshape",
     "rms_norm",
     "rms_norm_group_quant_fp8",
+    "rms_norm_group_quant_int8",
     "rms_norm_hf",
+    "rms_norm_per_token_quant_fp8",
+    "rms_norm_per_token_quant_int8",
+    "rms_norm_rotary_embedding",
     "rms_norm_static_quant_fp8",
+    "rms_norm_static_quant_int8",
     "rotary_embedding",
+    "rotary_embedding_kv_cache_update",
     "silu_and_mul",
     "silu_and_mul_group_quant_fp8",
+    "silu_and_mul_group_quant_int8",
+    "silu_and_mul_per_token_quant_fp8",
+    "silu_and_mul_per_token_quant_int8",
+    "silu_and_mul_static_quant_fp8",
+    "silu_and_mul_static_quant_int8",
     "slice",
     "softmax",
     "static_quant_fp8",
+    "static_quant_int8",
     "swiglu_oai_and_mul",
+    "top_k_sampling_from_logits",
+    "top_k_top_p_sampling_from_logits",
+    "top_p_sampling_from_logits",
+    "topk",
     "transpose",
 ]
 
-_add = _core.find_op("add")
-_attention = _core.find_op("attention")
-_block_scaled_matmul = _core.find_op("block_scaled_matmul")
-_cast = _core.find_op("cast")
-_embedding = _core.find_op("embedding")
-_fused_add_rms_norm = _core.find_op("fused_add_rms_norm")
-_fused_add_rms_norm_group_quant_fp8 = _core.find_op("fused_add_rms_norm_group_quant_fp8")
-_fused_add_rms_norm_static_quant_fp8 = _core.find_op("fused_add_rms_norm_static_quant_fp8")
-_gelu_and_mul = _core.find_op("gelu_and_mul")
-_gelu_tanh_and_mul = _core.find_op("gelu_tanh_and_mul")
-_gemma_fused_add_rms_norm = _core.find_op("gemma_fused_add_rms_norm")
-_gemma_rms_norm = _core.find_op("gemma_rms_norm")
-_kv_cache_update = _core.find_op("kv_cache_update")
-_layer_norm = _core.find_op("layer_norm")
-_matmul = _core.find_op("matmul")
-_mul = _core.find_op("mul")
-_per_token_group_quant_fp8 = _core.find_op("per_token_group_quant_fp8")
-_reshape = _core.find_op("reshape")
-_rms_norm = _core.find_op("rms_norm")
-_rms_norm_group_quant_fp8 = _core.find_op("rms_norm_group_quant_fp8")
-_rms_norm_hf = _core.find_op("rms_norm_hf")
-_rms_norm_static_quant_fp8 = _core.find_op("rms_norm_static_quant_fp8")
-_rotary_embedding = _core.find_op("rotary_embedding")
-_silu_and_mul = _core.find_op("silu_and_mul")
-_silu_and_mul_group_quant_fp8 = _core.find_op("silu_and_mul_group_quant_fp8")
-_slice = _core.find_op("slice")
-_softmax = _core.find_op("softmax")
-_static_quant_fp8 = _core.find_op("static_quant_fp8")
-_swiglu_oai_and_mul = _core.find_op("swiglu_oai_and_mul")
-_transpose = _core.find_op("transpose")
+_add = _core.find_op("add").by_position
+_attention = _core.find_op("attention").by_position
+_block_scaled_matmul = _core.find_op("block_scaled_matmul").by_position
+_cast = _core.find_op("cast").by_position
+_embedding = _core.find_op("embedding").by_position
+_embedding_group_dequant = _core.find_op("embedding_group_dequant").by_position
+_fused_add_rms_norm = _core.find_op("fused_add_rms_norm").by_position
+_fused_add_rms_norm_group_quant_fp8 = _core.find_op("fused_add_rms_norm_group_quant_fp8").by_position
+_fused_add_rms_norm_group_quant_int8 = _core.find_op("fused_add_rms_norm_group_quant_int8").by_position
+_fused_add_rms_norm_per_token_quant_fp8 = _core.find_op("fused_add_rms_norm_per_token_quant_fp8").by_position
+_fused_add_rms_norm_per_token_quant_int8 = _core.find_op("fused_add_rms_norm_per_token_quant_int8").by_position
+_fused_add_rms_norm_static_quant_fp8 = _core.find_op("fused_add_rms_norm_static_quant_fp8").by_position
+_fused_add_rms_norm_static_quant_int8 = _core.find_op("fused_add_rms_norm_static_quant_int8").by_position
+_gelu_and_mul = _core.find_op("gelu_and_mul").by_position
+_gelu_tanh_and_mul = _core.find_op("gelu_tanh_and_mul").by_position
+_gelu_tanh_and_mul_group_quant_fp8 = _core.find_op("gelu_tanh_and_mul_group_quant_fp8").by_position
+_gelu_tanh_and_mul_group_quant_int8 = _core.find_op("gelu_tanh_and_mul_group_quant_int8").by_position
+_gelu_tanh_and_mul_per_token_quant_fp8 = _core.find_op("gelu_tanh_and_mul_per_token_quant_fp8").by_position
+_gelu_tanh_and_mul_per_token_quant_int8 = _core.find_op("gelu_tanh_and_mul_per_token_quant_int8").by_position
+_gelu_tanh_and_mul_static_quant_fp8 = _core.find_op("gelu_tanh_and_mul_static_quant_fp8").by_position
+_gelu_tanh_and_mul_static_quant_int8 = _core.find_op("gelu_tanh_and_mul_static_quant_int8").by_position
+_gemma_fused_add_rms_norm = _core.find_op("gemma_fused_add_rms_norm").by_position
+_gemma_fused_add_rms_norm_group_quant_fp8 = _core.find_op("gemma_fused_add_rms_norm_group_quant_fp8").by_position
+_gemma_fused_add_rms_norm_group_quant_int8 = _core.find_op("gemma_fused_add_rms_norm_group_quant_int8").by_position
+_gemma_fused_add_rms_norm_per_token_quant_fp8 = _core.find_op("gemma_fused_add_rms_norm_per_token_quant_fp8").by_position
+_gemma_fused_add_rms_norm_per_token_quant_int8 = _core.find_op("gemma_fused_add_rms_norm_per_token_quant_int8").by_position
+_gemma_fused_add_rms_norm_static_quant_fp8 = _core.find_op("gemma_fused_add_rms_norm_static_quant_fp8").by_position
+_gemma_fused_add_rms_norm_static_quant_int8 = _core.find_op("gemma_fused_add_rms_norm_static_quant_int8").by_position
+_gemma_rms_norm = _core.find_op("gemma_rms_norm").by_position
+_gemma_rms_norm_group_quant_fp8 = _core.find_op("gemma_rms_norm_group_quant_fp8").by_position
+_gemma_rms_norm_group_quant_int8 = _core.find_op("gemma_rms_norm_group_quant_int8").by_position
+_gemma_rms_norm_per_token_quant_fp8 = _core.find_op("gemma_rms_norm_per_token_quant_fp8").by_position
+_gemma_rms_norm_per_token_quant_int8 = _core.find_op("gemma_rms_norm_per_token_quant_int8").by_position
+_gemma_rms_norm_rotary_embedding = _core.find_op("gemma_rms_norm_rotary_embedding").by_position
+_gemma_rms_norm_static_quant_fp8 = _core.find_op("gemma_rms_norm_static_quant_fp8").by_position
+_gemma_rms_norm_static_quant_int8 = _core.find_op("gemma_rms_norm_static_quant_int8").by_position
+_greedy_sample = _core.find_op("greedy_sample").by_position
+_kv_cache_update = _core.find_op("kv_cache_update").by_position
+_layer_norm = _core.find_op("layer_norm").by_position
+_matmul = _core.find_op("matmul").by_position
+_mul = _core.find_op("mul").by_position
+_pack_ue8m0 = _core.find_op("pack_ue8m0").by_position
+_per_token_group_dequant = _core.find_op("per_token_group_dequant").by_position
+_per_token_group_quant_fp8 = _core.find_op("per_token_group_quant_fp8").by_position
+_per_token_group_quant_fp8_packed = _core.find_op("per_token_group_quant_fp8_packed").by_position
+_per_token_group_quant_int8 = _core.find_op("per_token_group_quant_int8").by_position
+_per_token_quant_fp8 = _core.find_op("per_token_quant_fp8").by_position
+_per_token_quant_int8 = _core.find_op("per_token_quant_int8").by_position
+_reshape = _core.find_op("reshape").by_position
+_rms_norm = _core.find_op("rms_norm").by_position
+_rms_norm_group_quant_fp8 = _core.find_op("rms_norm_group_quant_fp8").by_position
+_rms_norm_group_quant_int8 = _core.find_op("rms_norm_group_quant_int8").by_position
+_rms_norm_hf = _core.find_op("rms_norm_hf").by_position
+_rms_norm_per_token_quant_fp8 = _core.find_op("rms_norm_per_token_quant_fp8").by_position
+_rms_norm_per_token_quant_int8 = _core.find_op("rms_norm_per_token_quant_int8").by_position
+_rms_norm_rotary_embedding = _core.find_op("rms_norm_rotary_embedding").by_position
+_rms_norm_static_quant_fp8 = _core.find_op("rms_norm_static_quant_fp8").by_position
+_rms_norm_static_quant_int8 = _core.find_op("rms_norm_static_quant_int8").by_position
+_rotary_embedding = _core.find_op("rotary_embedding").by_position
+_rotary_embedding_kv_cache_update = _core.find_op("rotary_embedding_kv_cache_update").by_position
+_silu_and_mul = _core.find_op("silu_and_mul").by_position
+_silu_and_mul_group_quant_fp8 = _core.find_op("silu_and_mul_group_quant_fp8").by_position
+_silu_and_mul_group_quant_int8 = _core.find_op("silu_and_mul_group_quant_int8").by_position
+_silu_and_mul_per_token_quant_fp8 = _core.find_op("silu_and_mul_per_token_quant_fp8").by_position
+_silu_and_mul_per_token_quant_int8 = _core.find_op("silu_and_mul_per_token_quant_int8").by_position
+_silu_and_mul_static_quant_fp8 = _core.find_op("silu_and_mul_static_quant_fp8").by_position
+_silu_and_mul_static_quant_int8 = _core.find_op("silu_and_mul_static_quant_int8").by_position
+_slice = _core.find_op("slice").by_position
+_softmax = _core.find_op("softmax").by_position
+_static_quant_fp8 = _core.find_op("static_quant_fp8").by_position
+_static_quant_int8 = _core.find_op("static_quant_int8").by_position
+_swiglu_oai_and_mul = _core.find_op("swiglu_oai_and_mul").by_position
+_top_k_sampling_from_logits = _core.find_op("top_k_sampling_from_logits").by_position
+_top_k_top_p_sampling_from_logits = _core.find_op("top_k_top_p_sampling_from_logits").by_position
+_top_p_sampling_from_logits = _core.find_op("top_p_sampling_from_logits").by_position
+_topk = _core.find_op("topk").by_position
+_transpose = _core.find_op("transpose").by_position
 
 
 def add(x: A, y: A, *, out: Any = None) -> A:
@@ -98,7 +192,7 @@ def add(x: A, y: A, *, out: Any = None) -> A:
 
     Source: He et al. 2015, arXiv:1512.03385, eq. 1.
     """
-    results: A = _add((x, y), {}, out)
+    results: A = _add(x, y, out)
     return results
 
 
@@ -142,8 +236,18 @@ def attention(
 
     Source: Kwon et al. 2023, arXiv:2309.06180; Dao et al. 2022, arXiv:2205.14135, section 3.1.
     """
-    attrs = {"scale": scale, "window": window, "softcap": softcap}
-    results: A = _attention((q, k_cache, v_cache, block_table, query_start, lengths), attrs, out)
+    results: A = _attention(
+        q,
+        k_cache,
+        v_cache,
+        block_table,
+        query_start,
+        lengths,
+        scale,
+        window,
+        softcap,
+        out,
+    )
     return results
 
 
@@ -180,20 +284,19 @@ def block_scaled_matmul(
 
     Source: DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2.
     """
-    attrs = {"group_size": group_size, "dtype": dtype}
-    results: A = _block_scaled_matmul((x, w, x_scale, w_scale, bias), attrs, out)
+    results: A = _block_scaled_matmul(x, w, x_scale, w_scale, bias, group_size, dtype, out)
     return results
 
 
 def cast(x: A, *, dtype: DType = "bf16", out: Any = None) -> A:
     """Converts to another float format: round to nearest even.
 
-    What is too large for an 8-bit format, infinity included, becomes its largest finite value. NaN
-        stays NaN.
+    What is too large for an 8-bit format, infinity included, becomes its largest finite value, in
+        e5m2 too. NaN stays NaN.
 
     Args:
         x: FQ[..., C].
-        dtype: dtype, one of f32, bf16, f16, e4m3fn, e4m3fnuz.
+        dtype: dtype, one of f32, bf16, f16, e4m3fn, e4m3fnuz, e5m2.
         out: results to write, in place of fresh ones.
 
     Returns:
@@ -204,7 +307,7 @@ def cast(x: A, *, dtype: DType = "bf16", out: Any = None) -> A:
 
     Source: IEEE 754-2019, section 5.4.2; OCP 8-bit floating point specification, revision 1.0.
     """
-    results: A = _cast((x,), {"dtype": dtype}, out)
+    results: A = _cast(x, dtype, out)
     return results
 
 
@@ -213,17 +316,54 @@ def embedding(ids: A, table: A, *, out: Any = None) -> A:
 
     Args:
         ids: I[...]; values below V.
-        table: F[V, C].
+        table: A[V, C].
         out: results to write, in place of fresh ones.
 
     Returns:
-        y: F[..., C].
+        y: A[..., C].
 
     Raises:
         ShapeError, DTypeError, ArgumentError, RangeError: an argument that does not fit, before a
             write.
     """
-    results: A = _embedding((ids, table), {}, out)
+    results: A = _embedding(ids, table, out)
+    return results
+
+
+def embedding_group_dequant(
+    ids: A,
+    table: A,
+    scales: A,
+    *,
+    dtype: DType = "bf16",
+    out: Any = None,
+) -> A:
+    """Looks up rows of a quantized table: embedding of codes and scales, then dequantized.
+
+    Args:
+        ids: I[...]; values below V.
+        table: Q[V, C].
+        scales: f32[V, G].
+        dtype: dtype, one of f32, bf16, f16.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: dtype[..., C].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError, RangeError: an argument that does not fit, before a
+            write.
+
+    Source: DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2.
+
+    Equals, bit for bit::
+
+        q = embedding(ids, table)
+        s = embedding(ids, scales)
+        y = per_token_group_dequant(q, s, dtype=dtype)
+        return y
+    """
+    results: A = _embedding_group_dequant(ids, table, scales, dtype, out)
     return results
 
 
@@ -259,7 +399,7 @@ def fused_add_rms_norm(
         y = rms_norm(sum, weight, eps=eps)
         return y, sum
     """
-    results: tuple[A, A] = _fused_add_rms_norm((x, residual, weight), {"eps": eps}, out)
+    results: tuple[A, A] = _fused_add_rms_norm(x, residual, weight, eps, out)
     return results
 
 
@@ -271,7 +411,9 @@ def fused_add_rms_norm_group_quant_fp8(
     eps: float = 1e-06,
     group_size: int = 128,
     dtype: DType = "e4m3fn",
-    layout: Literal["row", "col"] = "row",
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    scale_format: Literal["float", "ue8m0"] = "float",
+    amax_floor: float = 1e-10,
     fp8_max: float | None = None,
     out: Any = None,
 ) -> tuple[A, A, A]:
@@ -282,9 +424,11 @@ def fused_add_rms_norm_group_quant_fp8(
         residual: F[..., C].
         weight: F[C].
         eps: float >= 0.
-        group_size: int, one of 32, 64, 128.
-        dtype: dtype, one of e4m3fn, e4m3fnuz.
-        layout: str, one of row, col.
+        group_size: int, one of 16, 32, 64, 128.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        layout: str, one of row, col, col_aligned4.
+        scale_format: str, one of float, ue8m0.
+        amax_floor: float >= 1e-30.
         fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
 
@@ -302,11 +446,175 @@ def fused_add_rms_norm_group_quant_fp8(
 
         sum = add(x, residual)
         y = rms_norm(sum, weight, eps=eps)
-        q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, fp8_max=fp8_max)
+        q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, scale_format=scale_format, amax_floor=amax_floor, fp8_max=fp8_max)
         return q, scales, sum
     """
-    attrs = {"eps": eps, "group_size": group_size, "dtype": dtype, "layout": layout, "fp8_max": fp8_max}
-    results: tuple[A, A, A] = _fused_add_rms_norm_group_quant_fp8((x, residual, weight), attrs, out)
+    results: tuple[A, A, A] = _fused_add_rms_norm_group_quant_fp8(
+        x,
+        residual,
+        weight,
+        eps,
+        group_size,
+        dtype,
+        layout,
+        scale_format,
+        amax_floor,
+        fp8_max,
+        out,
+    )
+    return results
+
+
+def fused_add_rms_norm_group_quant_int8(
+    x: A,
+    residual: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    group_size: int = 128,
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A, A]:
+    """Adds to the residual stream, then rms_norm of the sum, then per_token_group_quant_int8.
+
+    Args:
+        x: F[..., C].
+        residual: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        group_size: int, one of 16, 32, 64, 128.
+        layout: str, one of row, col, col_aligned4.
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+        scales: f32[..., C/group_size], stored column by column if layout says so.
+        sum: F[..., C]; out may be residual's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
+
+    Equals, bit for bit::
+
+        sum = add(x, residual)
+        y = rms_norm(sum, weight, eps=eps)
+        q, scales = per_token_group_quant_int8(y, group_size=group_size, layout=layout, amax_floor=amax_floor)
+        return q, scales, sum
+    """
+    results: tuple[A, A, A] = _fused_add_rms_norm_group_quant_int8(
+        x,
+        residual,
+        weight,
+        eps,
+        group_size,
+        layout,
+        amax_floor,
+        out,
+    )
+    return results
+
+
+def fused_add_rms_norm_per_token_quant_fp8(
+    x: A,
+    residual: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    dtype: DType = "e4m3fn",
+    amax_floor: float = 1e-10,
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A, A]:
+    """Adds to the residual stream, then rms_norm of the sum, then per_token_quant_fp8.
+
+    Args:
+        x: F[..., C].
+        residual: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        amax_floor: float >= 1e-30.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+        scales: f32[..., 1].
+        sum: F[..., C]; out may be residual's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
+
+    Equals, bit for bit::
+
+        sum = add(x, residual)
+        y = rms_norm(sum, weight, eps=eps)
+        q, scales = per_token_quant_fp8(y, dtype=dtype, amax_floor=amax_floor, fp8_max=fp8_max)
+        return q, scales, sum
+    """
+    results: tuple[A, A, A] = _fused_add_rms_norm_per_token_quant_fp8(
+        x,
+        residual,
+        weight,
+        eps,
+        dtype,
+        amax_floor,
+        fp8_max,
+        out,
+    )
+    return results
+
+
+def fused_add_rms_norm_per_token_quant_int8(
+    x: A,
+    residual: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A, A]:
+    """Adds to the residual stream, then rms_norm of the sum, then per_token_quant_int8.
+
+    Args:
+        x: F[..., C].
+        residual: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+        scales: f32[..., 1].
+        sum: F[..., C]; out may be residual's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
+
+    Equals, bit for bit::
+
+        sum = add(x, residual)
+        y = rms_norm(sum, weight, eps=eps)
+        q, scales = per_token_quant_int8(y, amax_floor=amax_floor)
+        return q, scales, sum
+    """
+    results: tuple[A, A, A] = _fused_add_rms_norm_per_token_quant_int8(
+        x,
+        residual,
+        weight,
+        eps,
+        amax_floor,
+        out,
+    )
     return results
 
 
@@ -329,7 +637,7 @@ def fused_add_rms_norm_static_quant_fp8(
         weight: F[C].
         scale: f32[1].
         eps: float >= 0.
-        dtype: dtype, one of e4m3fn, e4m3fnuz.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
         fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
 
@@ -349,8 +657,62 @@ def fused_add_rms_norm_static_quant_fp8(
         q = static_quant_fp8(y, scale, dtype=dtype, fp8_max=fp8_max)
         return q, sum
     """
-    attrs = {"eps": eps, "dtype": dtype, "fp8_max": fp8_max}
-    results: tuple[A, A] = _fused_add_rms_norm_static_quant_fp8((x, residual, weight, scale), attrs, out)
+    results: tuple[A, A] = _fused_add_rms_norm_static_quant_fp8(
+        x,
+        residual,
+        weight,
+        scale,
+        eps,
+        dtype,
+        fp8_max,
+        out,
+    )
+    return results
+
+
+def fused_add_rms_norm_static_quant_int8(
+    x: A,
+    residual: A,
+    weight: A,
+    scale: A,
+    *,
+    eps: float = 1e-06,
+    out: Any = None,
+) -> tuple[A, A]:
+    """Adds to the residual stream, then rms_norm of the sum, then static_quant_int8.
+
+    Args:
+        x: F[..., C].
+        residual: F[..., C].
+        weight: F[C].
+        scale: f32[1].
+        eps: float >= 0.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+        sum: F[..., C]; out may be residual's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
+
+    Equals, bit for bit::
+
+        sum = add(x, residual)
+        y = rms_norm(sum, weight, eps=eps)
+        q = static_quant_int8(y, scale)
+        return q, sum
+    """
+    results: tuple[A, A] = _fused_add_rms_norm_static_quant_int8(
+        x,
+        residual,
+        weight,
+        scale,
+        eps,
+        out,
+    )
     return results
 
 
@@ -369,7 +731,7 @@ def gelu_and_mul(x: A, *, out: Any = None) -> A:
 
     Source: Hendrycks and Gimpel 2016, arXiv:1606.08415, section 2; Shazeer 2020, arXiv:2002.05202.
     """
-    results: A = _gelu_and_mul((x,), {}, out)
+    results: A = _gelu_and_mul(x, out)
     return results
 
 
@@ -388,7 +750,235 @@ def gelu_tanh_and_mul(x: A, *, out: Any = None) -> A:
 
     Source: Hendrycks and Gimpel 2016, arXiv:1606.08415, section 2; Shazeer 2020, arXiv:2002.05202.
     """
-    results: A = _gelu_tanh_and_mul((x,), {}, out)
+    results: A = _gelu_tanh_and_mul(x, out)
+    return results
+
+
+def gelu_tanh_and_mul_group_quant_fp8(
+    x: A,
+    *,
+    group_size: int = 128,
+    dtype: DType = "e4m3fn",
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    scale_format: Literal["float", "ue8m0"] = "float",
+    amax_floor: float = 1e-10,
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A]:
+    """gelu_tanh_and_mul, then per_token_group_quant_fp8 of its result.
+
+    Args:
+        x: F[..., 2*D].
+        group_size: int, one of 16, 32, 64, 128.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        layout: str, one of row, col, col_aligned4.
+        scale_format: str, one of float, ue8m0.
+        amax_floor: float >= 1e-30.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., D].
+        scales: f32[..., D/group_size], stored column by column if layout says so.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it.
+
+    Equals, bit for bit::
+
+        y = gelu_tanh_and_mul(x)
+        q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, scale_format=scale_format, amax_floor=amax_floor, fp8_max=fp8_max)
+        return q, scales
+    """
+    results: tuple[A, A] = _gelu_tanh_and_mul_group_quant_fp8(
+        x,
+        group_size,
+        dtype,
+        layout,
+        scale_format,
+        amax_floor,
+        fp8_max,
+        out,
+    )
+    return results
+
+
+def gelu_tanh_and_mul_group_quant_int8(
+    x: A,
+    *,
+    group_size: int = 128,
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A]:
+    """gelu_tanh_and_mul, then per_token_group_quant_int8 of its result.
+
+    Args:
+        x: F[..., 2*D].
+        group_size: int, one of 16, 32, 64, 128.
+        layout: str, one of row, col, col_aligned4.
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., D].
+        scales: f32[..., D/group_size], stored column by column if layout says so.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it.
+
+    Equals, bit for bit::
+
+        y = gelu_tanh_and_mul(x)
+        q, scales = per_token_group_quant_int8(y, group_size=group_size, layout=layout, amax_floor=amax_floor)
+        return q, scales
+    """
+    results: tuple[A, A] = _gelu_tanh_and_mul_group_quant_int8(
+        x,
+        group_size,
+        layout,
+        amax_floor,
+        out,
+    )
+    return results
+
+
+def gelu_tanh_and_mul_per_token_quant_fp8(
+    x: A,
+    *,
+    dtype: DType = "e4m3fn",
+    amax_floor: float = 1e-10,
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A]:
+    """gelu_tanh_and_mul, then per_token_quant_fp8 of its result.
+
+    Args:
+        x: F[..., 2*D].
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        amax_floor: float >= 1e-30.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., D].
+        scales: f32[..., 1].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it.
+
+    Equals, bit for bit::
+
+        y = gelu_tanh_and_mul(x)
+        q, scales = per_token_quant_fp8(y, dtype=dtype, amax_floor=amax_floor, fp8_max=fp8_max)
+        return q, scales
+    """
+    results: tuple[A, A] = _gelu_tanh_and_mul_per_token_quant_fp8(
+        x,
+        dtype,
+        amax_floor,
+        fp8_max,
+        out,
+    )
+    return results
+
+
+def gelu_tanh_and_mul_per_token_quant_int8(
+    x: A,
+    *,
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A]:
+    """gelu_tanh_and_mul, then per_token_quant_int8 of its result.
+
+    Args:
+        x: F[..., 2*D].
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., D].
+        scales: f32[..., 1].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it.
+
+    Equals, bit for bit::
+
+        y = gelu_tanh_and_mul(x)
+        q, scales = per_token_quant_int8(y, amax_floor=amax_floor)
+        return q, scales
+    """
+    results: tuple[A, A] = _gelu_tanh_and_mul_per_token_quant_int8(x, amax_floor, out)
+    return results
+
+
+def gelu_tanh_and_mul_static_quant_fp8(
+    x: A,
+    scale: A,
+    *,
+    dtype: DType = "e4m3fn",
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> A:
+    """gelu_tanh_and_mul, then static_quant_fp8 of its result.
+
+    Args:
+        x: F[..., 2*D].
+        scale: f32[1].
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., D].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it.
+
+    Equals, bit for bit::
+
+        y = gelu_tanh_and_mul(x)
+        q = static_quant_fp8(y, scale, dtype=dtype, fp8_max=fp8_max)
+        return q
+    """
+    results: A = _gelu_tanh_and_mul_static_quant_fp8(x, scale, dtype, fp8_max, out)
+    return results
+
+
+def gelu_tanh_and_mul_static_quant_int8(x: A, scale: A, *, out: Any = None) -> A:
+    """gelu_tanh_and_mul, then static_quant_int8 of its result.
+
+    Args:
+        x: F[..., 2*D].
+        scale: f32[1].
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., D].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it.
+
+    Equals, bit for bit::
+
+        y = gelu_tanh_and_mul(x)
+        q = static_quant_int8(y, scale)
+        return q
+    """
+    results: A = _gelu_tanh_and_mul_static_quant_int8(x, scale, out)
     return results
 
 
@@ -424,7 +1014,320 @@ def gemma_fused_add_rms_norm(
         y = gemma_rms_norm(sum, weight, eps=eps)
         return y, sum
     """
-    results: tuple[A, A] = _gemma_fused_add_rms_norm((x, residual, weight), {"eps": eps}, out)
+    results: tuple[A, A] = _gemma_fused_add_rms_norm(x, residual, weight, eps, out)
+    return results
+
+
+def gemma_fused_add_rms_norm_group_quant_fp8(
+    x: A,
+    residual: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    group_size: int = 128,
+    dtype: DType = "e4m3fn",
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    scale_format: Literal["float", "ue8m0"] = "float",
+    amax_floor: float = 1e-10,
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A, A]:
+    """Adds to the residual stream, then gemma_rms_norm of the sum, then per_token_group_quant_fp8.
+
+    Args:
+        x: F[..., C].
+        residual: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        group_size: int, one of 16, 32, 64, 128.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        layout: str, one of row, col, col_aligned4.
+        scale_format: str, one of float, ue8m0.
+        amax_floor: float >= 1e-30.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+        scales: f32[..., C/group_size], stored column by column if layout says so.
+        sum: F[..., C]; out may be residual's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        sum = add(x, residual)
+        y = gemma_rms_norm(sum, weight, eps=eps)
+        q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, scale_format=scale_format, amax_floor=amax_floor, fp8_max=fp8_max)
+        return q, scales, sum
+    """
+    results: tuple[A, A, A] = _gemma_fused_add_rms_norm_group_quant_fp8(
+        x,
+        residual,
+        weight,
+        eps,
+        group_size,
+        dtype,
+        layout,
+        scale_format,
+        amax_floor,
+        fp8_max,
+        out,
+    )
+    return results
+
+
+def gemma_fused_add_rms_norm_group_quant_int8(
+    x: A,
+    residual: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    group_size: int = 128,
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A, A]:
+    """Adds to the residual stream, then gemma_rms_norm of the sum, then per_token_group_quant_int8.
+
+    Args:
+        x: F[..., C].
+        residual: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        group_size: int, one of 16, 32, 64, 128.
+        layout: str, one of row, col, col_aligned4.
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+        scales: f32[..., C/group_size], stored column by column if layout says so.
+        sum: F[..., C]; out may be residual's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        sum = add(x, residual)
+        y = gemma_rms_norm(sum, weight, eps=eps)
+        q, scales = per_token_group_quant_int8(y, group_size=group_size, layout=layout, amax_floor=amax_floor)
+        return q, scales, sum
+    """
+    results: tuple[A, A, A] = _gemma_fused_add_rms_norm_group_quant_int8(
+        x,
+        residual,
+        weight,
+        eps,
+        group_size,
+        layout,
+        amax_floor,
+        out,
+    )
+    return results
+
+
+def gemma_fused_add_rms_norm_per_token_quant_fp8(
+    x: A,
+    residual: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    dtype: DType = "e4m3fn",
+    amax_floor: float = 1e-10,
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A, A]:
+    """Adds to the residual stream, then gemma_rms_norm of the sum, then per_token_quant_fp8.
+
+    Args:
+        x: F[..., C].
+        residual: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        amax_floor: float >= 1e-30.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+        scales: f32[..., 1].
+        sum: F[..., C]; out may be residual's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        sum = add(x, residual)
+        y = gemma_rms_norm(sum, weight, eps=eps)
+        q, scales = per_token_quant_fp8(y, dtype=dtype, amax_floor=amax_floor, fp8_max=fp8_max)
+        return q, scales, sum
+    """
+    results: tuple[A, A, A] = _gemma_fused_add_rms_norm_per_token_quant_fp8(
+        x,
+        residual,
+        weight,
+        eps,
+        dtype,
+        amax_floor,
+        fp8_max,
+        out,
+    )
+    return results
+
+
+def gemma_fused_add_rms_norm_per_token_quant_int8(
+    x: A,
+    residual: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A, A]:
+    """Adds to the residual stream, then gemma_rms_norm of the sum, then per_token_quant_int8.
+
+    Args:
+        x: F[..., C].
+        residual: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+        scales: f32[..., 1].
+        sum: F[..., C]; out may be residual's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        sum = add(x, residual)
+        y = gemma_rms_norm(sum, weight, eps=eps)
+        q, scales = per_token_quant_int8(y, amax_floor=amax_floor)
+        return q, scales, sum
+    """
+    results: tuple[A, A, A] = _gemma_fused_add_rms_norm_per_token_quant_int8(
+        x,
+        residual,
+        weight,
+        eps,
+        amax_floor,
+        out,
+    )
+    return results
+
+
+def gemma_fused_add_rms_norm_static_quant_fp8(
+    x: A,
+    residual: A,
+    weight: A,
+    scale: A,
+    *,
+    eps: float = 1e-06,
+    dtype: DType = "e4m3fn",
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A]:
+    """Adds to the residual stream, then gemma_rms_norm of the sum, then static_quant_fp8.
+
+    Args:
+        x: F[..., C].
+        residual: F[..., C].
+        weight: F[C].
+        scale: f32[1].
+        eps: float >= 0.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+        sum: F[..., C]; out may be residual's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        sum = add(x, residual)
+        y = gemma_rms_norm(sum, weight, eps=eps)
+        q = static_quant_fp8(y, scale, dtype=dtype, fp8_max=fp8_max)
+        return q, sum
+    """
+    results: tuple[A, A] = _gemma_fused_add_rms_norm_static_quant_fp8(
+        x,
+        residual,
+        weight,
+        scale,
+        eps,
+        dtype,
+        fp8_max,
+        out,
+    )
+    return results
+
+
+def gemma_fused_add_rms_norm_static_quant_int8(
+    x: A,
+    residual: A,
+    weight: A,
+    scale: A,
+    *,
+    eps: float = 1e-06,
+    out: Any = None,
+) -> tuple[A, A]:
+    """Adds to the residual stream, then gemma_rms_norm of the sum, then static_quant_int8.
+
+    Args:
+        x: F[..., C].
+        residual: F[..., C].
+        weight: F[C].
+        scale: f32[1].
+        eps: float >= 0.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+        sum: F[..., C]; out may be residual's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        sum = add(x, residual)
+        y = gemma_rms_norm(sum, weight, eps=eps)
+        q = static_quant_int8(y, scale)
+        return q, sum
+    """
+    results: tuple[A, A] = _gemma_fused_add_rms_norm_static_quant_int8(
+        x,
+        residual,
+        weight,
+        scale,
+        eps,
+        out,
+    )
     return results
 
 
@@ -445,7 +1348,329 @@ def gemma_rms_norm(x: A, weight: A, *, eps: float = 1e-06, out: Any = None) -> A
 
     Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
     """
-    results: A = _gemma_rms_norm((x, weight), {"eps": eps}, out)
+    results: A = _gemma_rms_norm(x, weight, eps, out)
+    return results
+
+
+def gemma_rms_norm_group_quant_fp8(
+    x: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    group_size: int = 128,
+    dtype: DType = "e4m3fn",
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    scale_format: Literal["float", "ue8m0"] = "float",
+    amax_floor: float = 1e-10,
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A]:
+    """gemma_rms_norm, then per_token_group_quant_fp8 of its result.
+
+    Args:
+        x: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        group_size: int, one of 16, 32, 64, 128.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        layout: str, one of row, col, col_aligned4.
+        scale_format: str, one of float, ue8m0.
+        amax_floor: float >= 1e-30.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+        scales: f32[..., C/group_size], stored column by column if layout says so.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        y = gemma_rms_norm(x, weight, eps=eps)
+        q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, scale_format=scale_format, amax_floor=amax_floor, fp8_max=fp8_max)
+        return q, scales
+    """
+    results: tuple[A, A] = _gemma_rms_norm_group_quant_fp8(
+        x,
+        weight,
+        eps,
+        group_size,
+        dtype,
+        layout,
+        scale_format,
+        amax_floor,
+        fp8_max,
+        out,
+    )
+    return results
+
+
+def gemma_rms_norm_group_quant_int8(
+    x: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    group_size: int = 128,
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A]:
+    """gemma_rms_norm, then per_token_group_quant_int8 of its result.
+
+    Args:
+        x: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        group_size: int, one of 16, 32, 64, 128.
+        layout: str, one of row, col, col_aligned4.
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+        scales: f32[..., C/group_size], stored column by column if layout says so.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        y = gemma_rms_norm(x, weight, eps=eps)
+        q, scales = per_token_group_quant_int8(y, group_size=group_size, layout=layout, amax_floor=amax_floor)
+        return q, scales
+    """
+    results: tuple[A, A] = _gemma_rms_norm_group_quant_int8(
+        x,
+        weight,
+        eps,
+        group_size,
+        layout,
+        amax_floor,
+        out,
+    )
+    return results
+
+
+def gemma_rms_norm_per_token_quant_fp8(
+    x: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    dtype: DType = "e4m3fn",
+    amax_floor: float = 1e-10,
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A]:
+    """gemma_rms_norm, then per_token_quant_fp8 of its result.
+
+    Args:
+        x: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        amax_floor: float >= 1e-30.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+        scales: f32[..., 1].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        y = gemma_rms_norm(x, weight, eps=eps)
+        q, scales = per_token_quant_fp8(y, dtype=dtype, amax_floor=amax_floor, fp8_max=fp8_max)
+        return q, scales
+    """
+    results: tuple[A, A] = _gemma_rms_norm_per_token_quant_fp8(
+        x,
+        weight,
+        eps,
+        dtype,
+        amax_floor,
+        fp8_max,
+        out,
+    )
+    return results
+
+
+def gemma_rms_norm_per_token_quant_int8(
+    x: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A]:
+    """gemma_rms_norm, then per_token_quant_int8 of its result.
+
+    Args:
+        x: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+        scales: f32[..., 1].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        y = gemma_rms_norm(x, weight, eps=eps)
+        q, scales = per_token_quant_int8(y, amax_floor=amax_floor)
+        return q, scales
+    """
+    results: tuple[A, A] = _gemma_rms_norm_per_token_quant_int8(x, weight, eps, amax_floor, out)
+    return results
+
+
+def gemma_rms_norm_rotary_embedding(
+    x: A,
+    weight: A,
+    positions: A,
+    cos_sin: A,
+    *,
+    eps: float = 1e-06,
+    style: Literal["neox", "interleaved"] = "neox",
+    out: Any = None,
+) -> A:
+    """gemma_rms_norm of each head, then rotary_embedding: what queries and keys go through in Qwen 3 and Gemma 3.
+
+    Args:
+        x: F[..., H, D].
+        weight: F[D].
+        positions: I[...]; values below P.
+        cos_sin: F2[P, 2*R].
+        eps: float >= 0.
+        style: str, one of neox, interleaved.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: F[..., H, D]; out may be x's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError, RangeError: an argument that does not fit, before a
+            write.
+
+    Source: Henry et al. 2020, arXiv:2010.04245; Su et al. 2021, arXiv:2104.09864, eq. 34.
+
+    Equals, bit for bit::
+
+        n = gemma_rms_norm(x, weight, eps=eps)
+        y = rotary_embedding(n, positions, cos_sin, style=style)
+        return y
+    """
+    results: A = _gemma_rms_norm_rotary_embedding(x, weight, positions, cos_sin, eps, style, out)
+    return results
+
+
+def gemma_rms_norm_static_quant_fp8(
+    x: A,
+    weight: A,
+    scale: A,
+    *,
+    eps: float = 1e-06,
+    dtype: DType = "e4m3fn",
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> A:
+    """gemma_rms_norm, then static_quant_fp8 of its result.
+
+    Args:
+        x: F[..., C].
+        weight: F[C].
+        scale: f32[1].
+        eps: float >= 0.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        y = gemma_rms_norm(x, weight, eps=eps)
+        q = static_quant_fp8(y, scale, dtype=dtype, fp8_max=fp8_max)
+        return q
+    """
+    results: A = _gemma_rms_norm_static_quant_fp8(x, weight, scale, eps, dtype, fp8_max, out)
+    return results
+
+
+def gemma_rms_norm_static_quant_int8(
+    x: A,
+    weight: A,
+    scale: A,
+    *,
+    eps: float = 1e-06,
+    out: Any = None,
+) -> A:
+    """gemma_rms_norm, then static_quant_int8 of its result.
+
+    Args:
+        x: F[..., C].
+        weight: F[C].
+        scale: f32[1].
+        eps: float >= 0.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295.
+
+    Equals, bit for bit::
+
+        y = gemma_rms_norm(x, weight, eps=eps)
+        q = static_quant_int8(y, scale)
+        return q
+    """
+    results: A = _gemma_rms_norm_static_quant_int8(x, weight, scale, eps, out)
+    return results
+
+
+def greedy_sample(logits: A, *, out: Any = None) -> A:
+    """The index of each row's largest logit, of equal ones the lowest; NaN counts as larger than every number.
+
+    Args:
+        logits: F[..., V].
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        tokens: i32[...].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Fan et al. 2018, arXiv:1805.04833, section 5.1 (k = 1).
+    """
+    results: A = _greedy_sample(logits, out)
     return results
 
 
@@ -478,7 +1703,7 @@ def kv_cache_update(
 
     Source: Kwon et al. 2023, arXiv:2309.06180, section 4.3.
     """
-    results: tuple[A, A] = _kv_cache_update((k, v, slots, k_cache, v_cache), {}, out)
+    results: tuple[A, A] = _kv_cache_update(k, v, slots, k_cache, v_cache, out)
     return results
 
 
@@ -510,7 +1735,7 @@ def layer_norm(
 
     Source: Ba, Kiros and Hinton 2016, arXiv:1607.06450, eq. 3 and 4.
     """
-    results: A = _layer_norm((x, weight, bias), {"eps": eps}, out)
+    results: A = _layer_norm(x, weight, bias, eps, out)
     return results
 
 
@@ -534,7 +1759,7 @@ def matmul(x: A, w: A, bias: A | None = None, *, out: Any = None) -> A:
 
     Source: Goto and van de Geijn 2008, doi:10.1145/1356052.1356053 (packed panels).
     """
-    results: A = _matmul((x, w, bias), {}, out)
+    results: A = _matmul(x, w, bias, out)
     return results
 
 
@@ -565,7 +1790,59 @@ def mul(
 
     Source: IEEE 754-2019, section 5.4.1.
     """
-    results: A = _mul((x, y, weight), {"by": by}, out)
+    results: A = _mul(x, y, weight, by, out)
+    return results
+
+
+def pack_ue8m0(
+    scales: A,
+    *,
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    out: Any = None,
+) -> A:
+    """Packs scales that are powers of two into their exponent bytes.
+
+    Four of them an int32, the first in the low byte; bytes behind a row's last scale are 0. The
+        mantissa of any other number is dropped; infinity and NaN become 255, which is NaN in
+        UE8M0.
+
+    Args:
+        scales: f32[..., G].
+        layout: str, one of row, col, col_aligned4.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        packed: i32[..., ceil(G/4)], stored column by column if layout says so.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: OCP Microscaling formats (MX) specification, version 1.0, section 5.4.1 (E8M0).
+    """
+    results: A = _pack_ue8m0(scales, layout, out)
+    return results
+
+
+def per_token_group_dequant(q: A, scales: A, *, dtype: DType = "bf16", out: Any = None) -> A:
+    """The values of a row's codes, each times the scale of its group of C/G: the product is rounded to f32, then to dtype.
+
+    One scale a row is a group of C.
+
+    Args:
+        q: Q[..., C].
+        scales: f32[..., G].
+        dtype: dtype, one of f32, bf16, f16.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: dtype[..., C].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2.
+    """
+    results: A = _per_token_group_dequant(q, scales, dtype, out)
     return results
 
 
@@ -574,20 +1851,28 @@ def per_token_group_quant_fp8(
     *,
     group_size: int = 128,
     dtype: DType = "e4m3fn",
-    layout: Literal["row", "col"] = "row",
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    scale_format: Literal["float", "ue8m0"] = "float",
+    amax_floor: float = 1e-10,
     fp8_max: float | None = None,
     out: Any = None,
 ) -> tuple[A, A]:
-    """Quantizes each group of a row with a scale of its own: a = max(amax, 1e-10), scale = a / fp8_max, q = clamp(x / scale) to nearest even.
+    """Quantizes each group of a row with a scale of its own: a = max(amax, amax_floor), scale = a / fp8_max, q = clamp(x / scale) to nearest even.
 
-    A NaN makes its group's scale and codes NaN. fp8_max is 448 for e4m3fn and 224 for e4m3fnuz
-        unless given.
+    A NaN makes its group's scale and codes NaN. fp8_max is 448 for e4m3fn, 224 for e4m3fnuz and
+        57344 for e5m2 unless given. scale_format "ue8m0": the scale is the power of two at or
+        above a / fp8_max, and the codes are x divided by that. layout "col_aligned4": columns of
+        scales are a multiple of 4 rows apart. amax_floor is 1e-10 in the group quantizers of
+        SGLang and vLLM, 1e-4 in SGLang's act_quant, and 2^-9 in vLLM's per-token quantizers, whose
+        scales are at least 1 / (448 * 512).
 
     Args:
         x: F[..., C].
-        group_size: int, one of 32, 64, 128.
-        dtype: dtype, one of e4m3fn, e4m3fnuz.
-        layout: str, one of row, col.
+        group_size: int, one of 16, 32, 64, 128.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        layout: str, one of row, col, col_aligned4.
+        scale_format: str, one of float, ue8m0.
+        amax_floor: float >= 1e-30.
         fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
 
@@ -600,8 +1885,160 @@ def per_token_group_quant_fp8(
 
     Source: DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2.
     """
-    attrs = {"group_size": group_size, "dtype": dtype, "layout": layout, "fp8_max": fp8_max}
-    results: tuple[A, A] = _per_token_group_quant_fp8((x,), attrs, out)
+    results: tuple[A, A] = _per_token_group_quant_fp8(
+        x,
+        group_size,
+        dtype,
+        layout,
+        scale_format,
+        amax_floor,
+        fp8_max,
+        out,
+    )
+    return results
+
+
+def per_token_group_quant_fp8_packed(
+    x: A,
+    *,
+    group_size: int = 128,
+    dtype: DType = "e4m3fn",
+    layout: Literal["row", "col", "col_aligned4"] = "col_aligned4",
+    amax_floor: float = 1e-10,
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A]:
+    """Quantizes each group of a row with a power of two, and packs four of their exponents an int32.
+
+    As the block-scaled matrix products of DeepGEMM take them.
+
+    Args:
+        x: F[..., C].
+        group_size: int, one of 16, 32, 64, 128.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        layout: str, one of row, col, col_aligned4.
+        amax_floor: float >= 1e-30.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+        scales: i32[..., ceil(C/group_size/4)], stored column by column if layout says so.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2; OCP Microscaling formats (MX)
+        specification, version 1.0, section 5.4.1 (E8M0).
+
+    Equals, bit for bit::
+
+        q, powers = per_token_group_quant_fp8(x, group_size=group_size, dtype=dtype, scale_format="ue8m0", amax_floor=amax_floor, fp8_max=fp8_max)
+        scales = pack_ue8m0(powers, layout=layout)
+        return q, scales
+    """
+    results: tuple[A, A] = _per_token_group_quant_fp8_packed(
+        x,
+        group_size,
+        dtype,
+        layout,
+        amax_floor,
+        fp8_max,
+        out,
+    )
+    return results
+
+
+def per_token_group_quant_int8(
+    x: A,
+    *,
+    group_size: int = 128,
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A]:
+    """Quantizes each group of a row with a scale of its own: a = max(amax, amax_floor), scale = a / 127, q = clamp(x / scale) to nearest even.
+
+    A NaN makes its group's scale NaN and its codes 0. layout "col_aligned4": columns of scales are
+        a multiple of 4 rows apart. amax_floor is 1e-10 in the group quantizers of SGLang, 1e-7 in
+        its CPU per-token quantizer, and 127 * 2^-23 in vLLM's, whose scales are at least 2^-23.
+
+    Args:
+        x: F[..., C].
+        group_size: int, one of 16, 32, 64, 128.
+        layout: str, one of row, col, col_aligned4.
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+        scales: f32[..., C/group_size], stored column by column if layout says so.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2.
+    """
+    results: tuple[A, A] = _per_token_group_quant_int8(x, group_size, layout, amax_floor, out)
+    return results
+
+
+def per_token_quant_fp8(
+    x: A,
+    *,
+    dtype: DType = "e4m3fn",
+    amax_floor: float = 1e-10,
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A]:
+    """Quantizes each row with a scale of its own: a = max(amax, amax_floor), scale = a / fp8_max, q = clamp(x / scale) to nearest even.
+
+    A NaN makes its row's scale and codes NaN. amax_floor is 1e-10 in the group quantizers of
+        SGLang and vLLM, 1e-4 in SGLang's act_quant, and 2^-9 in vLLM's per-token quantizers, whose
+        scales are at least 1 / (448 * 512).
+
+    Args:
+        x: F[..., C].
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        amax_floor: float >= 1e-30.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+        scales: f32[..., 1].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Micikevicius et al. 2022, arXiv:2209.05433, section 3.
+    """
+    results: tuple[A, A] = _per_token_quant_fp8(x, dtype, amax_floor, fp8_max, out)
+    return results
+
+
+def per_token_quant_int8(x: A, *, amax_floor: float = 1e-10, out: Any = None) -> tuple[A, A]:
+    """Quantizes each row with a scale of its own: a = max(amax, amax_floor), scale = a / 127, q = clamp(x / scale) to nearest even.
+
+    A NaN makes its row's scale NaN and its codes 0. amax_floor is 1e-10 in the group quantizers of
+        SGLang, 1e-7 in its CPU per-token quantizer, and 127 * 2^-23 in vLLM's, whose scales are at
+        least 2^-23.
+
+    Args:
+        x: F[..., C].
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+        scales: f32[..., 1].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Micikevicius et al. 2022, arXiv:2209.05433, section 3.
+    """
+    results: tuple[A, A] = _per_token_quant_int8(x, amax_floor, out)
     return results
 
 
@@ -620,7 +2057,7 @@ def reshape(x: A, *, shape: Sequence[int]) -> A:
     Raises:
         ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
     """
-    results: A = _reshape((x,), {"shape": shape})
+    results: A = _reshape(x, shape)
     return results
 
 
@@ -641,7 +2078,7 @@ def rms_norm(x: A, weight: A | None = None, *, eps: float = 1e-06, out: Any = No
 
     Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
     """
-    results: A = _rms_norm((x, weight), {"eps": eps}, out)
+    results: A = _rms_norm(x, weight, eps, out)
     return results
 
 
@@ -652,7 +2089,9 @@ def rms_norm_group_quant_fp8(
     eps: float = 1e-06,
     group_size: int = 128,
     dtype: DType = "e4m3fn",
-    layout: Literal["row", "col"] = "row",
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    scale_format: Literal["float", "ue8m0"] = "float",
+    amax_floor: float = 1e-10,
     fp8_max: float | None = None,
     out: Any = None,
 ) -> tuple[A, A]:
@@ -662,9 +2101,11 @@ def rms_norm_group_quant_fp8(
         x: F[..., C].
         weight: F[C].
         eps: float >= 0.
-        group_size: int, one of 32, 64, 128.
-        dtype: dtype, one of e4m3fn, e4m3fnuz.
-        layout: str, one of row, col.
+        group_size: int, one of 16, 32, 64, 128.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        layout: str, one of row, col, col_aligned4.
+        scale_format: str, one of float, ue8m0.
+        amax_floor: float >= 1e-30.
         fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
 
@@ -680,11 +2121,69 @@ def rms_norm_group_quant_fp8(
     Equals, bit for bit::
 
         y = rms_norm(x, weight, eps=eps)
-        q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, fp8_max=fp8_max)
+        q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, scale_format=scale_format, amax_floor=amax_floor, fp8_max=fp8_max)
         return q, scales
     """
-    attrs = {"eps": eps, "group_size": group_size, "dtype": dtype, "layout": layout, "fp8_max": fp8_max}
-    results: tuple[A, A] = _rms_norm_group_quant_fp8((x, weight), attrs, out)
+    results: tuple[A, A] = _rms_norm_group_quant_fp8(
+        x,
+        weight,
+        eps,
+        group_size,
+        dtype,
+        layout,
+        scale_format,
+        amax_floor,
+        fp8_max,
+        out,
+    )
+    return results
+
+
+def rms_norm_group_quant_int8(
+    x: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    group_size: int = 128,
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A]:
+    """rms_norm, then per_token_group_quant_int8 of its result.
+
+    Args:
+        x: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        group_size: int, one of 16, 32, 64, 128.
+        layout: str, one of row, col, col_aligned4.
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+        scales: f32[..., C/group_size], stored column by column if layout says so.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
+
+    Equals, bit for bit::
+
+        y = rms_norm(x, weight, eps=eps)
+        q, scales = per_token_group_quant_int8(y, group_size=group_size, layout=layout, amax_floor=amax_floor)
+        return q, scales
+    """
+    results: tuple[A, A] = _rms_norm_group_quant_int8(
+        x,
+        weight,
+        eps,
+        group_size,
+        layout,
+        amax_floor,
+        out,
+    )
     return results
 
 
@@ -711,7 +2210,131 @@ def rms_norm_hf(x: A, weight: A, *, eps: float = 1e-06, out: Any = None) -> A:
         y = mul(scaled, none, weight)
         return y
     """
-    results: A = _rms_norm_hf((x, weight), {"eps": eps}, out)
+    results: A = _rms_norm_hf(x, weight, eps, out)
+    return results
+
+
+def rms_norm_per_token_quant_fp8(
+    x: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    dtype: DType = "e4m3fn",
+    amax_floor: float = 1e-10,
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A]:
+    """rms_norm, then per_token_quant_fp8 of its result.
+
+    Args:
+        x: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        amax_floor: float >= 1e-30.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., C].
+        scales: f32[..., 1].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
+
+    Equals, bit for bit::
+
+        y = rms_norm(x, weight, eps=eps)
+        q, scales = per_token_quant_fp8(y, dtype=dtype, amax_floor=amax_floor, fp8_max=fp8_max)
+        return q, scales
+    """
+    results: tuple[A, A] = _rms_norm_per_token_quant_fp8(
+        x,
+        weight,
+        eps,
+        dtype,
+        amax_floor,
+        fp8_max,
+        out,
+    )
+    return results
+
+
+def rms_norm_per_token_quant_int8(
+    x: A,
+    weight: A,
+    *,
+    eps: float = 1e-06,
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A]:
+    """rms_norm, then per_token_quant_int8 of its result.
+
+    Args:
+        x: F[..., C].
+        weight: F[C].
+        eps: float >= 0.
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+        scales: f32[..., 1].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
+
+    Equals, bit for bit::
+
+        y = rms_norm(x, weight, eps=eps)
+        q, scales = per_token_quant_int8(y, amax_floor=amax_floor)
+        return q, scales
+    """
+    results: tuple[A, A] = _rms_norm_per_token_quant_int8(x, weight, eps, amax_floor, out)
+    return results
+
+
+def rms_norm_rotary_embedding(
+    x: A,
+    weight: A,
+    positions: A,
+    cos_sin: A,
+    *,
+    eps: float = 1e-06,
+    style: Literal["neox", "interleaved"] = "neox",
+    out: Any = None,
+) -> A:
+    """rms_norm of each head, then rotary_embedding: what queries and keys go through in Qwen 3 and Gemma 3.
+
+    Args:
+        x: F[..., H, D].
+        weight: F[D].
+        positions: I[...]; values below P.
+        cos_sin: F2[P, 2*R].
+        eps: float >= 0.
+        style: str, one of neox, interleaved.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: F[..., H, D]; out may be x's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError, RangeError: an argument that does not fit, before a
+            write.
+
+    Source: Henry et al. 2020, arXiv:2010.04245; Su et al. 2021, arXiv:2104.09864, eq. 34.
+
+    Equals, bit for bit::
+
+        n = rms_norm(x, weight, eps=eps)
+        y = rotary_embedding(n, positions, cos_sin, style=style)
+        return y
+    """
+    results: A = _rms_norm_rotary_embedding(x, weight, positions, cos_sin, eps, style, out)
     return results
 
 
@@ -732,7 +2355,7 @@ def rms_norm_static_quant_fp8(
         weight: F[C].
         scale: f32[1].
         eps: float >= 0.
-        dtype: dtype, one of e4m3fn, e4m3fnuz.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
         fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
 
@@ -750,8 +2373,42 @@ def rms_norm_static_quant_fp8(
         q = static_quant_fp8(y, scale, dtype=dtype, fp8_max=fp8_max)
         return q
     """
-    attrs = {"eps": eps, "dtype": dtype, "fp8_max": fp8_max}
-    results: A = _rms_norm_static_quant_fp8((x, weight, scale), attrs, out)
+    results: A = _rms_norm_static_quant_fp8(x, weight, scale, eps, dtype, fp8_max, out)
+    return results
+
+
+def rms_norm_static_quant_int8(
+    x: A,
+    weight: A,
+    scale: A,
+    *,
+    eps: float = 1e-06,
+    out: Any = None,
+) -> A:
+    """rms_norm, then static_quant_int8 of its result.
+
+    Args:
+        x: F[..., C].
+        weight: F[C].
+        scale: f32[1].
+        eps: float >= 0.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4.
+
+    Equals, bit for bit::
+
+        y = rms_norm(x, weight, eps=eps)
+        q = static_quant_int8(y, scale)
+        return q
+    """
+    results: A = _rms_norm_static_quant_int8(x, weight, scale, eps, out)
     return results
 
 
@@ -784,7 +2441,62 @@ def rotary_embedding(
 
     Source: Su et al. 2021, arXiv:2104.09864, eq. 34.
     """
-    results: A = _rotary_embedding((x, positions, cos_sin), {"style": style}, out)
+    results: A = _rotary_embedding(x, positions, cos_sin, style, out)
+    return results
+
+
+def rotary_embedding_kv_cache_update(
+    k: A,
+    v: A,
+    positions: A,
+    cos_sin: A,
+    slots: A,
+    k_cache: A,
+    v_cache: A,
+    *,
+    style: Literal["neox", "interleaved"] = "neox",
+    out: Any = None,
+) -> tuple[A, A]:
+    """rotary_embedding of new keys, then kv_cache_update with them and their values.
+
+    Args:
+        k: F[..., N, D].
+        v: F[..., N, E].
+        positions: I[...]; values below L.
+        cos_sin: F2[L, 2*R].
+        slots: i64[...]; negative: skipped; else below B*P.
+        k_cache: F[B, P, N, D].
+        v_cache: F[B, P, N, E].
+        style: str, one of neox, interleaved.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        k_cache: F[B, P, N, D]; out may be k_cache's own memory.
+        v_cache: F[B, P, N, E]; out may be v_cache's own memory.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError, RangeError: an argument that does not fit, before a
+            write.
+
+    Source: Su et al. 2021, arXiv:2104.09864, eq. 34; Kwon et al. 2023, arXiv:2309.06180.
+
+    Equals, bit for bit::
+
+        rotated = rotary_embedding(k, positions, cos_sin, style=style)
+        keys, vals = kv_cache_update(rotated, v, slots, k_cache, v_cache)
+        return keys, vals
+    """
+    results: tuple[A, A] = _rotary_embedding_kv_cache_update(
+        k,
+        v,
+        positions,
+        cos_sin,
+        slots,
+        k_cache,
+        v_cache,
+        style,
+        out,
+    )
     return results
 
 
@@ -806,7 +2518,7 @@ def silu_and_mul(x: A, *, limit: float | None = None, out: Any = None) -> A:
 
     Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU).
     """
-    results: A = _silu_and_mul((x,), {"limit": limit}, out)
+    results: A = _silu_and_mul(x, limit, out)
     return results
 
 
@@ -815,7 +2527,9 @@ def silu_and_mul_group_quant_fp8(
     *,
     group_size: int = 128,
     dtype: DType = "e4m3fn",
-    layout: Literal["row", "col"] = "row",
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    scale_format: Literal["float", "ue8m0"] = "float",
+    amax_floor: float = 1e-10,
     fp8_max: float | None = None,
     out: Any = None,
 ) -> tuple[A, A]:
@@ -823,9 +2537,11 @@ def silu_and_mul_group_quant_fp8(
 
     Args:
         x: F[..., 2*D].
-        group_size: int, one of 32, 64, 128.
-        dtype: dtype, one of e4m3fn, e4m3fnuz.
-        layout: str, one of row, col.
+        group_size: int, one of 16, 32, 64, 128.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        layout: str, one of row, col, col_aligned4.
+        scale_format: str, one of float, ue8m0.
+        amax_floor: float >= 1e-30.
         fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
 
@@ -836,17 +2552,189 @@ def silu_and_mul_group_quant_fp8(
     Raises:
         ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
 
-    Source: Shazeer 2020, arXiv:2002.05202, eq. 5; DeepSeek-AI 2024, arXiv:2412.19437, section
-        3.3.2.
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it.
 
     Equals, bit for bit::
 
         y = silu_and_mul(x)
-        q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, fp8_max=fp8_max)
+        q, scales = per_token_group_quant_fp8(y, group_size=group_size, dtype=dtype, layout=layout, scale_format=scale_format, amax_floor=amax_floor, fp8_max=fp8_max)
         return q, scales
     """
-    attrs = {"group_size": group_size, "dtype": dtype, "layout": layout, "fp8_max": fp8_max}
-    results: tuple[A, A] = _silu_and_mul_group_quant_fp8((x,), attrs, out)
+    results: tuple[A, A] = _silu_and_mul_group_quant_fp8(
+        x,
+        group_size,
+        dtype,
+        layout,
+        scale_format,
+        amax_floor,
+        fp8_max,
+        out,
+    )
+    return results
+
+
+def silu_and_mul_group_quant_int8(
+    x: A,
+    *,
+    group_size: int = 128,
+    layout: Literal["row", "col", "col_aligned4"] = "row",
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A]:
+    """silu_and_mul, then per_token_group_quant_int8 of its result.
+
+    Args:
+        x: F[..., 2*D].
+        group_size: int, one of 16, 32, 64, 128.
+        layout: str, one of row, col, col_aligned4.
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., D].
+        scales: f32[..., D/group_size], stored column by column if layout says so.
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it.
+
+    Equals, bit for bit::
+
+        y = silu_and_mul(x)
+        q, scales = per_token_group_quant_int8(y, group_size=group_size, layout=layout, amax_floor=amax_floor)
+        return q, scales
+    """
+    results: tuple[A, A] = _silu_and_mul_group_quant_int8(x, group_size, layout, amax_floor, out)
+    return results
+
+
+def silu_and_mul_per_token_quant_fp8(
+    x: A,
+    *,
+    dtype: DType = "e4m3fn",
+    amax_floor: float = 1e-10,
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> tuple[A, A]:
+    """silu_and_mul, then per_token_quant_fp8 of its result.
+
+    Args:
+        x: F[..., 2*D].
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        amax_floor: float >= 1e-30.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., D].
+        scales: f32[..., 1].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it.
+
+    Equals, bit for bit::
+
+        y = silu_and_mul(x)
+        q, scales = per_token_quant_fp8(y, dtype=dtype, amax_floor=amax_floor, fp8_max=fp8_max)
+        return q, scales
+    """
+    results: tuple[A, A] = _silu_and_mul_per_token_quant_fp8(x, dtype, amax_floor, fp8_max, out)
+    return results
+
+
+def silu_and_mul_per_token_quant_int8(
+    x: A,
+    *,
+    amax_floor: float = 1e-10,
+    out: Any = None,
+) -> tuple[A, A]:
+    """silu_and_mul, then per_token_quant_int8 of its result.
+
+    Args:
+        x: F[..., 2*D].
+        amax_floor: float >= 1e-30.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., D].
+        scales: f32[..., 1].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it.
+
+    Equals, bit for bit::
+
+        y = silu_and_mul(x)
+        q, scales = per_token_quant_int8(y, amax_floor=amax_floor)
+        return q, scales
+    """
+    results: tuple[A, A] = _silu_and_mul_per_token_quant_int8(x, amax_floor, out)
+    return results
+
+
+def silu_and_mul_static_quant_fp8(
+    x: A,
+    scale: A,
+    *,
+    dtype: DType = "e4m3fn",
+    fp8_max: float | None = None,
+    out: Any = None,
+) -> A:
+    """silu_and_mul, then static_quant_fp8 of its result.
+
+    Args:
+        x: F[..., 2*D].
+        scale: f32[1].
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
+        fp8_max: float in the range of dtype.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: dtype[..., D].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it.
+
+    Equals, bit for bit::
+
+        y = silu_and_mul(x)
+        q = static_quant_fp8(y, scale, dtype=dtype, fp8_max=fp8_max)
+        return q
+    """
+    results: A = _silu_and_mul_static_quant_fp8(x, scale, dtype, fp8_max, out)
+    return results
+
+
+def silu_and_mul_static_quant_int8(x: A, scale: A, *, out: Any = None) -> A:
+    """silu_and_mul, then static_quant_int8 of its result.
+
+    Args:
+        x: F[..., 2*D].
+        scale: f32[1].
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., D].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU) and GEGLU beside it.
+
+    Equals, bit for bit::
+
+        y = silu_and_mul(x)
+        q = static_quant_int8(y, scale)
+        return q
+    """
+    results: A = _silu_and_mul_static_quant_int8(x, scale, out)
     return results
 
 
@@ -865,7 +2753,7 @@ def slice(x: A, *, dim: int = -1, start: int = 0, stop: int) -> A:
     Raises:
         ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
     """
-    results: A = _slice((x,), {"dim": dim, "start": start, "stop": stop})
+    results: A = _slice(x, dim, start, stop)
     return results
 
 
@@ -884,7 +2772,7 @@ def softmax(x: A, *, out: Any = None) -> A:
 
     Source: Milakov and Gimelshein 2018, arXiv:1805.02867, algorithm 2.
     """
-    results: A = _softmax((x,), {}, out)
+    results: A = _softmax(x, out)
     return results
 
 
@@ -898,12 +2786,12 @@ def static_quant_fp8(
 ) -> A:
     """Quantizes with one given scale: q = clamp(x / scale) to nearest even.
 
-    fp8_max is 448 for e4m3fn and 224 for e4m3fnuz unless given.
+    fp8_max is 448 for e4m3fn, 224 for e4m3fnuz and 57344 for e5m2 unless given. NaN stays NaN.
 
     Args:
         x: F[..., C].
         scale: f32[1].
-        dtype: dtype, one of e4m3fn, e4m3fnuz.
+        dtype: dtype, one of e4m3fn, e4m3fnuz, e5m2.
         fp8_max: float in the range of dtype.
         out: results to write, in place of fresh ones.
 
@@ -915,7 +2803,27 @@ def static_quant_fp8(
 
     Source: Micikevicius et al. 2022, arXiv:2209.05433, section 3.
     """
-    results: A = _static_quant_fp8((x, scale), {"dtype": dtype, "fp8_max": fp8_max}, out)
+    results: A = _static_quant_fp8(x, scale, dtype, fp8_max, out)
+    return results
+
+
+def static_quant_int8(x: A, scale: A, *, out: Any = None) -> A:
+    """Quantizes with one given scale: q = x / scale to nearest even, clamped to -128 and 127; 0 for NaN.
+
+    Args:
+        x: F[..., C].
+        scale: f32[1].
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        q: i8[..., C].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Micikevicius et al. 2022, arXiv:2209.05433, section 3.
+    """
+    results: A = _static_quant_int8(x, scale, out)
     return results
 
 
@@ -939,7 +2847,170 @@ def swiglu_oai_and_mul(x: A, *, alpha: float = 1.702, limit: float = 7.0, out: A
 
     Source: OpenAI 2025, gpt-oss model card, arXiv:2508.10925; gpt_oss/torch/model.py, swiglu.
     """
-    results: A = _swiglu_oai_and_mul((x,), {"alpha": alpha, "limit": limit}, out)
+    results: A = _swiglu_oai_and_mul(x, alpha, limit, out)
+    return results
+
+
+def top_k_sampling_from_logits(
+    logits: A,
+    seeds: A,
+    top_k: A,
+    temperature: A | None = None,
+    draws: A | None = None,
+    *,
+    out: Any = None,
+) -> A:
+    """Draws one token a row.
+
+    top_k leaves the top_k largest logits, of equal ones those of lower index; 0 leaves all. A
+        token is drawn with probability w / sum of w of the tokens left, w = e^((logit - largest) /
+        temperature) in f32, each w counted as floor(2^30 w), so that sums are exact in any order:
+        the first, by index, at which the running sum exceeds floor(sum * random / 2^64). random is
+        word 1, then word 0 of Philox4x32-10 with the seed as key and the row's number in draws (0
+        unless given) as counter, low words first. Rows whose largest logit is no finite number, or
+        whose temperature is no positive finite one (0, say), give greedy_sample's token. The token
+        of a row depends on its own operands alone.
+
+    Args:
+        logits: F[..., V].
+        seeds: u64[...].
+        top_k: i32[...].
+        temperature: f32[...] (optional).
+        draws: u64[...] (optional).
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        tokens: i32[...].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Fan et al. 2018, arXiv:1805.04833, section 5.1 (top-k); Holtzman et al. 2019,
+        arXiv:1904.09751, section 3.1 (top-p); Salmon et al. 2011, doi:10.1145/2063384.2063405
+        (Philox).
+    """
+    results: A = _top_k_sampling_from_logits(logits, seeds, top_k, temperature, draws, out)
+    return results
+
+
+def top_k_top_p_sampling_from_logits(
+    logits: A,
+    seeds: A,
+    top_k: A,
+    top_p: A,
+    temperature: A | None = None,
+    draws: A | None = None,
+    *,
+    out: Any = None,
+) -> A:
+    """Draws one token a row.
+
+    top_k leaves the top_k largest logits, of equal ones those of lower index; 0 leaves all. top_p
+        leaves the fewest most likely tokens whose sum of w is at least ceil(top_p * the sum
+        before), of equal ones those of lower index, and one at least; 1 leaves all. A token is
+        drawn with probability w / sum of w of the tokens left, w = e^((logit - largest) /
+        temperature) in f32, each w counted as floor(2^30 w), so that sums are exact in any order:
+        the first, by index, at which the running sum exceeds floor(sum * random / 2^64). random is
+        word 1, then word 0 of Philox4x32-10 with the seed as key and the row's number in draws (0
+        unless given) as counter, low words first. Rows whose largest logit is no finite number, or
+        whose temperature is no positive finite one (0, say), give greedy_sample's token. The token
+        of a row depends on its own operands alone.
+
+    Args:
+        logits: F[..., V].
+        seeds: u64[...].
+        top_k: i32[...].
+        top_p: f32[...].
+        temperature: f32[...] (optional).
+        draws: u64[...] (optional).
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        tokens: i32[...].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Fan et al. 2018, arXiv:1805.04833, section 5.1 (top-k); Holtzman et al. 2019,
+        arXiv:1904.09751, section 3.1 (top-p); Salmon et al. 2011, doi:10.1145/2063384.2063405
+        (Philox).
+    """
+    results: A = _top_k_top_p_sampling_from_logits(
+        logits,
+        seeds,
+        top_k,
+        top_p,
+        temperature,
+        draws,
+        out,
+    )
+    return results
+
+
+def top_p_sampling_from_logits(
+    logits: A,
+    seeds: A,
+    top_p: A,
+    temperature: A | None = None,
+    draws: A | None = None,
+    *,
+    out: Any = None,
+) -> A:
+    """Draws one token a row.
+
+    top_p leaves the fewest most likely tokens whose sum of w is at least ceil(top_p * the sum
+        before), of equal ones those of lower index, and one at least; 1 leaves all. A token is
+        drawn with probability w / sum of w of the tokens left, w = e^((logit - largest) /
+        temperature) in f32, each w counted as floor(2^30 w), so that sums are exact in any order:
+        the first, by index, at which the running sum exceeds floor(sum * random / 2^64). random is
+        word 1, then word 0 of Philox4x32-10 with the seed as key and the row's number in draws (0
+        unless given) as counter, low words first. Rows whose largest logit is no finite number, or
+        whose temperature is no positive finite one (0, say), give greedy_sample's token. The token
+        of a row depends on its own operands alone.
+
+    Args:
+        logits: F[..., V].
+        seeds: u64[...].
+        top_p: f32[...].
+        temperature: f32[...] (optional).
+        draws: u64[...] (optional).
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        tokens: i32[...].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Fan et al. 2018, arXiv:1805.04833, section 5.1 (top-k); Holtzman et al. 2019,
+        arXiv:1904.09751, section 3.1 (top-p); Salmon et al. 2011, doi:10.1145/2063384.2063405
+        (Philox).
+    """
+    results: A = _top_p_sampling_from_logits(logits, seeds, top_p, temperature, draws, out)
+    return results
+
+
+def topk(x: A, *, k: int, out: Any = None) -> tuple[A, A]:
+    """The k largest elements of each row and their indices, larger ones first.
+
+    Of equal ones, as zeros of either sign are, the lower index comes first; NaN counts as larger
+        than every number.
+
+    Args:
+        x: F[..., V].
+        k: int >= 1.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        values: F[..., k].
+        indices: i32[..., k].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Knuth 1998, The Art of Computer Programming 3, section 5.3.3 (selection).
+    """
+    results: tuple[A, A] = _topk(x, k, out)
     return results
 
 
@@ -956,5 +3027,5 @@ def transpose(x: A, *, dims: Sequence[int]) -> A:
     Raises:
         ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
     """
-    results: A = _transpose((x,), {"dims": dims})
+    results: A = _transpose(x, dims)
     return results

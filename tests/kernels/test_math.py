@@ -45,7 +45,7 @@ def swiglu_oai(x):
 
 
 def sigmoid(x):
-    """Softmax of (x, 0) for x <= 0; below -18 it is e^x to the last bit."""
+    """Softmax of (x, 0) for x <= 0; below -18 it is e^x to the last bit, or 0 if not normal."""
     with np.errstate(invalid="ignore"):
         below = np.minimum(x, x.dtype.type(0))
     return ops.softmax(np.stack([below, np.zeros_like(x)], axis=-1))[:, 0].copy()
@@ -83,7 +83,7 @@ class Function:
 
 # An exponent's own rounding counts as often as it is large.
 FUNCTIONS = {
-    "sigmoid": Function(sigmoid, exact_sigmoid, lambda x: 6, lambda x: 6),
+    "sigmoid": Function(sigmoid, exact_sigmoid, lambda x: 6, lambda x: 6, 2.0**-125),
     "silu": Function(
         lambda x: gated(ops.silu_and_mul, x),
         lambda x: exact_gate(x, x),

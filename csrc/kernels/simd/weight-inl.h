@@ -15,10 +15,8 @@ namespace fusible::kernels::HWY_NAMESPACE {
 // number, which is nothing beside the weight 1 that every row has. A NaN stays. Two thirds of the
 // instructions of Exp.
 HWY_INLINE VF Weight(VF x) {
-  const Reduced e = Reduce(x);
-  // 2^n for n in [-126, 0]. What stands above n's low bits is shifted out.
-  const VU power = hn::Add(hn::ShiftLeft<23>(ToBits(e.n)), SetBits(127u << 23));
-  return hn::IfThenZeroElse(hn::Lt(x, SetF(-87.33f)), hn::Mul(e.power, FromBits(power)));
+  const Reduced e = Reduce(x);  // n in [-126, 0]
+  return hn::IfThenZeroElse(hn::Lt(x, SetF(-87.33f)), hn::Mul(e.power, PowerOfTwo(e.n)));
 }
 
 HWY_INLINE Pair Weight(const Pair& x) { return {Weight(x.even), Weight(x.odd)}; }

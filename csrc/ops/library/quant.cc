@@ -66,6 +66,7 @@ Op StaticQuant(Codes codes) {
                : "Quantizes with one given scale: q = x / scale to nearest even, clamped to -128 "
                  "and 127; 0 for NaN.")
       .Source("Micikevicius et al. 2022, arXiv:2209.05433, section 3")
+      .Cost(4)
       .Rows(&RunStatic);
 }
 
@@ -80,6 +81,7 @@ Op PerTokenQuant(Codes codes) {
                     "NaN and its codes 0. ",
               fp8 ? kFloorsOfFp8 : kFloorsOfInt8))
       .Source("Micikevicius et al. 2022, arXiv:2209.05433, section 3")
+      .Cost(4)
       .Rows(&RunGroups);
 }
 
@@ -98,6 +100,7 @@ Op GroupQuant(Codes codes) {
           "layout \"col_aligned4\": columns of scales are a multiple of 4 rows apart. ",
           fp8 ? kFloorsOfFp8 : kFloorsOfInt8))
       .Source("DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2")
+      .Cost(4)
       .Rows(&RunGroups);
 }
 

@@ -48,6 +48,7 @@ Op Sampling(std::string_view name, std::string_view filters, std::string_view do
           "Fan et al. 2018, arXiv:1805.04833, section 5.1 (top-k); Holtzman et al. 2019, "
           "arXiv:1904.09751, section 3.1 (top-p); Salmon et al. 2011, doi:10.1145/2063384.2063405 "
           "(Philox)")
+      .Cost(4)
       .Rows(rows);
 }
 
@@ -58,6 +59,7 @@ Op Greedy() {
           "The index of each row's largest logit, of equal ones the lowest; NaN counts as larger "
           "than every number.")
       .Source("Fan et al. 2018, arXiv:1805.04833, section 5.1 (k = 1)")
+      .Cost(4)
       .Rows([](const RowCall& c) {
         kernels::Sample(
             {.logits = c.in[0], .tokens = c.out[0], .rows = c.rows, .cols = c.Dim("V")});

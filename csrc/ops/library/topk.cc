@@ -12,6 +12,7 @@ Op topk() {
           "as zeros of either sign are, the lower index comes first; NaN counts as larger than "
           "every number.")
       .Source("Knuth 1998, The Art of Computer Programming 3, section 5.3.3 (selection)")
+      .Cost(4)
       .Rows([](const RowCall& c) {
         kernels::TopK({c.in[0], c.out[0], c.out[1], c.rows, c.Dim("V"), c.Int("k")});
       });
