@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fusible import _core
+from fusible.files import write_whole
 from fusible.passes import Result, optimize
 from fusible.targets import Target
 
@@ -89,21 +87,6 @@ class Profile:
             for step in self.steps
         ]
         write_whole(Path(path), json.dumps({"traceEvents": events}))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a text file under a temporary name and renames it; an OSError names the file."""
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, "expected a file, got a folder", str(path))
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 class Executable:

@@ -48,10 +48,10 @@ def demo(
     """
     if not prompt:
         raise click.UsageError("demo: --prompt: expected text, got none")
-    from fusible.compile import write_whole
     from fusible.demo.run import run
     from fusible.demo.show import Printer, Progress
     from fusible.demo.subject import Options
+    from fusible.files import write_whole
 
     chosen = Options(weights, model, layers or 0, target, prompt, tokens, save)
     report = run(chosen, Progress() if as_json else Printer())

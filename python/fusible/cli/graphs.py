@@ -103,7 +103,7 @@ def explain(
     )
     result = fusible.optimize(before, chosen, pipeline)
     if save is not None:
-        from fusible.compile import write_whole
+        from fusible.files import write_whole
 
         write_whole(save, str(result.graph))
     report = graph_report(result)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fusible.cli import options
+from fusible.cli import failure, options
 from fusible.cli import suite_options as shared
 
 if TYPE_CHECKING:
     from fusible.suite.config import SuiteConfig
     from fusible.suite.model import Summary
+    from fusible.suite.report import Reporter
+    from fusible.suite.request import Request
 
 _KEPT = ("suite", "config", "base_dir", "python")  # options that a rerun needs too
 _LEDGERS = click.Path(path_type=Path)
@@ -62,14 +66,27 @@ def run(*, as_json: bool, **values: Any) -> int:
     from fusible.suite.report import reporter, summary_json
     from fusible.suite.run import run as run_suite
 
-    with Signals() as signals:
+    _forget_reports(values)
+    stream = sys.stderr if as_json else sys.stdout
+    with Signals() as signals, _refusals(reporter(stream, _environment(), _again(values))) as told:
         request, cases = run_request(values)
-        stream = sys.stderr if as_json else sys.stdout
-        summary = run_suite(request, reporter(stream, _environment(), _again(values)), signals)
+        _forget_reports(values, request)
+        summary = run_suite(request, told, signals)
         _write_reports(summary, values, cases)
     if as_json:
         click.echo(json.dumps(summary_json(summary)))
     return summary.exit
+
+
+@contextlib.contextmanager
+def _refusals(told: Reporter) -> Iterator[Reporter]:
+    """Whatever ends a run early is told where the run is told of."""
+    try:
+        yield told
+    except BaseException as error:
+        known = failure.sentence(error) if isinstance(error, Exception) else None
+        told.refused(known or f"{type(error).__name__}: {error}")
+        raise
 
 
 def _environment() -> dict[str, str]:
@@ -85,6 +102,22 @@ def _again(values: dict[str, Any], keys: tuple[str, ...] = _KEPT) -> list[str]:
         if values.get(key) is not None:
             command += [f"--{key.replace('_', '-')}", str(values[key])]
     return command
+
+
+def _forget_reports(values: dict[str, Any], request: Request | None = None) -> None:
+    """A run that is refused or killed must not leave the good word of the one before it.
+
+    Which file of a folder is meant is known once there is a request.
+    """
+    from fusible.files import forget
+    from fusible.suite.sglang import report_path
+
+    for key in ("junit", "report", "execution_report"):
+        path = values[key]
+        if path is not None and request is not None:
+            path = report_path(path, request.config.name, request.part)
+        if path is not None:
+            forget(path)
 
 
 def _write_reports(summary: Summary, values: dict[str, Any], cases: Any) -> None:
@@ -207,11 +240,14 @@ def merge(
       fusible suite merge ledgers/*.jsonl
       fusible suite merge ledgers/*.jsonl --plan plan.json --durations durations.json
     """
+    from fusible.files import forget
     from fusible.suite import durations as store
     from fusible.suite import junit as xml
     from fusible.suite import merge as merging
     from fusible.suite.plan import load
 
+    if junit is not None:
+        forget(junit)
     result = merging.merge(ledgers, None if plan_file is None else load(plan_file))
     if durations is not None:
         old = store.load(durations) if durations.exists() else store.Durations()

@@ -119,12 +119,13 @@ def _of_plan(request: Request, plan: Plan, values: Mapping[str, Any]) -> Request
 
     parts = values["total_partitions"]
     request = _numbered(request, values["partition_id"], parts or plan.parts)
-    plan.verify(request.config.name, request.parts)
+    plan.verify(request.config.name, request.parts, commit=request.commit)
     given = Given(
         items=tuple(plan.part(request.part)),
         whole=len(plan.items),
         hash=plan.hash,
         origin=f"plan {values['plan_file'] or 'of --partition-plan-json'}",
+        known=None if plan.narrowed else plan.items,
         broken=plan.broken if request.part == 0 else (),
     )
     # The plan has chosen already, and chose by what it was told.
@@ -162,4 +163,6 @@ def make_plan(values: Mapping[str, Any]) -> Plan:
         parts,
         values["target_seconds"],
         suite=request.config.name,
+        commit=request.commit or "",
+        narrowed=request.config.narrowed,
     )

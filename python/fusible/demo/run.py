@@ -10,9 +10,9 @@ from typing import Any
 import fusible
 from fusible import _core
 from fusible.compile import compile as compile_graph
-from fusible.compile import write_whole
 from fusible.demo.measure import Machine, Pair, same_bits, times_of
 from fusible.demo.subject import Options, Subject, open_subject
+from fusible.files import write_whole
 from fusible.models.decoder import Decoder
 from fusible.models.generate import Session, greedy, perplexity
 from fusible.models.text import Text, sample

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from fusible.suite.ledger import Event
 from fusible.suite.model import Attempt, Item, Outcome, Verdict
@@ -43,6 +43,14 @@ class Book:
             if not row.active(self.request.today):
                 self.observer.note(f"the quarantine of {row.id} ended with {row.until}: it counts")
         return {row.id: row.reason for row in rows if row.active(self.request.today)}
+
+    def check_quarantine(self, known: Mapping[str, Collection[str]]) -> None:
+        """Notes ids that name no test any more; `known` has all ids of each file."""
+        for name in self._quarantine:
+            file = name.partition("::")[0]
+            there = file in known or (self.request.base / file).exists()
+            if not there or (name != file and name not in known.get(file, (name,))):
+                self.observer.note(f"quarantine: expected the id of a test, got {name!r}")
 
     def plan(self, items: Sequence[Item]) -> None:
         """From now on indices mean these items."""

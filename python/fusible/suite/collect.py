@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -45,8 +46,20 @@ def arguments(config: SuiteConfig) -> list[str]:
 
 
 def files_only(paths: tuple[str, ...]) -> list[str]:
-    """Arguments without the parts behind `::`: which tests run is said by an id file instead."""
-    return list(dict.fromkeys(path.partition("::")[0] for path in paths))
+    """Arguments without the parts behind `::`: which tests run is said by an id file instead.
+
+    What is given twice pytest may collect twice, as occurrences: it stays. Of ids a file comes as
+    often as the same one is given.
+    """
+    arguments: list[str] = []
+    counts: Counter[str] = Counter()
+    for path in paths:
+        file, separator, _ = path.partition("::")
+        counts[path] += 1
+        if not separator or counts[path] > counts[f"{file}::"]:
+            counts[f"{file}::"] += bool(separator)
+            arguments.append(file)
+    return arguments
 
 
 class Collector:

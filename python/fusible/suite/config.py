@@ -65,6 +65,11 @@ class SuiteConfig:
     allow_empty: bool = False
     quarantine: tuple[Quarantine, ...] = ()
 
+    @property
+    def narrowed(self) -> bool:
+        """Whether it leaves out tests of the files that it collects."""
+        return bool(self.k or self.markers) or any("::" in path for path in self.paths)
+
 
 def find_config(start: Path) -> Path | None:
     """The suites.toml that applies in a folder: its own or the nearest of a folder above."""
@@ -104,8 +109,8 @@ class _Reader:
 
     def refuse(self, place: tuple[str, ...], expected: str, got: str) -> NoReturn:
         key = ".".join(place)
-        where = f"{self.path}:{self._line(place)}"
-        raise SuiteError(f"{where}: {key}: expected {expected}, got {got}")
+        where = f"{self.path}:{self._line(place)}: {key}" if place else str(self.path)
+        raise SuiteError(f"{where}: expected {expected}, got {got}")
 
     def _line(self, place: tuple[str, ...]) -> int:
         """The line of a key: the header of its suite, then each key on the way if it is there."""

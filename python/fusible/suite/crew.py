@@ -16,6 +16,7 @@ from fusible.suite.request import Request, opening
 from fusible.suite.session import Launch, Session
 
 TURN = 0.05  # seconds that events may wait in the ledger; an exit is heard of at once
+GONE = "the ledger is gone"
 ENDING = 30.0  # seconds that killed processes have to be gone before they are given up
 
 
@@ -55,7 +56,7 @@ class Crew:
     """All sessions of one run.
 
     Attributes:
-        over: why everything was ended from outside: "interrupted", "suite limit"; else "".
+        over: why everything was ended from outside: "interrupted", "suite limit", GONE; else "".
         deadline: when, on the monotonic clock, the suite's limit is reached.
     """
 
@@ -92,13 +93,17 @@ class Crew:
         arguments: Sequence[str],
         items: Sequence[tuple[int, Item]] | None = None,
         *,
+        known: Sequence[str] | None = None,
         worker: int = 0,
         stop_on_failure: bool = False,
         without: Sequence[str] = (),
         why: str = "",
         measured: Sequence[str] = (),
     ) -> Session:
-        """Starts a process; `items` None collects, and runs what it collects unless told not to."""
+        """Starts a process; `items` None collects, and runs what it collects unless told not to.
+
+        `Launch` says what the rest means.
+        """
         number = self._number
         self._number += 1
         folder = self.request.folder / f"session-{number}"
@@ -122,6 +127,7 @@ class Crew:
                 limits=config.timeout,
                 without=tuple(without),
                 measured=tuple(measured),
+                known=known,
             )
         )
         self._sessions[number] = session
@@ -165,6 +171,8 @@ class Crew:
             self.over = "interrupted"
         elif self.deadline is not None and time.monotonic() >= self.deadline:
             self.over = "suite limit"
+        elif not self.ledger.in_place:
+            self.over = GONE
         if self.over:
             for session in self._sessions.values():
                 session.kill(self.over)
@@ -191,6 +199,7 @@ def hired(request: Request, signals: Signals | None = None) -> Iterator[Crew]:
         signals = signals or stack.enter_context(Signals())
         ledger = Ledger(request.ledger)
         stack.callback(ledger.close)
+        ledger.claim()
         crew = Crew(request, ledger, signals)
         stack.callback(crew.close)
         ledger.write(opening(request))

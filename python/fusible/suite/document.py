@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fusible.files import write_whole
 from fusible.suite.model import SuiteError
 
 LARGEST = 1 << 28  # bytes; a plan of a million tests has fewer
@@ -64,24 +63,9 @@ def read(path: Path) -> Any:
 
 
 def write(path: Path, text: str) -> None:
-    """Puts a file in place at once: a reader sees the old one or the new one, never half."""
+    """Puts a file in place at once, and the folders above it; see `write_whole`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:64]}.", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        temporary.chmod(0o666 & ~_umask())  # mkstemp gives 0600; others merge what we write
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    write_whole(path, text)
 
 
 @dataclass(frozen=True)

@@ -37,18 +37,30 @@ class GithubReporter(Reporter):
         super().__init__(stream, command)
         self.environment = environment
         self.token = secrets.token_hex(16)  # tests can't know what ends the quotation
+        self.quoting = True
         self.stream.write(f"::stop-commands::{self.token}\n")
 
     def closed(self, summary: Summary) -> None:
         """Writes the closing table, then what GitHub shows beside the code."""
         super().closed(summary)
-        self.stream.write(f"::{self.token}::\n")
+        self._end_quotation()
         for command in commands(summary, _prefix(self.environment)):
             self.write("", command)
         path = self.environment.get("GITHUB_STEP_SUMMARY")
         if path:
             _append(Path(path), summary, self.command)
         self.stream.flush()
+
+    def refused(self, why: str) -> None:
+        """Annotates the step, after which commands are heard again."""
+        self._end_quotation()
+        self.write("", f"::error title=fusible suite::{_text(why)}")
+        self.stream.flush()
+
+    def _end_quotation(self) -> None:
+        if self.quoting:
+            self.quoting = False
+            self.stream.write(f"::{self.token}::\n")
 
 
 def escape(text: str) -> str:

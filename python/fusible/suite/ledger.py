@@ -7,6 +7,7 @@ processes, not the machine.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -53,9 +54,35 @@ class Ledger:
         while left:  # a full disk writes a part, then raises
             left = left[os.write(self._descriptor, left) :]
 
+    def claim(self) -> None:
+        """Makes it this run's alone; raises SuiteError where another run writes to it."""
+        lock(self._descriptor, self.path)
+        if not self.in_place:
+            raise SuiteError(f"{self.path}: expected a ledger of one run, got one of two at a time")
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the path still leads to what is written here."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self.path.stat())
+        except OSError:
+            return False
+
     def close(self) -> None:
         """Ends it; later events are errors."""
         os.close(self._descriptor)
+
+
+def lock(descriptor: int, path: Path) -> None:
+    """Locks a ledger until the descriptor is closed; raises SuiteError where another run has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SuiteError(
+            f"{path}: expected a ledger of one run, got one of two at a time"
+        ) from None
+    except OSError:
+        pass  # a shared folder may know no locks
 
 
 class Tail:

@@ -26,7 +26,7 @@ class MergeResult:
         summary: verdicts over all partitions, in the order of partitions; `exit` is 0, 1 (tests
             failed, or something is missing), 4 or 5.
         doubled: ids that were planned or executed more than once.
-        unplanned: ids that ran though no partition had planned them.
+        unplanned: ids that were collected or ran though no partition had planned them.
         absent: partitions of which no ledger was given.
     """
 
@@ -111,6 +111,9 @@ def _refuse_mixture(replays: Sequence[Replay], plan: Plan | None) -> None:
     _refuse_others("suite", [(path, run.suite) for path, run in runs])
     _refuse_others("number of partitions", [(path, str(run.parts)) for path, run in runs])
     _refuse_others("commit", [(path, run.commit or "none") for path, run in runs])
+    if plan and plan.commit:
+        known = [(path, run.commit) for path, run in runs if run.commit]
+        _refuse_others("commit", [("the plan", plan.commit), *known])
     _refuse_others("hash of the collection", hashes)
     for replay in replays:
         parts = {run.part for run in replay.runs}

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fusible.suite.config import SuiteConfig
+from fusible.suite.ledger import lock
 from fusible.suite.model import SuiteError
 from fusible.suite.request import Request
 
@@ -83,8 +84,12 @@ def settled(
     number = _next(folder)
     if ledger is None:
         ledger = folder / str(number) / f"{name}.jsonl"
-    elif not resume:
-        _replace(ledger)
+    else:
+        if ledger.exists() and not ledger.is_file():
+            raise SuiteError(f"{ledger}: expected a file for the ledger, got another kind of file")
+        ledger = Path(os.path.realpath(ledger))
+        if not resume:
+            _replace(ledger)
     return replace(request, folder=folder / str(number), ledger=ledger.absolute())
 
 
@@ -121,10 +126,12 @@ def _next(folder: Path) -> int:
 def _replace(ledger: Path) -> None:
     """Makes room for a new ledger; refuses to take the place of anything else."""
     try:
-        with ledger.open("rb") as file:
-            start = file.read(10)
+        file = ledger.open("rb")
     except FileNotFoundError:
         return
-    if start and not start.startswith(b'{"e":"'):
-        raise SuiteError(f"{ledger}: expected a ledger to replace, got another file")
-    ledger.unlink()
+    with file:
+        start = file.read(10)
+        if start and not start.startswith(b'{"e":"'):
+            raise SuiteError(f"{ledger}: expected a ledger to replace, got another file")
+        lock(file.fileno(), ledger)
+        ledger.unlink()

@@ -46,6 +46,8 @@ class Plan:
         hash: `collection_hash` of the items.
         broken: files (or conftests) that could not be collected; partition 0 imports them
             again, so that a run reports what planning saw.
+        commit: of the checkout that was collected; "" where there was none.
+        narrowed: it leaves out tests of its files, by -k, -m or ids.
     """
 
     items: tuple[Item, ...]
@@ -55,6 +57,8 @@ class Plan:
     hash: str
     suite: str = "default"
     broken: tuple[str, ...] = ()
+    commit: str = ""
+    narrowed: bool = False
 
     @cached_property
     def _load(self) -> balance.Load:
@@ -101,14 +105,21 @@ class Plan:
         suite: str | None = None,
         parts: int | None = None,
         collection: Sequence[Item] | None = None,
+        commit: str | None = None,
     ) -> None:
-        """Raises SuiteError unless the plan is of this suite, number of partitions, collection."""
+        """Raises SuiteError unless the plan is of this suite, partitions, collection, commit.
+
+        Whether files differ from the commit is not asked: a build step may change some. What that
+        does to the plan's files is seen when they are collected.
+        """
         if suite is not None and suite != self.suite:
             raise SuiteError(f"plan: expected suite {suite!r}, got {self.suite!r}")
         if parts is not None and parts != self.parts:
             raise SuiteError(f"plan: expected {parts} partitions, got {self.parts}")
         if collection is not None and collection_hash(collection) != self.hash:
             raise SuiteError("plan: " + _difference(self.items, collection))
+        if commit and self.commit and commit != self.commit:
+            raise SuiteError(f"plan: expected one of commit {commit}, got one of {self.commit}")
 
     def lines(self) -> list[str]:
         """What people read of it."""
@@ -127,6 +138,8 @@ class Plan:
         head = {
             "version": VERSION,
             "suite": self.suite,
+            "commit": self.commit,
+            "narrowed": self.narrowed,
             "hash": self.hash,
             "parts": self.parts,
             "estimates": [round(seconds, 6) for seconds in self.estimates],
@@ -192,14 +205,19 @@ def assign(
     parts: int,
     suite: str = "default",
     broken: Sequence[str] = (),
+    **about: Any,
 ) -> Plan:
-    """Spreads items over partitions; see `balance`. Partitions beyond the items stay empty."""
+    """Spreads items over partitions; see `balance`. Partitions beyond the items stay empty.
+
+    `about` has the plan's fields `commit` and `narrowed`.
+    """
     if parts < 1:
         raise SuiteError(f"partitions: expected 1 or more, got {parts}")
     check_each_once(items, "collection")
     partition = balance.balance(balance.Load(items, weights.tests, weights.setup), parts)
     digest = collection_hash(items)
-    return Plan(tuple(items), weights, tuple(partition), parts, digest, suite, tuple(broken))
+    whole, broken = tuple(items), tuple(broken)
+    return Plan(whole, weights, tuple(partition), parts, digest, suite, broken, **about)
 
 
 def make(
@@ -210,13 +228,17 @@ def make(
     target_seconds: float | None = None,
     *,
     suite: str = "default",
+    **about: Any,
 ) -> Plan:
-    """The plan of a collection in `parts` partitions, or so many that each takes the target."""
+    """The plan of a collection in `parts` partitions, or so many that each takes the target.
+
+    `about` as for `assign`.
+    """
     items = collection.items
     cost = weights(items, durations, machine)
     if parts is None:
         parts = 1 if target_seconds is None else parts_for(items, cost, target_seconds)
-    return assign(items, cost, parts, suite, sorted(collection.broken))
+    return assign(items, cost, parts, suite, sorted(collection.broken), **about)
 
 
 def parts_for(items: Sequence[Item], weights: Weights, target_seconds: float) -> int:
@@ -251,12 +273,13 @@ def check_each_once(items: Iterable[Item], where: str) -> None:
 def _difference(planned: Sequence[Item], collected: Sequence[Item]) -> str:
     """What a plan and a collection do not share, a few of each by name."""
     plan, now = {item.key: item for item in planned}, {item.key: item for item in collected}
-    gone = _few([item for key, item in plan.items() if key not in now])
-    new = _few([item for key, item in now.items() if key not in plan])
+    gone = few([item for key, item in plan.items() if key not in now])
+    new = few([item for key, item in now.items() if key not in plan])
     return f"expected the tests of the plan; not collected: {gone}; not in the plan: {new}"
 
 
-def _few(items: Sequence[Item]) -> str:
+def few(items: Sequence[object]) -> str:
+    """Some of them by name, and how many more there are."""
     if not items:
         return "none"
     more = f" and {len(items) - _NAMED} more" if len(items) > _NAMED else ""
@@ -264,7 +287,17 @@ def _few(items: Sequence[Item]) -> str:
 
 
 _KEYS = (
-    *("version", "suite", "hash", "parts", "estimates", "makespan", "lower_bound"),
+    *(
+        "version",
+        "suite",
+        "commit",
+        "narrowed",
+        "hash",
+        "parts",
+        "estimates",
+        "makespan",
+        "lower_bound",
+    ),
     *("broken", "files", "tests"),
 )
 
@@ -296,6 +329,8 @@ def _plan(value: document.Value) -> Plan:
         value["hash"].text(),
         value["suite"].text(),
         tuple(file.text() for file in value["broken"].items()),
+        value["commit"].text(),
+        value["narrowed"].flag(),
     )
     _check(plan, value.where)
     return plan

@@ -16,17 +16,43 @@ from typing import Any
 
 import pytest
 
-from .writer import Writer, about, described, first_line, import_failure, shortened
+from .writer import (
+    Writer,
+    about,
+    described,
+    failure,
+    first_line,
+    import_failure,
+    outcome_of,
+    reason_of,
+)
 
 _PHASES = {when: f'"{when}"' for when in ("setup", "call", "teardown")}  # as JSON
 _FILE: Any = pytest.File  # abstract for mypy, which wants a class that can be made
+_EARLIER = "selects by what an earlier run left behind: use --failed-from or --resume"
+_KEYBOARD = "waits for a keyboard, and hides how a test ends"
+# What makes a verdict meaningless: option of pytest -> how it is written, and why.
+_REFUSED = {
+    "numprocesses": ("pytest-xdist's -n", "starts processes: use --workers, and -n0 in addopts"),
+    "tx": ("pytest-xdist's --tx", "starts processes: use --workers"),
+    "looponfail": ("pytest-xdist's -f", "never ends"),
+    "lf": ("--lf", _EARLIER),
+    "stepwise": ("--stepwise", _EARLIER),
+    "stepwise_skip": ("--stepwise-skip", _EARLIER),
+    "usepdb": ("--pdb", _KEYBOARD),
+    "trace": ("--trace", _KEYBOARD),
+}
 
 
 class Selection:
     """Which of the collected items run, and their indices in the plan."""
 
-    def __init__(self, planned: list[tuple[int, str, int]] | None) -> None:
+    def __init__(self, spec: dict[str, Any]) -> None:
+        planned, known = spec["items"], spec.get("known")
         self.plan = None if planned is None else {(i, k): n for n, i, k in planned}
+        # The ids that some process runs, of the files imported here; None where nobody knows.
+        self.known = None if known is None else {*known, *(i for _, i, _ in planned or ())}
+        self.unplanned: dict[str, None] = {}  # ids that nothing has planned, in order
         self.counts: dict[str, int] = {}
         # Identity of an item -> its occurrence, and the item itself, so that it stays alive.
         self.kept: dict[int, tuple[int, pytest.Item]] = {}
@@ -53,6 +79,10 @@ class Selection:
             return
         keys = {id(item): (item.nodeid, self.kept[id(item)][0]) for item in items}
         self.indices = {i: self.plan[key] for i, key in keys.items() if key in self.plan}
+        if self.known is not None:
+            self.unplanned.update(
+                (name, None) for name, _ in keys.values() if name not in self.known
+            )
         items[:] = [item for item in items if id(item) in self.indices]
         self.applied = [id(item) for item in items]
 
@@ -71,6 +101,7 @@ class Selection:
             "deselected": self.deselected,
             "index": index,
             "missing": sorted(set((self.plan or {}).values()) - set(index or ())),
+            **({"unplanned": list(self.unplanned)} if self.unplanned else {}),
         }
 
 
@@ -109,48 +140,13 @@ def file_of(item: pytest.Item) -> str:
     return item.nodeid.partition("::")[0] if file is None else file.nodeid
 
 
-def failure(report: Any) -> dict[str, str]:
-    """What pytest prints of a report, with the output that it has captured."""
-    try:
-        parts = [report.longreprtext, *("\n".join(section) for section in report.sections)]
-        text = "\n".join(parts)
-    except Exception as error:  # a representation that a plugin has made
-        text = f"{type(report.longrepr)} can't be printed: {type(error)}"
-    crash = getattr(report.longrepr, "reprcrash", None)
-    message = str(getattr(crash, "message", "") or "") or last_error(text) or text
-    return {"message": first_line(message), "text": shortened(text)}
-
-
-def last_error(text: str) -> str:
-    """Of a file that can't be imported there is only text: its last line that is marked E."""
-    marked = [line[1:].strip() for line in text.splitlines() if line.startswith("E  ")]
-    return marked[-1] if marked else ""
-
-
-def reason_of(report: Any) -> str:
-    """Why a test was skipped or was expected to fail."""
-    if hasattr(report, "wasxfail"):
-        return first_line(str(report.wasxfail))
-    longrepr = report.longrepr
-    reason = first_line(str(longrepr[2] if isinstance(longrepr, tuple) else longrepr or ""))
-    return reason.partition("Skipped: ")[2] if reason.startswith("Skipped: ") else reason
-
-
-def outcome_of(report: Any) -> str:
-    """What the ledger calls a report's outcome; what nobody knows is no pass."""
-    outcome: str = report.outcome
-    if hasattr(report, "wasxfail") and outcome in ("passed", "skipped"):
-        return "xpassed" if outcome == "passed" else "xfailed"
-    return outcome if outcome in ("passed", "skipped", "rerun") else "failed"
-
-
 class Plugin:
     """The hooks of one process."""
 
     def __init__(self, spec: dict[str, Any], writer: Writer, config: pytest.Config) -> None:
         self.spec = spec
         self.writer = writer
-        self.selection = Selection(spec["items"])
+        self.selection = Selection(spec)
         self.files = Files(spec, str(config.rootpath))
         self.session: Any = None
         self.item: pytest.Item | None = None  # the running test, its id and its index
@@ -162,11 +158,12 @@ class Plugin:
             self.control = mmap.mmap(file.fileno(), 1, prot=mmap.PROT_READ)
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_configure(self, config: pytest.Config) -> None:
-        """Refuses what would make the verdict meaningless."""
+    def pytest_cmdline_main(self, config: pytest.Config) -> None:
+        """Refuses what would make the verdict meaningless, before a plugin acts upon it."""
         option = config.option
-        if getattr(option, "numprocesses", None) or getattr(option, "tx", None):
-            self.refuse("pytest-xdist's -n is in force: use --workers, and -n0 in addopts")
+        for name, (written, why) in _REFUSED.items():
+            if getattr(option, name, None):
+                self.refuse(f"{written} is in force, in addopts or PYTEST_ADDOPTS: it {why}")
         if sys.flags.optimize:
             self.refuse("PYTHONOPTIMIZE or -O strips assert statements, which then test nothing")
         if self.spec["continue_on_collection_errors"]:

@@ -7,86 +7,17 @@ runner's event "killed" too, in its place: what the process writes after it does
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from fusible.suite.model import Attempt, Collection, Failure, Item, Outcome
-from fusible.suite.plan import collection_hash
-
-Event = Mapping[str, Any]
+from fusible.suite.plan import collection_hash, few
+from fusible.suite.running import Event, Running, failure_of
+from fusible.suite.writer import first_line
 
 # An attempt that was not good says which tests ran before it in its process, up to so many.
 BEFORE = 200
 
-# From good to bad: an attempt ends as the worst of its reports.
-_WORSE = (
-    Outcome.PASSED,
-    Outcome.XPASSED,
-    Outcome.SKIPPED,
-    Outcome.XFAILED,
-    Outcome.ERROR,
-    Outcome.FAILED,
-)
 _LIMITS = ("test limit", "file limit", "suite limit")
 _CLEAN, _FAILURES, _INTERRUPTED, _USAGE, _EMPTY = 0, 1, 2, 4, 5  # pytest's exit statuses
-
-
-def _failure(event: Event, phase: str) -> Failure:
-    return Failure(
-        phase=phase,
-        types=tuple(event.get("types", ())),
-        message=event.get("message", ""),
-        text=event.get("text", ""),
-        markers=tuple(event.get("markers", ())),
-        measurement=event.get("measurement"),
-    )
-
-
-def _outcome(event: Event) -> Outcome:
-    """Of one report. What pytest calls failed is an error outside of the call."""
-    if event["o"] in ("failed", "rerun"):
-        return Outcome.ERROR if event["w"] in ("setup", "teardown") else Outcome.FAILED
-    return Outcome(event["o"])
-
-
-class _Running:
-    """A test in progress: the reports of its attempt."""
-
-    def __init__(self, index: int, item: str) -> None:
-        self.index = index
-        self.item = item
-        self.attempts: list[Attempt] = []
-        self.clear()
-
-    def clear(self) -> None:
-        """Begins another attempt in the same process, as pytest-rerunfailures makes them."""
-        self.outcome = Outcome.PASSED
-        self.phases: set[str] = set()
-        self.failures: tuple[Failure, ...] = ()
-        self.reason = ""
-        self.seconds = 0.0
-
-    def report(self, event: Event) -> None:
-        """Takes one report in."""
-        outcome, part = _outcome(event), "sub" in event
-        self.seconds += event.get("d", 0.0)
-        if not part:
-            self.phases.add(event["w"])
-        if event["o"] in ("failed", "rerun"):
-            self.failures += (_failure(event, event["w"]),)
-            self.reason = self.reason or event.get("message", "")
-        elif part:  # a subtest that was skipped or passed says nothing of its test
-            return
-        if _WORSE.index(outcome) > _WORSE.index(self.outcome):
-            self.outcome = outcome
-        self.reason = self.reason or event.get("reason", "")
-
-    def conclude(self) -> tuple[Outcome, str]:
-        """How the attempt ended. Nothing passes that has not reported that it was called."""
-        if not self.phases and not self.failures:
-            return Outcome.LOST, "finished without a report: a hook has swallowed its protocol"
-        if self.outcome is Outcome.PASSED and self.phases <= {"setup", "teardown"}:
-            return Outcome.LOST, "finished, but reported no call"
-        return self.outcome, self.reason
 
 
 class Record:
@@ -99,7 +30,7 @@ class Record:
         attempts: index -> attempts, those that a death ended included.
         broken: file -> how its collection failed, or that it was skipped as a whole.
         missing: planned here, not collected here.
-        unplanned: ids that ran though they were not planned.
+        unplanned: ids that were collected or ran, and that nothing had planned.
         forked: ids of which a forked child has reported.
         ended: whether pytest has come to its end.
         status: pytest's own exit status; None until the end.
@@ -132,7 +63,7 @@ class Record:
         self._items: dict[int, Item] = {}
         self._order: list[str] = []
         self._files: list[str] = []
-        self._test: _Running | None = None
+        self._test: Running | None = None
         self._condemned = self._late = False
 
     @property
@@ -207,7 +138,7 @@ class Record:
         self.broken[file] = self._attempt(
             Outcome.SKIPPED if skipped else Outcome.ERROR,
             message,
-            () if skipped else (_failure(event, "collect"),),
+            () if skipped else (failure_of(event, "collect"),),
             event.get("d", 0.0),
         )
 
@@ -218,6 +149,9 @@ class Record:
             for position, (name, file) in enumerate(zip(event["ids"], event["of"], strict=True))
         )
         self.missing = tuple(event["missing"])
+        if new := event.get("unplanned"):
+            self.unplanned += new
+            self.problems.append(f"collected, but in no plan: {few(new)}")
         index = range(len(items)) if event["index"] is None else event["index"]
         self._items = {i: item for i, item in zip(index, items, strict=True) if i >= 0}
         if self._planned is None:
@@ -233,7 +167,7 @@ class Record:
             self.problems.append(f"{name} ran though it was not planned")
         elif index in self.attempts:
             self.problems.append(f"{name} ran twice in one process")
-        self._test = _Running(index, name)
+        self._test = Running(index, name)
 
     def _phase(self, event: Event) -> None:
         test = self._test
@@ -289,7 +223,7 @@ class Record:
             self.forked.append(name)
             self.problems.append(f"a forked child of {name} came back into pytest")
 
-    def _end_attempt(self, test: _Running, seconds: float) -> Attempt:
+    def _end_attempt(self, test: Running, seconds: float) -> Attempt:
         outcome, reason = test.conclude()
         return self._attempt(outcome, reason, test.failures, seconds)
 
@@ -341,7 +275,8 @@ class Record:
         place = "after pytest's end" if self.ended else "between tests"
         if not self.begun:
             place = "before pytest began"
-        last = next((f": {line}" for line in reversed(tail.splitlines()) if line.strip()), "")
+        last = first_line("\n".join(reversed(tail.splitlines())))
+        told = f": {last}" if last else ""
         if killed.startswith("no exit"):
             self.problems.append(f"the process did not exit after pytest's end ({killed})")
         elif killed:
@@ -349,7 +284,7 @@ class Record:
         elif signal:
             self.problems.append(f"the process died {place}: {signal}")
         elif not self.ended:
-            self.problems.append(f"the process exited {place} with status {status}{last}")
+            self.problems.append(f"the process exited {place} with status {status}{told}")
         else:
             self._judge_status(status)
 

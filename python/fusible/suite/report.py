@@ -169,6 +169,9 @@ class Reporter:
             self.write(style, text)
         self.stream.flush()
 
+    def refused(self, why: str) -> None:
+        """The run could not begin, or could not be told of; the command says why by itself."""
+
     def progress(self) -> None:
         """Says where it stands, if that was long ago."""
         now = time.monotonic()

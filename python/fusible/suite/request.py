@@ -43,6 +43,8 @@ class Given:
         whole: number of items in the whole suite.
         hash: of the whole collection.
         origin: where it comes from, for the ledger.
+        known: the whole collection, if it has every test of its files: what is collected beside
+            it is new, and must not be passed over in silence. None where nobody knows.
         broken: files that could not be collected when it was made; they are tried again.
         attempts: plan index -> what earlier runs of the same ledger have found.
         files: file that gave no tests -> what those runs have found of it.
@@ -53,6 +55,7 @@ class Given:
     whole: int
     hash: str
     origin: str
+    known: tuple[Item, ...] | None = None
     broken: tuple[str, ...] = ()
     attempts: Mapping[int, Sequence[Attempt]] = field(default_factory=dict)
     files: Mapping[str, Sequence[Attempt]] = field(default_factory=dict)

@@ -33,11 +33,23 @@ def resumed(request: Request) -> Request:
         planned.whole,
         planned.hash,
         "resumed",
+        _whole(replay, request),
         files={file: attempts for file, attempts in found if attempts},
         attempts=_attempts(replay, planned.items),
         problems=tuple(_problems(replay)),
     )
     return replace(request, given=given, choose=None)
+
+
+def _whole(replay: Replay, request: Request) -> tuple[Item, ...] | None:
+    """The whole collection: of the plan that the command names, or as a process has seen it."""
+    digest = replay.planned.hash if replay.planned else ""
+    given = request.given
+    if given is not None:
+        return given.known if given.hash == digest else None
+    found = (process.record.collection for process in replay.processes())
+    items = next((one.items for one in found if one and one.hash == digest), None)
+    return None if request.config.narrowed else items
 
 
 def _check_same(replay: Replay, request: Request) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from fusible.suite import collect, plan
 from fusible.suite.book import Book, loss
-from fusible.suite.crew import Crew, Signals, hired
+from fusible.suite.crew import GONE, Crew, Signals, hired
 from fusible.suite.ledger import Event
 from fusible.suite.model import Collection, Item, SuiteError, Summary, Verdict
 from fusible.suite.record import Record
@@ -80,6 +80,7 @@ class _Run:
         self.policy = Policy(request.config.retry)
         self.book = Book(request, observer, crew.ledger.write)
         self.lanes: list[_Lane] = []
+        self.known: dict[str, list[str]] | None = None  # file -> ids of all its tests
         self.whole = 0
         self.hash = ""
         self.halt = ""  # why nothing new starts
@@ -122,7 +123,8 @@ class _Run:
         for problem in choice.problems:
             self.book.problem(problem)
         digest = plan.collection_hash(collection.items)
-        given = Given(choice.items, len(collection.items), digest, "collected")
+        known = None if self.request.config.narrowed else collection.items
+        given = Given(choice.items, len(collection.items), digest, "collected", known)
         self._planned(choice.items, given, gathered.session)
 
     def _collector(self, request: Request, at_once: bool = False) -> collect.Collector:
@@ -158,6 +160,11 @@ class _Run:
         self.write(plan_event(items, given.hash, given.whole, given.origin))
         self.book.plan(items)
         self.whole, self.hash = given.whole, given.hash
+        if given.known is not None:
+            self.known = {}
+            for item in given.known:
+                self.known.setdefault(item.file, []).append(item.id)
+            self.book.check_quarantine(self.known)
         left = [i for i in range(len(items)) if not given.attempts.get(i)]
         workers = self.request.config.workers
         self.lanes = [_Lane(worker) for worker in range(workers)]
@@ -209,10 +216,12 @@ class _Run:
             self._launch(lane, indices, "run")
 
     def _launch(self, lane: _Lane, indices: Sequence[int], purpose: str, why: str = "") -> None:
+        items = [(index, self.book.items[index]) for index in indices]
         self.crew.start(
             purpose,
             collect.files_only(self.request.config.paths),
-            items=[(index, self.book.items[index]) for index in indices],
+            items=items,
+            known=self._known(dict.fromkeys(item.file for _, item in items)),
             worker=lane.worker,
             stop_on_failure=not self.request.continue_on_error,
             why=why,
@@ -223,6 +232,12 @@ class _Run:
         """The samples of earlier attempts that a re-measurement adds its own to."""
         attempts = [one for index in indices for one in self.book.attempts[index]]
         return [text for one in attempts for text in one.measured]
+
+    def _known(self, files: dict[str, None]) -> list[str] | None:
+        """The ids that these files are known to have."""
+        if self.known is None or "" in files:  # the file of a foreign plan's items is not known
+            return None
+        return [name for file in files for name in self.known.get(file, ())]
 
     def _hear(self, session: Session, event: Event) -> None:
         """Live news of a process; what is bad is judged when the process is gone."""
@@ -295,7 +310,9 @@ class _Run:
         limit = self.request.config.timeout.suite
         if over == "suite limit":
             self.book.problem(f"the suite's limit of {limit:g} s was reached")
-        self.book.close_rest(over or self.halt)
+        if over == GONE:
+            self.book.problem(f"{over}: {self.request.ledger} was removed or replaced by a test")
+        self.book.close_rest("" if over == GONE else over or self.halt)
         verdicts = self.book.all_verdicts()
         ending = Ending(
             self.whole,

@@ -45,6 +45,8 @@ class Launch:
         worker: number of the worker; tests find it in FUSIBLE_SUITE_WORKER.
         purpose: "collect", which runs nothing, "run", "retry" or "bisect".
         items: exactly what runs, with indices in the plan; None for all that is collected.
+        known: ids of these items' files that other processes run; whatever else is collected has
+            come since the plan was made. None where nobody knows.
         stop_on_failure: nothing starts after a test that failed or a file that is broken.
         without: files, relative to rootdir, that are never imported.
         measured: samples of earlier attempts, for a re-measurement; the test's plugin finds the
@@ -65,6 +67,7 @@ class Launch:
     limits: Limits
     without: tuple[str, ...] = ()
     measured: tuple[str, ...] = ()
+    known: Sequence[str] | None = None
 
 
 class Session:
@@ -165,6 +168,7 @@ class Session:
             "continue_on_collection_errors": not launch.stop_on_failure,
             "collect_only": launch.purpose == "collect",
             "items": None if items is None else [(n, i.id, i.occurrence) for n, i in items],
+            "known": None if launch.known is None else list(launch.known),
             # An item without a file (a plan written by others) may come from anywhere.
             "files": None if files and files[0] == "" else files,
             "without": list(launch.without),

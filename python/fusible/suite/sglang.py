@@ -206,10 +206,14 @@ def _measurement(summary: Summary, plan: CasePlan, name: str) -> dict[str, Any]:
     }
 
 
+def report_path(path: Path, suite: str, part: int) -> Path:
+    """Where the report goes: of a folder `execution_report_<suite>_<partition>.json` in it."""
+    return path / f"execution_report_{suite}_{part}.json" if path.is_dir() else path
+
+
 def write_report(path: Path, summary: Summary, plan: CasePlan | None = None) -> None:
-    """Writes the report; of a folder's path `execution_report_<suite>_<partition>.json` in it."""
-    if path.is_dir():
-        path = path / f"execution_report_{summary.suite}_{summary.part}.json"
+    """Writes the report where `report_path` says."""
+    path = report_path(path, summary.suite, summary.part)
     document.write(path, json.dumps(report_json(summary, plan), indent=2) + "\n")
 
 

@@ -120,6 +120,41 @@ def first_line(text: str) -> str:
     return next((line.strip()[:500] for line in lines if line.strip()), "")
 
 
+def failure(report: Any) -> dict[str, str]:
+    """What pytest prints of a report, with the output that it has captured."""
+    try:
+        parts = [report.longreprtext, *("\n".join(section) for section in report.sections)]
+        text = "\n".join(parts)
+    except Exception as error:  # a representation that a plugin has made
+        text = f"{type(report.longrepr)} can't be printed: {type(error)}"
+    crash = getattr(report.longrepr, "reprcrash", None)
+    message = str(getattr(crash, "message", "") or "") or last_error(text) or text
+    return {"message": first_line(message), "text": shortened(text)}
+
+
+def last_error(text: str) -> str:
+    """Of a file that can't be imported there is only text: its last line that is marked E."""
+    marked = [line[1:].strip() for line in text.splitlines() if line.startswith("E  ")]
+    return marked[-1] if marked else ""
+
+
+def reason_of(report: Any) -> str:
+    """Why a test was skipped or was expected to fail."""
+    if hasattr(report, "wasxfail"):
+        return first_line(str(report.wasxfail))
+    longrepr = report.longrepr
+    reason = first_line(str(longrepr[2] if isinstance(longrepr, tuple) else longrepr or ""))
+    return reason.partition("Skipped: ")[2] if reason.startswith("Skipped: ") else reason
+
+
+def outcome_of(report: Any) -> str:
+    """What the ledger calls a report's outcome; what nobody knows is no pass."""
+    outcome: str = report.outcome
+    if hasattr(report, "wasxfail") and outcome in ("passed", "skipped"):
+        return "xpassed" if outcome == "passed" else "xfailed"
+    return outcome if outcome in ("passed", "skipped", "rerun") else "failed"
+
+
 def names_of(kind: type) -> list[str]:
     """The names of an exception's class and its bases, bare and with their module."""
     names = []
