@@ -2,8 +2,11 @@
 
 import io
 
+import pytest
+
 from fusible.suite import github, report
 from fusible.suite.model import Attempt, Failure, Item, Outcome, Summary, Verdict
+from support.small_suites import project, run
 
 COMMAND = ("fusible", "suite", "run")
 HOSTILE = "::error::100% wrong\r\nnext | `x` <b> @someone"
@@ -97,6 +100,28 @@ def test_nothing_that_a_test_says_is_a_command(tmp_path, monkeypatch):
     inside, outside = lines[1:end], lines[end + 1 :]
     assert any("forged" in line for line in inside)
     assert outside == ["::error title=failed%3A t.py%3A%3Atest_a,file=t.py::boom"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("nope.py",), "file or directory not found%3A nope.py"),
+        (("--suite", "nope"), "suites.toml"),
+        (("--junit", "test_a.py/j.xml"), "test_a.py"),
+    ],
+    ids=["pytest", "options", "report"],
+)
+def test_a_refused_run_lets_commands_be_heard_again(tmp_path, arguments, why):
+    folder = project(tmp_path, {"test_a.py": "def test_a(): pass\n"})
+    done = run(folder, *arguments, env={"GITHUB_ACTIONS": "true"})
+    assert done.exit == 2, done.explained()
+    lines = done.stderr.splitlines()
+    token = lines[0].removeprefix("::stop-commands::")
+    assert lines.count(f"::{token}::") == 1
+    commands = [line for line in lines[lines.index(f"::{token}::") :] if line.startswith("::error")]
+    assert len(commands) == 1
+    assert commands[0].startswith("::error title=fusible suite::")
+    assert why.replace("%3A", ":") in commands[0]
 
 
 def test_summary_is_appended_and_never_too_long(tmp_path):

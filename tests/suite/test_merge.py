@@ -297,6 +297,17 @@ def test_another_plan_is_refused(partitions):
         merge([partitions[0].passes().path], plan)
 
 
+@pytest.mark.parametrize(("commit", "refused"), [("dead", True), ("c0ffee", False), ("", False)])
+def test_the_plan_of_another_commit_is_refused(partitions, commit, refused):
+    plan = make(Collection(tuple(WHOLE)), parts=2, commit=commit)
+    paths = [one.passes().path for one in partitions]
+    if refused:
+        with pytest.raises(SuiteError, match="commit: expected 'dead' as the plan, got 'c0ffee'"):
+            merge(paths, plan)
+    else:
+        assert merge(paths, plan).exit == 0
+
+
 def test_hashes_must_be_those_of_the_tests(partitions):
     for one in partitions:
         one.begin(hash="0" * 64).run([0, 1, 2]).say("passed").end()

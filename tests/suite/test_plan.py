@@ -236,6 +236,12 @@ def test_a_plan_of_something_else_is_refused():
     made.verify("unit", 2, items[::-1])
     with pytest.raises(SuiteError, match="expected suite 'bench', got 'unit'"):
         made.verify(suite="bench")
+    made = plan.assign(items, plan.weights(items), 2, "unit", commit="a1", narrowed=True)
+    assert plan.load(made.to_json()) == made
+    for commit in ("a1", None, ""):
+        made.verify(commit=commit)
+    with pytest.raises(SuiteError, match="expected one of commit b2, got one of a1"):
+        made.verify(commit="b2")
     with pytest.raises(SuiteError, match="expected 3 partitions, got 2"):
         made.verify(parts=3)
     with pytest.raises(SuiteError, match=r"not collected: a.py::test\[0\]; not in the plan: new"):

@@ -1,5 +1,6 @@
 """Files that cannot be collected, plugins that interfere, options that hide things."""
 
+from suite.cases.ids import LOGGING
 from support.small_suites import Case
 
 BROKEN = {
@@ -7,6 +8,7 @@ BROKEN = {
     "test_syntax.py": "def test_x(:",
     "test_signal.py": "import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)",
     "test_zero.py": "import os\nos._exit(0)",
+    "test_leaves.py": "import sys\nsys.exit(0)",
     "test_good.py": "def test_good(): pass",
     "test_noise.py": """
         import warnings
@@ -65,6 +67,28 @@ SWALLOWED = {
     """,
     "test_a.py": "def test_swallowed(): assert False\ndef test_other(): pass",
 }
+STOPPING = {
+    "test_a.py": "def test_1(): assert False\ndef test_2(): pass",
+    "test_b.py": "def test_3(): assert False\ndef test_4(): pass",
+}
+WARNING = {
+    "test_a.py": "import warnings\nwarnings.warn('at import')\ndef test_a(): pass",
+    "test_b.py": "import warnings\ndef test_b(): warnings.warn('in the test')\ndef test_c(): pass",
+}
+EMPTY = {
+    "pytest.ini": "[pytest]\nempty_parameter_set_mark = fail_at_collect\n",
+    "test_a.py": "import pytest\n@pytest.mark.parametrize('x', [])\ndef test_none(x): pass",
+    "test_b.py": "def test_b(): pass",
+}
+TWICE = """
+    import os, pytest
+    from logged import log
+    def test_first(): log("first")
+    def test_crash(): os._exit(0)
+    def test_last(): log("last")
+"""
+TWICE_OUTCOMES = {"test_first": "passed", "test_crash": "crashed", "test_last": "passed"}
+KEPT = "[pytest]\naddopts = --keep-duplicates\n"
 NO_LOOP = {
     "conftest.py": "def pytest_runtestloop(session): return True",
     "test_a.py": "def test_a(): assert False",
@@ -79,6 +103,7 @@ CASES = [
             "test_syntax.py": "error",
             "test_signal.py": "crashed",
             "test_zero.py": "crashed",
+            "test_leaves.py": "crashed",
             "test_good": "passed",
             "test_noise": "passed",
             "test_elsewhere": "passed",
@@ -121,6 +146,56 @@ CASES = [
         {"test_gone": "lost", "test_stays": "passed"},
         exit=3,
         arguments=("--workers", "2"),
+        problems=("in no plan: test_a.py::test_new",),
+    ),
+    *(
+        Case(
+            f"addopts = {option}",
+            {**STOPPING, "pytest.ini": f"[pytest]\naddopts = {option}\n"},
+            {"test_1": "failed", "test_2": "passed", "test_3": "failed", "test_4": "passed"},
+            exit=1,
+        )
+        for option in ("-x", "--maxfail=1")
+    ),
+    Case(
+        "warnings as errors by -W",
+        WARNING,
+        {"test_a.py": "error", "test_b": "failed", "test_c": "passed"},
+        exit=1,
+        env={"PYTEST_ADDOPTS": "-W error"},
+        reasons={"test_a.py": "at import", "test_b": "in the test"},
+    ),
+    Case(
+        "empty parameters are an error",
+        EMPTY,
+        {"test_a.py": "error", "test_b": "passed"},
+        exit=1,
+        reasons={"test_a.py": "test_none"},
+    ),
+    Case(
+        "same file three times",
+        {"pytest.ini": KEPT, "logged.py": LOGGING, "test_a.py": TWICE},
+        {
+            f"{name}{number}": outcome
+            for number in ("", " #2", " #3")
+            for name, outcome in TWICE_OUTCOMES.items()
+        },
+        exit=3,
+        arguments=("test_a.py", "test_a.py", "."),
+        log=("first",) * 3 + ("last",) * 3,
+    ),
+    Case(
+        "testpaths and another ini",
+        {
+            "tests/test_a.py": "def test_a(): pass",
+            "tests/test_b.py": "def test_b(): assert False",
+            "other/test_c.py": "raise OSError",
+            "my.ini": "[pytest]\ntestpaths = tests\n",
+        },
+        {"test_a": "passed", "test_b": "failed"},
+        exit=1,
+        arguments=("--workers", "2"),
+        env={"PYTEST_ADDOPTS": "-c my.ini"},
     ),
     Case(
         "swallowed test",

@@ -1,5 +1,6 @@
 """Tests that end, block or deceive their own process."""
 
+from suite.cases.ids import UNESCAPED
 from support.small_suites import Case
 
 DEATHS = {
@@ -124,6 +125,32 @@ FAILING_END = {
     "conftest.py": "def pytest_sessionfinish(): raise ValueError('at the end')",
     "test_a.py": "def test_a(): pass",
 }
+WARNING_END = {
+    "pytest.ini": "[pytest]\nfilterwarnings = error\n",
+    "conftest.py": "import warnings\ndef pytest_sessionfinish(): warnings.warn('at the end')",
+    "test_a.py": "def test_a(): pass",
+}
+# Stacks of a slow test by pytest itself, beside ours of one that hangs.
+TIMEOUTS = {
+    "pytest.ini": "[pytest]\nfaulthandler_timeout = 0.3\n",
+    "test_a.py": """
+        import time
+        def test_slow(): time.sleep(1)
+        def test_hangs(): time.sleep(600)
+        def test_good(): pass
+    """,
+}
+POOR = {
+    "test_\u00e9.py": """
+        import locale, os, pytest
+        def test_told():
+            assert (os.environ["HOME"], os.path.exists(os.environ["TMPDIR"])) == ("", False)
+        @pytest.mark.parametrize("x", ["\u00e9"])
+        def test_fails(x): raise ValueError("\u2603")
+        def test_temporary(tmp_path): (tmp_path / "\u00e9").write_text("x")
+    """,
+    "pytest.ini": f"[pytest]\n{UNESCAPED}\n",
+}
 DEADLY_END = {
     "test_a.py": """
         import atexit, os
@@ -229,6 +256,34 @@ CASES = [
         {"test_a": "passed"},
         exit=3,
         problems=("exited with 1",),
+    ),
+    Case(
+        "warning at the end that is an error",
+        WARNING_END,
+        {"test_a": "passed"},
+        exit=3,
+        problems=("at the end",),
+    ),
+    Case(
+        "timeouts of pytest's own",
+        TIMEOUTS,
+        {"test_slow": "passed", "test_hangs": "timeout", "test_good": "passed"},
+        exit=3,
+        arguments=("--timeout-test", "4"),
+    ),
+    Case(
+        "no home, no temporary folder, no locale",
+        POOR,
+        {"test_told": "passed", "test_fails[\u00e9]": "failed", "test_temporary": "passed"},
+        exit=1,
+        env={
+            "HOME": "",
+            "TMPDIR": "/no/such",
+            "LC_ALL": "C",
+            "PYTHONCOERCECLOCALE": "0",
+            "PYTHONUTF8": "0",
+        },
+        arguments=("--workers", "2"),
     ),
     Case("exit of its own", DEADLY_END, {"test_a": "passed"}, exit=3, problems=("7",)),
     Case("pytest inside", NESTED, {"test_starts_a_pytest": "passed"}),

@@ -33,7 +33,14 @@ XDIST = """
     def pytest_addoption(parser):
         group = parser.getgroup("as xdist does")
         group._addoption("-n", "--numprocesses", dest="numprocesses", type=int)
+        group._addoption("-f", "--looponfail", dest="looponfail", action="store_true")
+    def pytest_cmdline_main(config):
+        assert not config.option.looponfail, "it would loop from here on"
 """
+
+
+def ini(options: str) -> dict[str, str]:
+    return {"pytest.ini": f"[pytest]\naddopts = {options}\n"}
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,7 @@ REFUSED = [
     Refused("durations that are not there", ("--durations", "none.json"), ("none.json",)),
     Refused("plan cut off", ("--plan", "p.json", *part(0, 1)), ("p.json",), {"p.json": '{"ver'}),
     Refused("report that is a folder", ("--junit", "sub"), ("junit", "sub"), {"sub/x": ""}),
+    Refused("place for its files taken", (), (".fusible",), {".fusible": ""}),
     Refused("interpreter that is not there", ("--python", "no/python"), ("no/python",)),
     Refused(
         "misspelt key",
@@ -79,8 +87,19 @@ REFUSED = [
         "processes of xdist",
         (),
         ("-n", "--workers"),
-        {"conftest.py": XDIST, "pytest.ini": "[pytest]\naddopts = -n 2\n"},
+        {"conftest.py": XDIST, **ini("-n 2")},
     ),
+    *(
+        Refused(f"addopts = {options}", (), words, ini(options))
+        for options, words in {
+            "--lf": ("--lf", "--failed-from"),
+            "--sw": ("--stepwise", "--failed-from"),
+            "--sw-skip": ("--stepwise", "--failed-from"),
+            "--trace": ("--trace", "keyboard"),
+            "--pdb": ("--pdb", "keyboard"),
+        }.items()
+    ),
+    Refused("xdist's endless loop", (), ("-f",), {"conftest.py": XDIST, **ini("-f")}),
     Refused("asserts stripped", (), ("PYTHONOPTIMIZE",), env={"PYTHONOPTIMIZE": "1"}),
     Refused("option that pytest lacks", (), ("--no-such",), env={"PYTEST_ADDOPTS": "--no-such"}),
 ]

@@ -9,6 +9,7 @@ LOGGING = r"""
         with LOG.open("a", encoding="utf-8") as file:
             file.write(text + "\n")
 """
+UNESCAPED = "disable_test_id_escaping_and_forfeit_all_rights_to_community_support = true"
 STRANGE = [
     "a b",
     " leading",
@@ -99,7 +100,7 @@ CASES = [
     strange("strange", "", STRANGE),
     strange(
         "unescaped",
-        "disable_test_id_escaping_and_forfeit_all_rights_to_community_support = true",
+        UNESCAPED,
         ["\u00e9", "e\u0301", "\u202etxt", "\U0001f600", "a b", "[::]"],
     ),
     Case(
@@ -118,7 +119,7 @@ CASES = [
         arguments=("--workers", "2"),
     ),
     Case(
-        "rootdir above, link beside",
+        "rootdir above",
         {"sub dir/test_a.py": "def test_a(): pass", "sub dir/x/test_b.py": "def test_b(): pass"},
         {"test_a": "passed", "test_b": "passed"},
         folder="sub dir",

@@ -118,6 +118,10 @@ WARNINGS = """
         thread = threading.Thread(target=f)
         thread.start()
         thread.join()
+    def test_unraisable():
+        class Bad:
+            def __del__(self): raise ValueError("while it is deleted")
+        Bad()
     def test_other(): pass
 """
 
@@ -228,7 +232,7 @@ CASES = [
     Case(
         "warnings are errors",
         {"pytest.ini": "[pytest]\nfilterwarnings = error\n", "test_a.py": WARNINGS},
-        {"test_thread": "failed", "test_other": "passed"},
+        {"test_thread": "failed", "test_unraisable": "failed", "test_other": "passed"},
         exit=1,
     ),
 ]
