@@ -152,7 +152,7 @@ class Plugin:
         self.item: pytest.Item | None = None  # the running test, its id and its index
         self.id, self.index = "", -1
         self.raised: dict[str, dict[str, Any]] = {}  # phase of the running test -> its exception
-        self.failed = False
+        self.failed = self.whole = False
         self.stopped = ""
         with Path(spec["control"]).open("rb") as file:
             self.control = mmap.mmap(file.fileno(), 1, prot=mmap.PROT_READ)
@@ -168,6 +168,7 @@ class Plugin:
             self.refuse("PYTHONOPTIMIZE or -O strips assert statements, which then test nothing")
         if self.spec["continue_on_collection_errors"]:
             option.continue_on_collection_errors = True
+        option.maxfail = 0  # -x would cut a collection short; when to stop the runner says
 
     def refuse(self, why: str) -> None:
         """Ends pytest before it begins."""
@@ -220,14 +221,20 @@ class Plugin:
         """Selects, after the other plugins have selected and sorted."""
         self.selection.count(items)
         collected = len(items)
-        yield
+        outcome: Any = yield
+        self.whole = outcome.excinfo is None
         self.selection.deselected += max(0, collected - len(items))
         self.selection.apply(items)
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> Generator[None, Any, None]:
-        """Tells what will run, and drops what came in since."""
+        """Tells what will run, and drops what came in since.
+
+        pytest comes here too when something has ended it in the middle of collecting.
+        """
         yield
+        if not self.whole:
+            return
         self.selection.apply(session.items)
         self.writer.event("collected", **self.selection.fields(session.items))
 

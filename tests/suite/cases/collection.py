@@ -68,9 +68,11 @@ SWALLOWED = {
     "test_a.py": "def test_swallowed(): assert False\ndef test_other(): pass",
 }
 STOPPING = {
-    "test_a.py": "def test_1(): assert False\ndef test_2(): pass",
-    "test_b.py": "def test_3(): assert False\ndef test_4(): pass",
+    "test_a.py": "import no_such_module",
+    "test_b.py": "def test_1(): assert False\ndef test_2(): pass",
+    "test_c.py": "def test_3(): assert False\ndef test_4(): pass",
 }
+STOPPED = {"test_1": "failed", "test_2": "passed", "test_3": "failed", "test_4": "passed"}
 WARNING = {
     "test_a.py": "import warnings\nwarnings.warn('at import')\ndef test_a(): pass",
     "test_b.py": "import warnings\ndef test_b(): warnings.warn('in the test')\ndef test_c(): pass",
@@ -116,6 +118,7 @@ CASES = [
             "test_syntax.py": "SyntaxError",
             "test_signal.py": "SIGSEGV",
             "test_zero.py": "exit status 0",
+            "test_leaves.py": "SystemExit",
             "test_skipped.py": "not here",
         },
     ),
@@ -152,7 +155,7 @@ CASES = [
         Case(
             f"addopts = {option}",
             {**STOPPING, "pytest.ini": f"[pytest]\naddopts = {option}\n"},
-            {"test_1": "failed", "test_2": "passed", "test_3": "failed", "test_4": "passed"},
+            {"test_a.py": "error", **STOPPED},
             exit=1,
         )
         for option in ("-x", "--maxfail=1")
