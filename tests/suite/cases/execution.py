@@ -140,7 +140,7 @@ TIMEOUTS = {
     """,
 }
 POOR = {
-    "test_\u00e9.py": """
+    "test_a.py": """
         import os, pytest
         def test_told():
             assert (os.environ["HOME"], os.path.exists(os.environ["TMPDIR"])) == ("", False)
