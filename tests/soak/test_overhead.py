@@ -2,7 +2,8 @@
 
 Each round runs pytest alone, with the plugin, the whole command, and pytest alone again, so that a
 slow moment of the machine is nobody's fault; the two runs of pytest alone say how much the figures
-are worth. A bound counts as broken where three of four rounds break it.
+are worth. Other programs only ever add to the time, so a bound counts as broken where three of four
+rounds break it and the quietest round of each way does too.
 """
 
 import json
@@ -87,7 +88,9 @@ def keep(rounds):
     }
     found = {"tests": FILES * EACH, "rounds": ROUNDS, "quartiles of seconds": figures}
     found["plugin, of pytest alone"] = spread(shares(rounds))
+    found["plugin, quietest rounds"] = round(shares([quietest(rounds)])[0], 4)
     found["command, seconds more"] = spread(more(rounds))
+    found["command, quietest rounds"] = round(more([quietest(rounds)])[0], 4)
     folder = Path(os.environ.get("FUSIBLE_FIGURES", "build/figures"))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "overhead.json").write_text(json.dumps(found, indent=1) + "\n")
@@ -105,9 +108,18 @@ def more(rounds):
     return [one[2][0] - plain(one) for one in rounds]
 
 
+def quietest(rounds):
+    """A round of the least that each way took."""
+    return [min(way) for way in zip(*rounds, strict=True)]
+
+
+def least(cost_of, rounds):
+    return min(spread(cost_of(rounds))[0], *cost_of([quietest(rounds)]))
+
+
 def test_the_plugin_costs_a_twentieth_at_most(measured):
-    assert spread(shares(measured))[0] <= PLUGIN, shares(measured)
+    assert least(shares, measured) <= PLUGIN, shares(measured)
 
 
 def test_the_command_costs_half_a_second_at_most(measured):
-    assert spread(more(measured))[0] <= COMMAND, more(measured)
+    assert least(more, measured) <= COMMAND, more(measured)

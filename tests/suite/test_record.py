@@ -240,3 +240,20 @@ def test_what_is_no_event_is_named_by_line(tmp_path, line):
 def test_a_ledger_that_is_not_there(tmp_path):
     with pytest.raises(SuiteError, match="expected a ledger, got No such file"):
         ledger.read(tmp_path / "ledger")
+
+
+def test_the_last_line_of_a_long_output_is_bounded():
+    record = Record(1)
+    record.close(1, None, "", "first\n" + "x" * 10**6 + "\n\n")
+    (problem,) = record.problems
+    assert problem.startswith("the process exited before pytest began with status 1: xxx")
+    assert len(problem) < 600
+
+
+def test_what_is_collected_and_in_no_plan_is_a_problem():
+    record = Record(1, planned=[0, 1, 2])
+    record.feed({**COLLECTED, "unplanned": [f"a.py::new[{i}]" for i in range(7)]})
+    assert len(record.unplanned) == 7
+    (problem,) = record.problems
+    assert problem.startswith("collected, but in no plan: a.py::new[0], a.py::new[1], ")
+    assert problem.endswith("a.py::new[4] and 2 more")

@@ -276,7 +276,7 @@ CASES = [
         exit=1,
         env={
             "HOME": "",
-            "TMPDIR": "/no/such",
+            "TMPDIR": "none",
             "LC_ALL": "C",
             "PYTHONCOERCECLOCALE": "0",
             "PYTHONUTF8": "0",
