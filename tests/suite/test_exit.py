@@ -37,7 +37,6 @@ CASES = {
     "crash before failure": (CRASH + BAD, ("--continue-on-error",), 3),
     "os._exit(0)": ("import os\ndef test_a(): os._exit(0)\n", (), 3),
     "os._exit(0) at import": ("import os\nos._exit(0)\n", (), 3),
-    "sys.exit(0) at import": ("import sys\nsys.exit(0)\n", (), 3),
     "hang": ("def test_a():\n    while True: pass\n", ("--timeout-test", "1"), 3),
     "hang at import": ("while True: pass\n", ("--timeout-test", "1"), 3),
     "flaky": (FLAKY, ("--retries", "1"), 0),

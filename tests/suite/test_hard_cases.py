@@ -64,6 +64,18 @@ def test_ids_that_differ_in_every_process_are_lost_and_named(tmp_path):
     assert lost.startswith("test_a.py::test_unstable[process ")
 
 
+def test_a_file_that_exits_takes_no_other_with_it(tmp_path):
+    # Of its own too: pytest 7 reports it and goes on, later ones end in the middle of collecting.
+    files = {"test_a.py": "def test_a(): pass", "test_b.py": "import sys\nsys.exit(0)"}
+    ran = run(
+        project(tmp_path, {**files, "test_c.py": "def test_c(): pass"}), "--continue-on-error"
+    )
+    broken = ran.outcomes.pop("test_b.py")
+    assert (broken, ran.exit) in (("error", 1), ("crashed", 3)), ran.explained()
+    assert ran.outcomes == {"test_a": "passed", "test_c": "passed", "test_b.py": broken}
+    assert "SystemExit" in ran.test("test_b.py")["reason"]
+
+
 def test_empty_parameters_are_a_skip(tmp_path):
     # A test of its own: versions of pytest differ in the id.
     empty = "import pytest\n@pytest.mark.parametrize('x', [])\ndef test_none(x): pass"
