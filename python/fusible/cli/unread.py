@@ -36,8 +36,12 @@ def allow() -> None:
 def _outliving(stream: TextIO) -> TextIO:
     if not isinstance(stream, io.TextIOWrapper):
         return stream
+    try:
+        descriptor = stream.fileno()
+    except io.UnsupportedOperation:  # it keeps what is written: nobody can leave
+        return stream
     stream.flush()
-    pipe = _Pipe(stream.fileno(), "wb", closefd=False)
+    pipe = _Pipe(descriptor, "wb", closefd=False)
     return io.TextIOWrapper(
         pipe if stream.write_through else io.BufferedWriter(pipe),
         encoding=stream.encoding,
