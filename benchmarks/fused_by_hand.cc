@@ -7,6 +7,7 @@
 #define HWY_TARGET_INCLUDE "fused_by_hand.cc"
 #include "hwy/foreach_target.h"
 #include "kernels/simd/fp8-inl.h"
+#include "kernels/simd/quotient-inl.h"
 #include "kernels/simd/sum-inl.h"
 
 #ifndef FUSIBLE_BENCHMARKS_FUSED_BY_HAND_ARGS_
@@ -54,8 +55,9 @@ void QuantizeGroup(const HandArgs& a, size_t begin, float factor) {
   const float amax = hn::GetLane(hn::BitCast(DF(), hn::MaxOfLanes(DI(), max)));
   const float scale = (amax < 1e-10f ? 1e-10f : amax) / 448.0f;
   a.scales[begin / kQuantGroup] = scale;
+  const Quotient<BF16> by{hn::Set(DF(), scale), hn::Set(DF(), 1.0f / scale)};
   for (size_t i = 0; i < kQuantGroup; i += kStep) {
-    Store(Div(Load(normed, Full{i}), hn::Set(DF(), scale)), a.codes, Full{begin + i}, 448.0f);
+    Store(by(Load(normed, Full{i})), a.codes, Full{begin + i}, Bounded());
   }
 }
 

@@ -90,14 +90,14 @@ class Selection:
         """The fields of "collected"."""
         files: dict[str, int] = {}
         parents = {id(item.parent): item for item in items}
-        names = {parent: file_of(item) for parent, item in parents.items()}
-        of = [files.setdefault(names[id(item.parent)], len(files)) for item in items]
+        names = {key: files.setdefault(file_of(i), len(files)) for key, i in parents.items()}
         index = None if self.plan is None else [self.indices[id(item)] for item in items]
+        twins = items if any(count > 1 for count in self.counts.values()) else ()
         return {
             "ids": [item.nodeid for item in items],
             "files": list(files),
-            "of": of,
-            "occ": {n: k for n, k in enumerate(self.kept[id(i)][0] for i in items) if k},
+            "of": [names[id(item.parent)] for item in items],
+            "occ": {n: self.kept[id(i)][0] for n, i in enumerate(twins) if self.kept[id(i)][0]},
             "deselected": self.deselected,
             "index": index,
             "missing": sorted(set((self.plan or {}).values()) - set(index or ())),
@@ -149,8 +149,10 @@ class Plugin:
         self.selection = Selection(spec)
         self.files = Files(spec, str(config.rootpath))
         self.session: Any = None
-        self.item: pytest.Item | None = None  # the running test, its id and its index
-        self.id, self.index = "", -1
+        # The running test: its id, its index, its location, and how the lines of its phases begin.
+        self.item: pytest.Item | None = None
+        self.place: Any = ()
+        self.id, self.index, self.phase = "", -1, ""
         self.raised: dict[str, dict[str, Any]] = {}  # phase of the running test -> its exception
         self.failed = self.whole = False
         self.stopped = ""
@@ -246,24 +248,28 @@ class Plugin:
         return True if self.stopped or self.spec["collect_only"] else None
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, None]:
-        """Tells of a test before and after it runs."""
+    def pytest_runtest_protocol(self, item: Any, nextitem: Any) -> Generator[None, Any, None]:
+        """Tells of a test before and after it runs; of the end together with the next beginning."""
         index = self.selection.indices.get(id(item), -1)
         name = "" if index >= 0 else f',"id":{self.writer.quote(item.nodeid)}'
         self.item, self.id, self.index, self.failed = item, item.nodeid, index, False
+        self.place = item.location
         self.raised.clear()
-        self.writer.line("started", f',"i":{index}{name}', checked=True)
+        self.phase = f'{{"e":"phase{self.writer.prefix},"i":{index},"w":"'
+        self.writer.line("started", f',"i":{index}{name}')
         began = self.writer.clock()
         outcome: Any = yield
         if outcome.excinfo is not None:
             return  # something ends pytest in the middle of the test: it stays started
-        took = self.writer.clock() - began
-        self.writer.line("finished", f',"i":{index},"d":{took:.6f}')
-        self.item, self.id = None, ""
+        took, session = self.writer.clock() - began, self.session
+        self.item, self.id, self.place = None, "", ()
         if self.control[0]:
-            self.session.shouldstop = "stopped by the runner"
+            session.shouldstop = "stopped by the runner"
         elif self.failed and self.spec["stop_on_failure"]:
-            self.session.shouldfail = "stopping after a failure"
+            session.shouldfail = "stopping after a failure"
+        ends = nextitem is None or session.shouldstop or session.shouldfail
+        write = self.writer.line if ends else self.writer.later
+        write("finished", f',"i":{index},"d":{took:.6f}')
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_makereport(self, call: pytest.CallInfo[None]) -> None:
@@ -276,6 +282,14 @@ class Plugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Tells how a phase or a subtest ended."""
+        said = report.__dict__
+        # The very place, not an equal one: an id is put together from its parts at each look.
+        if said["outcome"] == "passed" and said.get("location") is self.place:
+            when, took = said["when"], said["duration"]
+            usual = when in _PHASES and "wasxfail" not in said and "context" not in said
+            if usual and 0 <= took < 1e7:
+                self.writer.pending += f'{self.phase}{when}","o":"passed","d":{took:.6f}}}\n'
+                return
         outcome = outcome_of(report)
         index = self.index if report.nodeid == self.id else self.index_of(report)
         took = report.duration if 0 <= report.duration < 1e7 else 0.0  # the clock may be mocked

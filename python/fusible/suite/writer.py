@@ -47,7 +47,9 @@ class Writer:
         if isinstance(value, str):
             return self.quote(value)
         if isinstance(value, (list, tuple)):
-            return f"[{','.join(map(self.encode, value))}]"
+            kinds = set(map(type, value))  # thousands of one kind are the rule
+            one = self.quote if kinds == {str} else repr if kinds == {int} else self.encode
+            return f"[{','.join(map(one, value))}]"
         if isinstance(value, dict):
             pairs = (f"{self.quote(str(key))}:{self.encode(one)}" for key, one in value.items())
             return f"{{{','.join(pairs)}}}"
@@ -58,19 +60,18 @@ class Writer:
         self.line(kind, self.fields(fields))
 
     def later(self, kind: str, body: str) -> None:
-        """Keeps an event for the next write: what nobody needs before the test has finished."""
+        """Keeps an event for the next write: what nobody needs before it."""
+        if self._getpid() != self.pid:
+            self._leave_fork(kind, body)
         self.pending += f'{{"e":"{kind}{self.prefix}{body}}}\n'
 
-    def line(self, kind: str, body: str, checked: bool = False) -> None:
-        """Appends an event of which the fields are JSON already.
-
-        The descriptor is checked unless it has been, and no test has run since.
-        """
+    def line(self, kind: str, body: str) -> None:
+        """Appends an event of which the fields are JSON already, and what was kept before it."""
         if self._getpid() != self.pid:
             self._leave_fork(kind, body)
         data = f'{self.pending}{{"e":"{kind}{self.prefix}{body}}}\n'.encode("ascii")
         self.pending = ""
-        if not checked and self._file != self._identity():
+        if self._file != self._identity():
             self._reopen()
         written = self._write(self._descriptor, data)
         while written < len(data):  # a full disk takes a part, then raises
