@@ -65,8 +65,7 @@ size_t ClassOf(size_t rounded) {
   return power * kSteps + (rounded - 1) / StepOf(rounded) % kSteps;
 }
 
-// For large memory, as NumPy asks for its own: with pages of 4 KiB a pass over 32 MiB takes 1.1 to
-// 1.4 of the time (bench_calls).
+// For large memory, as NumPy asks for its own.
 void AdviseHugePages([[maybe_unused]] std::byte* memory, [[maybe_unused]] size_t bytes) {
 #if defined(__linux__)
   constexpr size_t kLarge = size_t{4} << 20, kPage = size_t{4} << 10;
