@@ -54,14 +54,14 @@ HWY_INLINE VF PowerOfTwo(VU n) {
 
 // x within a bound; a NaN stays. Where x86 cannot compare, it gives the second operand.
 HWY_INLINE VF AtLeast(VF x, float bound) {
-#if HWY_TARGET == HWY_SCALAR
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
   return hn::IfThenElse(hn::Lt(x, SetF(bound)), SetF(bound), x);
 #else
   return hn::Max(SetF(bound), x);
 #endif
 }
 HWY_INLINE VF AtMost(VF x, float bound) {
-#if HWY_TARGET == HWY_SCALAR
+#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
   return hn::IfThenElse(hn::Gt(x, SetF(bound)), SetF(bound), x);
 #else
   return hn::Min(SetF(bound), x);

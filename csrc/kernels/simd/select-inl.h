@@ -43,7 +43,11 @@ float RowMax(const T* x, size_t n) {
     }
   });
   if (!hn::AllFalse(DF(), is_nan)) return std::numeric_limits<float>::quiet_NaN();
-  return HWY_MAX(rest, hn::GetLane(hn::MaxOfLanes(DF(), hn::Max(even, odd))));
+  // Not MaxOfLanes, which begins with the lowest finite number on Highway's EMU128.
+  alignas(64) float lanes[kLanes];
+  hn::Store(hn::Max(even, odd), DF(), lanes);
+  for (const float lane : lanes) rest = HWY_MAX(rest, lane);
+  return rest;
 }
 
 // The first element equal to `value`, which the row has; a NaN is equal to any.
