@@ -167,6 +167,8 @@ def test_interrupted(tmp_path, usual, rounds, number, expected):
         if not told:
             assert status in (-number, expected, 1), one.errors
             continue
+        if status == -number and told["exit"] == 0:
+            status = 0  # it came when all had been said, while Python itself was ending
         assert status in (0, expected), (status, told, one.errors)
         honest(status, told, one)
         if status and told["tests"]:

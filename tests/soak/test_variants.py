@@ -4,6 +4,7 @@ import importlib.machinery
 import os
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -11,10 +12,10 @@ from support.small_suites import captured, environment
 from support.sources import ROOT
 
 OLDEST = "pytest==7.2.0"
-# All that start a pytest of the tests' interpreter.
-SMALL_SUITES = tuple(
-    f"tests/suite/test_{name}.py"
-    for name in ("exit", "files", "hard_cases", "holes", "plugin", "run", "session", "stale")
+# All that start a pytest of the tests' interpreter, in two parts that take about as long.
+SMALL_SUITES = (
+    ("hard_cases", "holes", "stale"),
+    ("exit", "files", "plugin", "run", "session"),
 )
 
 
@@ -48,7 +49,13 @@ def truncated(tmp_path_factory):
 @pytest.mark.parametrize("variant", ["oldest", "truncated"])
 def test_small_suites(variant, request):
     env = {**os.environ, **request.getfixturevalue(variant)}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *SMALL_SUITES]
-    done = captured(command, cwd=ROOT, env=env, timeout=1200)
-    assert done.returncode == 0, done.stdout[-20000:]
-    assert " passed" in done.stdout
+
+    def part(names):
+        files = [f"tests/suite/test_{name}.py" for name in names]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
+        return captured(command, cwd=ROOT, env=env, timeout=1200)
+
+    with ThreadPoolExecutor(len(SMALL_SUITES)) as pool:
+        for done in pool.map(part, SMALL_SUITES):
+            assert done.returncode == 0, done.stdout[-20000:]
+            assert " passed" in done.stdout
