@@ -80,6 +80,24 @@ int QuotaCpus(const std::string& root) {
 
 }  // namespace
 
+#if defined(__linux__)
+
+int CurrentCpu() { return sched_getcpu(); }
+
+void LeaveCpu(int cpu) {
+  cpu_set_t set;
+  if (cpu < 0 || sched_getaffinity(getpid(), sizeof(set), &set) != 0) return;
+  CPU_CLR(cpu, &set);
+  if (CPU_COUNT(&set) > 0) sched_setaffinity(0, sizeof(set), &set);
+}
+
+#else
+
+int CurrentCpu() { return -1; }
+void LeaveCpu(int) {}
+
+#endif
+
 int UsableCpus(const std::string& root) {
   return std::max(1, std::min(BoundCpus(), QuotaCpus(root)));
 }

@@ -188,9 +188,13 @@ class Helpers {
 void RunOn(int count, Job&& job) {
   const auto workers = Pool::Get().Workers();
   Helpers helpers(count);
+  const int caller_cpu = CurrentCpu();
   for (int i = 0; i < count; ++i) {
     try {
       workers->Schedule([&] {
+        // The scheduler may wake this thread on its caller's CPU, though another one is idle, and
+        // stop the caller for it, call after call.
+        if (CurrentCpu() == caller_cpu) LeaveCpu(caller_cpu);
         job.Work();
         helpers.End();
       });

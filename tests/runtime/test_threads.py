@@ -127,6 +127,26 @@ def test_a_bound_thread_of_a_host_does_not_bind_the_pool():
     assert run(script, FUSIBLE_THREADS="") == "True\n"
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two CPUs to leave one of them")
+def test_a_helper_leaves_its_callers_cpu():
+    script = (
+        "import os, threading, numpy as np\n"
+        "from fusible import ops\n"
+        "cpus = os.sched_getaffinity(0)\n"
+        "x = np.ones((512, 1024), np.float32)\n"
+        "before = set(os.listdir('/proc/self/task'))\n"
+        "def work():\n"
+        "    os.sched_setaffinity(0, {min(cpus)})  # and so the threads that it starts\n"
+        "    ops.add(x, x)\n"
+        "    me = str(threading.get_native_id())\n"
+        "    for helper in set(os.listdir('/proc/self/task')) - before - {me}:\n"
+        "        print(os.sched_getaffinity(int(helper)) == cpus - {min(cpus)})\n"
+        "thread = threading.Thread(target=work)\n"
+        "thread.start(); thread.join()\n"
+    )
+    assert run(script, FUSIBLE_THREADS="2") == "True\n"
+
+
 # Of the group that a process is in, of the groups around it, and of both versions of the files.
 QUOTAS = {
     "none": ("0::/a/b", {"a/b/cpu.max": "max 100000"}, None),
