@@ -87,6 +87,18 @@ def scale(_rng: np.random.Generator, _size: Size) -> Array:
     return np.array([1 / 64], np.float32)
 
 
+LINE = 64  # bytes, which the allocators of engines align to; NumPy's aligns to 16
+
+
+def aligned(array: Array) -> Array:
+    """A copy that begins where a cache line does."""
+    room = np.empty(array.nbytes + LINE, np.uint8)
+    begin = -room.ctypes.data % LINE
+    copy: Array = room[begin : begin + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
 @dataclass(frozen=True)
 class Workload:
     """An operator on operands of each size; in place where the signature lets it be."""
@@ -154,7 +166,9 @@ class Problem:
     def __init__(self, workload: Workload, size: Size) -> None:
         self.workload, self.size = workload, size
         rng = np.random.default_rng(1)
-        self.operands = {name: make(rng, size) for name, make in workload.operands.items()}
+        self.operands = {
+            name: aligned(make(rng, size)) for name, make in workload.operands.items()
+        }
         self.attrs = {"group_size": size.group} if workload.grouped else {}
         self._function = getattr(ops, workload.op)
         self.signature: dict[str, Any] = _core.find_op(workload.op).describe()
@@ -167,7 +181,7 @@ class Problem:
 
     def copies(self) -> dict[str, Array]:
         """The operands for a call of its own, which may overwrite them."""
-        return {name: array.copy() for name, array in self.operands.items()}
+        return {name: aligned(array) for name, array in self.operands.items()}
 
     def _once(self) -> tuple[Array, ...]:
         results = self._function(**self.operands, **self.attrs)
@@ -182,7 +196,7 @@ class Problem:
         """A call that writes into memory that it is given: its own operands' if it is in place."""
         operands = self.copies()
         results = [
-            operands[name] if name else np.empty_like(result)
+            operands[name] if name else aligned(result)
             for name, result in zip(self.updated, self.result, strict=True)
         ]
         out = tuple(results) if len(results) > 1 else results[0]

@@ -31,11 +31,11 @@ Moments MomentsOf(const LayerNormArgs& a, int64_t r) {
 template <bool kWeight, bool kBias, class T>
 void NormRow(const LayerNormArgs& a, int64_t r, const Moments& moments) {
   const T *x = a.x.Row<T>(r), *weight = a.weight.Row<T>(0), *bias = a.bias.Row<T>(0);
-  const T* ahead = a.x.Row<T>(r + 2);
+  const T* ahead = a.x.Row<T>(r + 1);
   T* out = a.out.Row<T>(r);
   const VF mean = hn::Set(DF(), moments.mean), scale = hn::Set(DF(), moments.scale);
   ForSteps(a.cols, a.out.stream, out, [=](auto at) HWY_ATTR {
-    hwy::Prefetch(ahead + at.i);
+    FetchAhead(ahead, at);
     Pair y = Mul(Sub(Load(x, at), mean), scale);
     if constexpr (kWeight && kBias) {
       y = MulAdd(y, Load(weight, at), Load(bias, at));
@@ -50,12 +50,10 @@ void NormRow(const LayerNormArgs& a, int64_t r, const Moments& moments) {
 
 template <bool kWeight, bool kBias, class T>
 void NormRows(const LayerNormArgs& a) {
-  Moments moments = MomentsOf<T>(a, 0);
-  for (int64_t r = 0; r < a.rows; ++r) {
-    const Moments next = r + 1 < a.rows ? MomentsOf<T>(a, r + 1) : Moments();  // see rms_norm
-    NormRow<kWeight, kBias, T>(a, r, moments);
-    moments = next;
-  }
+  const auto moments = [&](int64_t r) HWY_ATTR { return MomentsOf<T>(a, r); };
+  ForRows(a.rows, a.cols, moments, [&](int64_t r, const Moments& of_row) HWY_ATTR {
+    NormRow<kWeight, kBias, T>(a, r, of_row);
+  });
 }
 
 void LayerNormRows(const LayerNormArgs& a) {

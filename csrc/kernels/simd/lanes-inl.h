@@ -6,9 +6,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "core/dtype.h"
 #include "kernels/simd/storage.h"
+#include "kernels/simd/targets.h"
 
 #if defined(FUSIBLE_KERNELS_SIMD_LANES_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef FUSIBLE_KERNELS_SIMD_LANES_INL_H_
@@ -119,9 +121,34 @@ struct Storage<BF16> {
 #else
   using DHalf = hn::Repartition<uint16_t, DF>;
 
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
+  static HWY_INLINE void Store(const Pair& v, BF16* p) {
+    if (HWY_LIKELY(HasBf16Conversion() && AreUsual(v))) return StoreBytes(Convert(v), DHalf(), p);
+    StoreRounded(v, p);
+  }
+  // The CPU's conversion takes subnormals for zeros, and keeps the bits of a NaN.
+  static HWY_INLINE bool AreUsual(const Pair& v) {
+    constexpr int kUnusual = 0x81 | 0x20;  // quiet and signaling NaN, subnormal
+    return _kortestz_mask16_u8(_mm512_fpclass_ps_mask(v.even.raw, kUnusual),
+                               _mm512_fpclass_ps_mask(v.odd.raw, kUnusual)) != 0;
+  }
+  // This target does not have the instruction: it is said to the assembler, not to the compiler. It
+  // gives the even elements below the odd ones.
+  static HWY_INLINE hn::Vec<DHalf> Convert(const Pair& v) {
+    __m512i halves;
+    asm("vcvtne2ps2bf16 %2, %1, %0" : "=v"(halves) : "v"(v.odd.raw), "v"(v.even.raw));
+    const __m512i order = _mm512_or_si512(_mm512_set1_epi32(16 << 16), _mm512_set_epi32(
+        0xF000F, 0xE000E, 0xD000D, 0xC000C, 0xB000B, 0xA000A, 0x90009, 0x80008, 0x70007, 0x60006,
+        0x50005, 0x40004, 0x30003, 0x20002, 0x10001, 0x00000));
+    return hn::Vec<DHalf>{_mm512_permutexvar_epi16(order, halves)};
+  }
+#else
+  static HWY_INLINE void Store(const Pair& v, BF16* p) { StoreRounded(v, p); }
+#endif
+
   // A step at a time in 16-bit lanes: two thirds of the instructions that rounding its even and its
   // odd elements takes. A NaN is known by its upper half: one that came out of arithmetic is quiet.
-  static HWY_INLINE void Store(const Pair& v, BF16* p) {
+  static HWY_INLINE void StoreRounded(const Pair& v, BF16* p) {
     const DHalf d;
     const VU even = ToBits(v.even), odd = ToBits(v.odd);
     const auto high = hn::OddEven(hn::BitCast(d, odd), hn::BitCast(d, hn::ShiftRight<16>(even)));
@@ -311,6 +338,15 @@ template <class Step>
 HWY_INLINE void ForSteps(size_t n, bool stream, const void* out, const Step& step) {
   if (!stream || reinterpret_cast<uintptr_t>(out) % kStreamAlign != 0) return ForSteps(n, step);
   ForSteps<Streamed>(n, step);
+}
+
+// Results that are streamed come from operands that are not in the caches either: the row that is
+// read next is fetched as far as L2. On a Zen 4 that made rms_norm take 0.83 of its time, on a
+// Sapphire Rapids 0.75. Where results stay in the caches it made the Zen 4 slower by a tenth, and so
+// did fetching into L1 anywhere.
+template <class T, class At>
+HWY_INLINE void FetchAhead([[maybe_unused]] const T* row, [[maybe_unused]] At at) {
+  if constexpr (std::is_same_v<At, Streamed>) __builtin_prefetch(row + at.i, 0, 2);
 }
 
 HWY_INLINE Pair Sum(const Pair& a, const Pair& b) {

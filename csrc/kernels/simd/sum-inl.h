@@ -29,6 +29,27 @@ HWY_INLINE Partial Add(const Partial& a, const Partial& b) {
   return sum;
 }
 
+// The sum of a vector's lanes, neighbours first.
+template <class V>
+HWY_INLINE float SumLanes(V v) {
+#if HWY_TARGET != HWY_SCALAR
+  v = hn::Add(v, hn::Shuffle2301(v));
+  v = hn::Add(v, hn::Shuffle1032(v));
+  if constexpr (kLanes >= 8) v = hn::Add(v, hn::SwapAdjacentBlocks(v));
+  if constexpr (kLanes >= 16) v = hn::Add(v, hn::ReverseBlocks(DF(), v));
+#endif
+  return hn::GetLane(v);
+}
+
+HWY_INLINE float SumPairs(const Partial& pairs) {
+  float sums[kSlots];
+  for (size_t s = 0; s < kSlots; ++s) sums[s] = SumLanes(pairs.slot[s]);
+  for (size_t width = 1; width < kSlots; width *= 2) {
+    for (size_t s = 0; s < kSlots; s += 2 * width) sums[s] += sums[s + width];
+  }
+  return sums[0];
+}
+
 // Finished subtrees by level, one per set bit of the number of groups so far, as in a binary
 // counter.
 class PartialStack {
@@ -49,12 +70,7 @@ class PartialStack {
     for (left &= left - 1; left != 0; left &= left - 1) {
       sum = Add(levels_[hwy::Num0BitsBelowLS1Bit_Nonzero64(left)], sum);
     }
-    alignas(64) float pairs[16];
-    for (size_t s = 0; s < kSlots; ++s) hn::Store(sum.slot[s], DF(), pairs + s * kLanes);
-    for (size_t width = 1; width < 16; width *= 2) {
-      for (size_t i = 0; i < 16; i += 2 * width) pairs[i] += pairs[i + width];
-    }
-    return pairs[0];
+    return SumPairs(sum);
   }
 
  private:
@@ -105,15 +121,48 @@ HWY_INLINE Partial LastGroup(size_t base, size_t n, const Term& term) {
   return group;
 }
 
+// The groups of what is left, at most one tree of each level below; returns where they end.
+template <int kLevel, class Term>
+HWY_INLINE size_t PushTrees(PartialStack& stack, size_t i, size_t n, const Term& term) {
+  constexpr size_t kElements = kGroup << kLevel;
+  if (i + kElements <= n) {
+    stack.Push(Tree<kLevel>(i, term), kLevel);
+    i += kElements;
+  }
+  if constexpr (kLevel > 0) i = PushTrees<kLevel - 1>(stack, i, n, term);
+  return i;
+}
+
 // The sum of n terms; term(Full) and term(Tail) give those of a step as a Pair.
 template <class Term>
 HWY_INLINE float CanonicalSum(size_t n, const Term& term) {
   PartialStack stack;
   size_t i = 0;
   for (; i + kTree <= n; i += kTree) stack.Push(Tree<kTreeLevels>(i, term), kTreeLevels);
-  for (; i + kGroup <= n; i += kGroup) stack.Push(Tree<0>(i, term), 0);
+  i = PushTrees<kTreeLevels - 1>(stack, i, n, term);
   if (i < n) stack.Push(LastGroup(i, n - i, term), 0);
   return stack.Total();
+}
+
+inline constexpr int64_t kShortRow = 1024;  // elements
+
+// Calls write(r, sum(r)) for every row. A short row is summed before the one above it is written:
+// the division and the root at the end of a sum run beside that. In cache rms_norm takes 0.85 of
+// the time that way on rows of 576, 0.97 on rows of 4096; from memory, on long rows, 1.3 times as
+// long (Zen 4; a Sapphire Rapids takes as long either way).
+template <class SumOf, class Write>
+HWY_INLINE void ForRows(int64_t rows, int64_t cols, const SumOf& sum, const Write& write) {
+  if (cols > kShortRow) {
+    for (int64_t r = 0; r < rows; ++r) write(r, sum(r));
+    return;
+  }
+  auto early = sum(0);
+  for (int64_t r = 0; r + 1 < rows; ++r) {
+    const auto next = sum(r + 1);
+    write(r, early);
+    early = next;
+  }
+  write(rows - 1, early);
 }
 
 }  // namespace fusible::kernels::HWY_NAMESPACE

@@ -1,5 +1,6 @@
 #include "kernels/simd/targets.h"
 
+#include <algorithm>
 #include <cctype>
 #include <cstdint>
 
@@ -10,60 +11,78 @@
 namespace fusible::kernels {
 namespace {
 
-std::string NameOf(int64_t target) {
-  std::string name = hwy::TargetName(target);
-  for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return name;
+// A target that Highway compiles for, with or without what it has no name for.
+struct Isa {
+  int64_t target = 0;
+  bool bf16 = false;
+  std::string name;
+};
+
+bool CpuConvertsBf16() {
+#if HWY_ARCH_X86
+  return __builtin_cpu_supports("avx512bf16") != 0;
+#else
+  return false;
+#endif
+}
+
+// The sets of a mask of targets, best first: Highway gives the better target the lower bit.
+std::vector<Isa> IsasOf(int64_t mask, bool bf16) {
+  std::vector<Isa> isas;
+  for (; mask != 0; mask &= mask - 1) {
+    const int64_t target = mask & -mask;
+    std::string name = hwy::TargetName(target);
+    for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    if (bf16 && target == HWY_AVX3) isas.push_back({target, true, name + "_bf16"});
+    isas.push_back({target, false, name});
+  }
+  return isas;
 }
 
 // What the CPU has, asked once, before any choice was forced.
-int64_t PresentMask() {
-  static const int64_t mask = hwy::SupportedTargets() & (HWY_TARGETS);
-  return mask;
+const std::vector<Isa>& Present() {
+  static const std::vector<Isa> isas =
+      IsasOf(hwy::SupportedTargets() & (HWY_TARGETS), CpuConvertsBf16());
+  return isas;
 }
 
-// Highway numbers its targets so that the lower bit is the better one.
-std::vector<int64_t> Bits(int64_t mask) {
-  std::vector<int64_t> bits;
-  for (; mask != 0; mask &= mask - 1) bits.push_back(mask & -mask);
-  return bits;
-}
-
-std::vector<std::string> Names(int64_t mask) {
+std::vector<std::string> NamesOf(const std::vector<Isa>& isas) {
   std::vector<std::string> names;
-  for (int64_t bit : Bits(mask)) names.push_back(NameOf(bit));
+  for (const Isa& isa : isas) names.push_back(isa.name);
   return names;
 }
 
-int64_t& ChosenBit() {
-  static int64_t bit = Bits(PresentMask()).front();
-  return bit;
+const Isa*& Chosen() {
+  static const Isa* isa = &Present().front();
+  return isa;
 }
 
 // Chosen here and not at the first dispatch, so that calls from several threads never race to
 // choose.
-void Choose(int64_t bit) {
-  ChosenBit() = bit;
-  hwy::SetSupportedTargetsForTest(bit);
-  hwy::GetChosenTarget().Update(bit);
+void Choose(const Isa& isa) {
+  Chosen() = &isa;
+  bf16_conversion = isa.bf16;
+  hwy::SetSupportedTargetsForTest(isa.target);
+  hwy::GetChosenTarget().Update(isa.target);
 }
 
 }  // namespace
 
-std::vector<std::string> CompiledIsas() { return Names(HWY_TARGETS); }
+bool bf16_conversion = false;
 
-std::vector<std::string> PresentIsas() { return Names(PresentMask()); }
+std::vector<std::string> CompiledIsas() { return NamesOf(IsasOf(HWY_TARGETS, true)); }
 
-std::string ChosenIsa() { return NameOf(ChosenBit()); }
+std::vector<std::string> PresentIsas() { return NamesOf(Present()); }
+
+std::string ChosenIsa() { return Chosen()->name; }
 
 void ForceIsa(std::string_view name) {
-  const std::vector<int64_t> present = Bits(PresentMask());
+  const std::vector<Isa>& present = Present();
   if (name.empty()) return Choose(present.front());
+  const auto found = std::ranges::find(present, name, &Isa::name);
+  if (found != present.end()) return Choose(*found);
   std::string known;
-  for (int64_t bit : present) {
-    if (NameOf(bit) == name) return Choose(bit);
-    known += (known.empty() ? "" : ", ") + NameOf(bit);
-  }
+  for (const Isa& isa : present) known += (known.empty() ? "" : ", ") + isa.name;
   throw ArgumentError(Cat("instruction set: expected one of ", known, ", got \"", name, "\""));
 }
 

@@ -7,7 +7,8 @@
 
 namespace fusible::kernels {
 
-// Names such as "avx3_dl", "avx3", "avx2", "sse4", "neon", "scalar"; best first.
+// Names such as "avx3_bf16", "avx3", "avx2", "sse4", "neon", "scalar"; best first. avx3_bf16 is avx3
+// and the conversions of AVX512-BF16, with the same bits.
 std::vector<std::string> CompiledIsas();
 std::vector<std::string> PresentIsas();  // compiled, and this CPU has it
 std::string ChosenIsa();
@@ -15,5 +16,10 @@ std::string ChosenIsa();
 // Every later call runs on this one. ArgumentError unless it is present; "" chooses the best again.
 // Not while kernels run.
 void ForceIsa(std::string_view name);
+
+extern bool bf16_conversion;  // as chosen; only read it by the next function
+
+// Whether kernels may use AVX512-BF16's conversions.
+inline bool HasBf16Conversion() { return bf16_conversion; }
 
 }  // namespace fusible::kernels
