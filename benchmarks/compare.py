@@ -85,8 +85,10 @@ def turns(
         contenders: what takes no arguments; what it returns is dropped.
         budget: seconds after which no further turn begins.
         most: the most turns.
-        settle: seconds to wait before a sample, for threads of the one before that still spin; then
-            one call that does not count wakes this one's.
+        settle: seconds to wait before a sample, for threads of the one before that still spin.
+
+    Before each sample comes one call that does not count: it wakes the contender's threads, and
+    takes the caches from the one before, as the floor's own first pass does.
 
     Returns:
         Seconds a call in each turn.
@@ -101,7 +103,7 @@ def turns(
             with contenders[name].state():
                 if settle:
                     sleep(settle)
-                    contenders[name].work()
+                contenders[name].work()
                 times[name].append(seconds(contenders[name].work, repeats[name]))
         if turn >= 4 and perf_counter() - start > budget:
             break
