@@ -137,9 +137,10 @@ struct Storage<BF16> {
   static HWY_INLINE hn::Vec<DHalf> Convert(const Pair& v) {
     __m512i halves;
     asm("vcvtne2ps2bf16 %2, %1, %0" : "=v"(halves) : "v"(v.odd.raw), "v"(v.even.raw));
-    const __m512i order = _mm512_or_si512(_mm512_set1_epi32(16 << 16), _mm512_set_epi32(
-        0xF000F, 0xE000E, 0xD000D, 0xC000C, 0xB000B, 0xA000A, 0x90009, 0x80008, 0x70007, 0x60006,
-        0x50005, 0x40004, 0x30003, 0x20002, 0x10001, 0x00000));
+    const __m512i order = _mm512_or_si512(
+        _mm512_set1_epi32(16 << 16),
+        _mm512_set_epi32(0xF000F, 0xE000E, 0xD000D, 0xC000C, 0xB000B, 0xA000A, 0x90009, 0x80008,
+                         0x70007, 0x60006, 0x50005, 0x40004, 0x30003, 0x20002, 0x10001, 0x00000));
     return hn::Vec<DHalf>{_mm512_permutexvar_epi16(order, halves)};
   }
 #else
@@ -342,8 +343,8 @@ HWY_INLINE void ForSteps(size_t n, bool stream, const void* out, const Step& ste
 
 // Results that are streamed come from operands that are not in the caches either: the row that is
 // read next is fetched as far as L2. On a Zen 4 that made rms_norm take 0.83 of its time, on a
-// Sapphire Rapids 0.75. Where results stay in the caches it made the Zen 4 slower by a tenth, and so
-// did fetching into L1 anywhere.
+// Sapphire Rapids 0.75. Where results stay in the caches it made the Zen 4 slower by a tenth, and
+// so did fetching into L1 anywhere.
 template <class T, class At>
 HWY_INLINE void FetchAhead([[maybe_unused]] const T* row, [[maybe_unused]] At at) {
   if constexpr (std::is_same_v<At, Streamed>) __builtin_prefetch(row + at.i, 0, 2);

@@ -7,8 +7,8 @@
 
 namespace fusible::kernels {
 
-// Names such as "avx3_bf16", "avx3", "avx2", "sse4", "neon", "scalar"; best first. avx3_bf16 is avx3
-// and the conversions of AVX512-BF16, with the same bits.
+// Names such as "avx3_bf16", "avx3", "avx2", "sse4", "neon", "scalar"; best first. avx3_bf16 is
+// avx3 and the conversions of AVX512-BF16, with the same bits.
 std::vector<std::string> CompiledIsas();
 std::vector<std::string> PresentIsas();  // compiled, and this CPU has it
 std::string ChosenIsa();
