@@ -50,7 +50,7 @@ def midpoints(name):
 
 
 def hard_floats(name):
-    """f32 values at which rounding to a format can go wrong, in no order: vectors mix their kinds."""
+    """f32 values at which rounding to a format can go wrong; vectors mix their kinds."""
     rng = np.random.default_rng(5)
     anything = rng.integers(0, 1 << 32, 100_000, dtype=np.uint32).view(np.float32)
     special = [0.0, -0.0, np.inf, -np.inf, np.nan, 448, 464, 465, 240, 248, 65504, 65519.996, 65520]
