@@ -166,9 +166,7 @@ class Problem:
     def __init__(self, workload: Workload, size: Size) -> None:
         self.workload, self.size = workload, size
         rng = np.random.default_rng(1)
-        self.operands = {
-            name: aligned(make(rng, size)) for name, make in workload.operands.items()
-        }
+        self.operands = {name: aligned(make(rng, size)) for name, make in workload.operands.items()}
         self.attrs = {"group_size": size.group} if workload.grouped else {}
         self._function = getattr(ops, workload.op)
         self.signature: dict[str, Any] = _core.find_op(workload.op).describe()
