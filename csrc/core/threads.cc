@@ -1,12 +1,15 @@
 #include "core/threads.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <chrono>
 #include <exception>
 #include <memory>
 #include <mutex>
 #include <new>
 #include <unsupported/Eigen/CXX11/ThreadPool>
+#include <vector>
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
@@ -18,6 +21,7 @@
 #include "core/cat.h"
 #include "core/cpus.h"
 #include "core/error.h"
+#include "core/helpers.h"
 #include "core/settings.h"
 
 namespace fusible {
@@ -25,17 +29,35 @@ namespace {
 
 thread_local bool inside_parallel = false;
 
-// What bench_threads shows on 2 CPUs of an EPYC under Firecracker that nothing else was on. Back to
-// back, when the other thread still looks for work, two threads win from 10 us of work on: 700 KiB
-// of add's traffic, 180 of rms_norm's, 75 of silu_and_mul's. After a rest, when waking it takes the
-// caller 10 us and the thread another 10, from 50 us on: 3 MiB, 1 and 0.6. At the bound between, a
-// call gains a quarter in the one case and loses a quarter to a third in the other.
+constexpr int kMostThreads = 1024;
+
+// What bench_threads shows on 2 CPUs of an EPYC under Firecracker that nothing else was on: with a
+// helper that is awake, two threads win from 10 us of work on: 200 KiB of add's traffic, 64 of
+// rms_norm's, 48 of silu_and_mul's. To wake one takes the caller 10 us, and the helper comes after
+// 20 to 50: that is worth 50 us of work on: 3 MiB, 1 and 0.6. At this bound, between the two, a
+// call after a rest loses a quarter at most.
 constexpr int64_t kBytesPerThread = 1536 << 10;
 std::atomic<int64_t> bytes_per_thread{kBytesPerThread};
+
+// A thread that is awake already is worth having for so many times less.
+constexpr int64_t kAwakeShare = 8;
+// Calls that follow each other so soon will be followed by more: for them a helper is woken too.
+constexpr std::chrono::microseconds kSoon{100};
+
+// Threads, and their places.
+struct Crew {
+  explicit Crew(int count) : helpers(count), threads(std::max(count, 1)) {}
+
+  std::vector<Helper> helpers;
+  Eigen::ThreadPool threads;  // ends first
+};
 
 // The pool has one thread less than its count: the caller works too. They start with the first call
 // that is worth them.
 class Pool {
+  using Clock = std::chrono::steady_clock;
+  static constexpr auto relaxed = std::memory_order_relaxed;
+
  public:
   static Pool& Get() {
     alignas(Pool) static unsigned char memory[sizeof(Pool)];
@@ -61,7 +83,8 @@ class Pool {
   // With one thread the workers sleep on; they are there when there are more again.
   void Resize(int threads) {
     const std::lock_guard lock(mutex_);
-    if (workers_ && threads > 1 && workers_->NumThreads() != threads - 1) workers_.reset();
+    const bool other = crew_ && crew_->threads.NumThreads() != threads - 1;
+    if (other && threads > 1) crew_.reset();
     threads_.store(threads, std::memory_order_relaxed);
   }
 
@@ -79,11 +102,18 @@ class Pool {
 
   void Leave(int helpers) { busy_.fetch_sub(1 + helpers, std::memory_order_relaxed); }
 
-  std::shared_ptr<Eigen::ThreadPool> Workers() {
+  // Those that there are; nullptr before the first call that is worth waking one.
+  std::shared_ptr<Crew> Workers(bool start) {
     const std::lock_guard lock(mutex_);
-    if (!workers_) workers_ = std::make_shared<Eigen::ThreadPool>(std::max(Threads() - 1, 1));
-    return workers_;
+    if (!crew_ && start) crew_ = std::make_shared<Crew>(Threads() - 1);
+    return crew_;
   }
+
+  // Whether the last call of this kind ended just now.
+  bool IsSoon() const {
+    return Clock::now().time_since_epoch() - Clock::duration(ended_.load(relaxed)) < kSoon;
+  }
+  void NoteEnd() { ended_.store(Clock::now().time_since_epoch().count(), relaxed); }
 
  private:
   explicit Pool(int threads) : threads_(threads) {}
@@ -97,7 +127,8 @@ class Pool {
   std::atomic<int> threads_;  // 0: not chosen so far
   std::atomic<int> busy_{0};
   std::mutex mutex_;
-  std::shared_ptr<Eigen::ThreadPool> workers_;
+  std::shared_ptr<Crew> crew_;
+  std::atomic<Clock::rep> ended_{0};
 };
 
 // The caller's place among the busy threads, and its helpers'.
@@ -114,11 +145,11 @@ class Share {
 };
 
 // The shared state of one ParallelFor: ranges are taken in order by whoever is free.
-class Job {
+class Job final : public Work {
  public:
   Job(int64_t n, int64_t chunk, RangeFn fn) : n_(n), chunk_(chunk), fn_(fn) {}
 
-  void Work() {
+  void Run() override {
     const FloatEnvironment environment;
     inside_parallel = true;
     try {
@@ -154,57 +185,53 @@ int64_t ChunkOf(int64_t n, int64_t grain, int threads) {
   return (std::max(even, int64_t{1}) + grain - 1) / grain * grain;
 }
 
-void Pause() {
-#if defined(__x86_64__)
-  _mm_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
+// Sends a thread to a helper that sleeps; false where none is to be had.
+bool Wake(Crew& crew, Helper& helper, uint32_t offer) {
+  try {
+    crew.threads.Schedule([&helper] { helper.Serve(); });
+    return true;
+  } catch (const std::bad_alloc&) {
+    helper.Sleep(offer);
+    return false;
+  }
 }
 
-// What a caller waits for. Helpers end at about the same time as the caller, so that it looks for a
-// while, some 20 us, before it sleeps: to be woken takes as long.
-class Helpers {
- public:
-  explicit Helpers(int count) : running_(count), done_(count) {}
-
-  void End() {
-    running_.fetch_sub(1, std::memory_order_release);
-    done_.Notify();
+// Runs a job on this thread, on up to `awake` helpers that are awake and free, and where these are
+// less than `woken` on some that are woken.
+void RunOn(int awake, int woken, Job&& job) {
+  const auto crew = Pool::Get().Workers(woken > 0);
+  std::array<uint32_t, kMostThreads> offers;
+  const size_t count = crew ? crew->helpers.size() : 0;
+  int helping = 0;
+  for (size_t i = 0; i < count; ++i) {
+    offers[i] = helping < awake ? crew->helpers[i].Offer(job) : 0;
+    helping += offers[i] != 0;
   }
-
-  void Wait() {
-    for (int i = 0; i < kLooks && running_.load(std::memory_order_acquire) > 0; ++i) Pause();
-    done_.Wait();
+  for (size_t i = 0; i < count && helping < woken; ++i) {
+    if (offers[i] != 0) continue;
+    offers[i] = crew->helpers[i].OfferAsleep(job);
+    if (offers[i] != 0 && !Wake(*crew, crew->helpers[i], offers[i])) offers[i] = 0;
+    helping += offers[i] != 0;
   }
-
- private:
-  static constexpr int kLooks = 1000;
-
-  std::atomic<int> running_;
-  Eigen::Barrier done_;  // keeps this alive until the last helper has let go of it
-};
-
-void RunOn(int count, Job&& job) {
-  const auto workers = Pool::Get().Workers();
-  Helpers helpers(count);
-  const int caller_cpu = CurrentCpu();
-  for (int i = 0; i < count; ++i) {
-    try {
-      workers->Schedule([&] {
-        // The scheduler may wake this thread on its caller's CPU, though another one is idle, and
-        // stop the caller for it, call after call.
-        if (CurrentCpu() == caller_cpu) LeaveCpu(caller_cpu);
-        job.Work();
-        helpers.End();
-      });
-    } catch (const std::bad_alloc&) {
-      helpers.End();  // one less: those that have begun must end before `job` does
-    }
+  job.Run();
+  for (size_t i = 0; i < count; ++i) {
+    if (offers[i] != 0) crew->helpers[i].Finish(offers[i]);
   }
-  job.Work();
-  helpers.Wait();
   job.Rethrow();
+}
+
+int Parts(int64_t n, int64_t size, int most) {
+  return static_cast<int>(std::min<int64_t>(most, (n + size - 1) / size));
+}
+
+// On several threads; `grain` is worth waking one, `least` having one that is awake.
+void RunParallel(int64_t n, int64_t grain, int64_t least, RangeFn fn) {
+  Pool& pool = Pool::Get();
+  const Share share(Parts(n, least, pool.Threads()) - 1);
+  if (share.helpers() == 0) return fn(0, n);
+  const int worth = Parts(n, pool.IsSoon() ? least : grain, share.helpers() + 1) - 1;
+  RunOn(share.helpers(), worth, Job(n, ChunkOf(n, least, share.helpers() + 1), fn));
+  pool.NoteEnd();
 }
 
 }  // namespace
@@ -219,19 +246,17 @@ void SetBytesPerThread(int64_t bytes) {
 int ThreadCount() { return Pool::Get().Threads(); }
 
 void SetThreadCount(int n) {
-  if (n < 1 || n > 1024) throw ArgumentError(Cat("threads: expected 1 to 1024, got ", n));
+  if (n < 1 || n > kMostThreads)
+    throw ArgumentError(Cat("threads: expected 1 to ", kMostThreads, ", got ", n));
   Pool::Get().Resize(n);
 }
 
 void ParallelFor(int64_t n, int64_t grain, RangeFn fn) {
   if (n <= 0) return;
-  if (n <= grain || inside_parallel) return fn(0, n);
-  const int threads = ThreadCount();
-  if (threads == 1) return fn(0, n);
   grain = std::max(grain, int64_t{1});
-  const Share share(static_cast<int>(std::min<int64_t>(threads, (n + grain - 1) / grain)) - 1);
-  if (share.helpers() == 0) return fn(0, n);
-  RunOn(share.helpers(), Job(n, ChunkOf(n, grain, share.helpers() + 1), fn));
+  const int64_t least = (grain + kAwakeShare - 1) / kAwakeShare;
+  if (n <= least || inside_parallel || ThreadCount() == 1) return fn(0, n);
+  RunParallel(n, grain, least, fn);
 }
 
 #if defined(__x86_64__)
