@@ -5,6 +5,7 @@
 // Two machines that print the same lines agree to the bit. Kind `kernel`: an operator that promises
 // its bits on one instruction set alone.
 #include <algorithm>
+#include <cfenv>
 #include <cstdio>
 #include <exception>
 #include <string_view>
@@ -14,6 +15,7 @@
 #include "core/settings.h"
 #include "digests/calls.h"
 #include "digests/sizes.h"
+#include "digests/values.h"
 #include "kernels/simd/targets.h"
 #include "ops/registry.h"
 
@@ -46,11 +48,13 @@ void PrintColumns(const Op& op, int64_t columns, std::vector<std::string>& print
 
 void PrintDigests() {
   kernels::ForceIsa(IsaSetting().value_or(""));
+  std::fesetround(FE_UPWARD);  // calls have their own environment, whatever the caller's
   std::printf("instruction set %s\n", kernels::ChosenIsa().c_str());
   for (const Op& op : AllOps()) {
     if (op.view()) continue;
     std::vector<std::string> printed;
     for (int64_t columns : kColumns) PrintColumns(op, columns, printed);
+    if (op.name() == "cast") PrintColumns(op, kAllCodes, printed);
   }
 }
 

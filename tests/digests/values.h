@@ -8,7 +8,9 @@
 namespace fusible::digests {
 
 // Each row (of the last dimension) of an array of floats is of another kind, in turns.
-inline constexpr int64_t kRowKinds = 7;
+inline constexpr int64_t kRowKinds = 8;
+// Columns of which the row of every code has all codes of 16 bits, as floats of any width.
+inline constexpr int64_t kAllCodes = 1 << 16;
 
 struct Contents {
   enum class Kind : uint8_t {
