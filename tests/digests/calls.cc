@@ -1,6 +1,7 @@
 #include "digests/calls.h"
 
 #include <algorithm>
+#include <cstring>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -29,16 +30,22 @@ const std::vector<int32_t>* FixedValues(const Op& op, const ParamSpec& param) {
   return nullptr;
 }
 
-// An array and its memory, which is not zero before.
+// An array and its memory, aligned for stores past the caches; not zero before, and a little
+// longer.
+struct alignas(64) Line {
+  std::byte bytes[64];
+};
 struct Array {
-  std::vector<std::byte> memory;
+  std::vector<Line> memory;
   TensorView view;
 };
 
 Array MakeArray(DType dtype, const Sizes& shape, const Sizes& strides) {
   Array array;
-  array.memory.assign((Span(shape, strides) + 1) * Bytes(dtype), std::byte{0xA5});
-  array.view = {array.memory.data(), dtype, shape, strides};
+  array.memory.resize(Span(shape, strides) * Bytes(dtype) / sizeof(Line) + 1);
+  std::byte* data = array.memory.data()->bytes;
+  std::memset(data, 0xA5, array.memory.size() * sizeof(Line));
+  array.view = {data, dtype, shape, strides};
   return array;
 }
 
@@ -104,7 +111,8 @@ std::vector<TensorView> ViewsOf(const std::vector<Array>& arrays) {
 std::string DigestOf(const std::vector<Array>& arrays) {
   Sha256 hash;
   for (const Array& array : arrays) {
-    hash.UpdateFramed({reinterpret_cast<const char*>(array.memory.data()), array.memory.size()});
+    hash.UpdateFramed(
+        {reinterpret_cast<const char*>(array.memory.data()), array.memory.size() * sizeof(Line)});
   }
   return Hex(hash.Finish());
 }

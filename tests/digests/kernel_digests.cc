@@ -18,12 +18,15 @@
 #include "digests/values.h"
 #include "kernels/simd/targets.h"
 #include "ops/registry.h"
+#include "ops/rows.h"
 
 namespace fusible::digests {
 namespace {
 
 // Around the sizes of vectors, steps, groups of sums and whole rows.
 constexpr int64_t kColumns[] = {1, 7, 33, 576, 4095};
+// Of results that are stored past the caches, of 2 bytes an element or more.
+constexpr int64_t kStreamed = kStreamBytes / (2 * kRowKinds);
 
 std::string DTypesText(const ClassDTypes& classes) {
   std::string text;
@@ -55,6 +58,7 @@ void PrintDigests() {
     std::vector<std::string> printed;
     for (int64_t columns : kColumns) PrintColumns(op, columns, printed);
     if (op.name() == "cast") PrintColumns(op, kAllCodes, printed);
+    if (op.name() == "add") PrintColumns(op, kStreamed, printed);
   }
 }
 
