@@ -52,21 +52,19 @@ HWY_INLINE VF PowerOfTwo(VU n) {
   return FromBits(hn::Add(hn::ShiftLeft<23>(n), SetBits(127u << 23)));
 }
 
-// x within a bound; a NaN stays. Where x86 cannot compare, it gives the second operand.
-HWY_INLINE VF AtLeast(VF x, float bound) {
-#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
-  return hn::IfThenElse(hn::Lt(x, SetF(bound)), SetF(bound), x);
+// x within a bound; a NaN stays. Where x86 cannot compare, it gives the second operand; others give
+// the number.
+#if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
+HWY_INLINE VF AtLeast(VF x, float bound) { return hn::Max(SetF(bound), x); }
+HWY_INLINE VF AtMost(VF x, float bound) { return hn::Min(SetF(bound), x); }
 #else
-  return hn::Max(SetF(bound), x);
-#endif
+HWY_INLINE VF AtLeast(VF x, float bound) {
+  return hn::IfThenElse(hn::Lt(x, SetF(bound)), SetF(bound), x);
 }
 HWY_INLINE VF AtMost(VF x, float bound) {
-#if HWY_TARGET == HWY_SCALAR || HWY_TARGET == HWY_EMU128
   return hn::IfThenElse(hn::Gt(x, SetF(bound)), SetF(bound), x);
-#else
-  return hn::Min(SetF(bound), x);
-#endif
 }
+#endif
 
 // 2^n is applied in two halves, so that results down to the smallest subnormal are right.
 HWY_INLINE VF Exp(VF x) {
