@@ -138,7 +138,7 @@ def test_a_helper_leaves_its_callers_cpu():
         "def left():\n"
         "    me = str(threading.get_native_id())\n"
         "    helpers = set(os.listdir('/proc/self/task')) - before - {me}\n"
-        "    return [os.sched_getaffinity(int(helper)) == cpus - {min(cpus)} for helper in helpers]\n"
+        "    return [os.sched_getaffinity(int(one)) == cpus - {min(cpus)} for one in helpers]\n"
         "def work():\n"
         "    os.sched_setaffinity(0, {min(cpus)})  # and so the threads that it starts\n"
         "    for _ in range(200):  # a helper that comes too late has not begun\n"
