@@ -1,0 +1,88 @@
+"""Row operators over rows, widths, kinds of values, dtypes, instruction sets and thread counts.
+
+Every pair of two of these, and of attributes and optional operands, comes in some call; calls of
+more than 2^18 rows x columns do not belong to the pairs (a float64 reference of 513 x 16384 takes a
+second), but each operator has one of the largest shape. FUSIBLE_EXHAUSTIVE=1 takes the product of
+rows, widths, kinds, dtypes, instruction sets and two thread counts, up to 2^20 rows x columns, with
+attributes in turns; the four larger shapes come for each kind, in bf16 or the like.
+
+References model what f32 can't hold (support/sums.py): squares of 2^64 have an infinite sum.
+"""
+
+import itertools
+import os
+
+import numpy as np
+import pytest
+
+from support.case import Case, dtypes_under_test
+from support.contract import (
+    ISAS,
+    OPS,
+    ROW_OPS,
+    assert_matches,
+    call,
+    comparable,
+    machine,
+    reference,
+)
+from support.grid import KINDS, ROWS, WIDTHS, all_points, covering_points, operands_at
+from support.tolerance import assert_same_bits
+
+EXHAUSTIVE = os.environ.get("FUSIBLE_EXHAUSTIVE") == "1"
+MOST_IN_A_PAIR, MOST_IN_THE_PRODUCT = 1 << 18, 1 << 20
+REPEATED = 19  # rows of the largest shape that differ: 513 are 27 times these
+
+
+def check(name, point, machines):
+    """On these machines: near the reference, and the same bits where they are promised."""
+    operands, attrs = operands_at(OPS[name], point)
+    case = Case(str(point), {}, attrs)
+    seen = {}
+    for isa, threads in machines:
+        what = f"{point} on {isa} with {threads} threads"
+        with machine(isa, threads):
+            results = call(name, operands, attrs)
+            if comparable(name, isa) not in seen:
+                assert_matches(name, results, reference(name, case, operands), what)
+        first = seen.setdefault(comparable(name, isa), results)
+        for got, want in zip(results, first, strict=True):
+            assert_same_bits(got, want, what)
+
+
+def points_of(name, kind):
+    """Points of the grid, and the machines for each."""
+    if EXHAUSTIVE:
+        points = all_points(OPS[name], kind, MOST_IN_THE_PRODUCT)
+        return [(point, list(itertools.product(ISAS, (1, 3)))) for point in points]
+    points = [p for p in covering_points(OPS[name], MOST_IN_A_PAIR) if p["kind"] == kind]
+    return [(point, [(point["isa"], point["threads"]), (ISAS[0], 1)]) for point in points]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ROW_OPS)
+def test_grid(name, kind):
+    points = points_of(name, kind)
+    assert points
+    for point, machines in points:
+        check(name, point, machines)
+
+
+def largest(name, kind):
+    """The largest shape of repeated rows: a row has the same bits wherever it stands."""
+    op, dtypes = OPS[name], dtypes_under_test(OPS[name])
+    point = {"rows": REPEATED, "width": max(WIDTHS), "kind": kind, "input": dtypes[1 % len(dtypes)]}
+    operands, attrs = operands_at(op, {**point, "given": True})
+    check(name, {**point, "given": True}, [(ISAS[0], 1)])
+    expected = call(name, operands, attrs)
+    rows = {param["name"] for param in op["params"] if param["leading"]}
+    which = np.arange(max(ROWS)) % REPEATED
+    many = {key: value[which] if key in rows else value for key, value in operands.items()}
+    for got, want, spec in zip(call(name, many, attrs), expected, op["results"], strict=True):
+        assert_same_bits(got, want[which] if spec["leading"] else want, f"{name}: {spec['name']}")
+
+
+@pytest.mark.parametrize("name", ROW_OPS)
+def test_the_largest_shape(name):
+    for kind in KINDS if EXHAUSTIVE else ["normal"]:
+        largest(name, kind)
