@@ -3,13 +3,13 @@
 import numpy as np
 
 from support.case import Case, Normal, Strided, Values
-from support.sums import f32, row_sums
+from support.sums import in_range_of_f32, row_sums
 
 
 def reference(x, weight=None, bias=None, eps=1e-5):
     with np.errstate(invalid="ignore", divide="ignore"):
-        centered = x - row_sums(x) / x.shape[-1]
-        centered = np.where(np.isfinite(f32(centered)), centered, f32(centered))
+        mean = in_range_of_f32(row_sums(x) / x.shape[-1])
+        centered = in_range_of_f32(x - mean)
         variance = row_sums(centered * centered) / x.shape[-1]
         y = centered / np.sqrt(variance + np.float64(np.float32(eps)))
         y = y if weight is None else y * weight

@@ -30,7 +30,7 @@ from support.grid import KINDS, ROWS, WIDTHS, all_points, covering_points, opera
 from support.tolerance import assert_same_bits
 
 EXHAUSTIVE = os.environ.get("FUSIBLE_EXHAUSTIVE") == "1"
-MOST_IN_A_PAIR, MOST_IN_THE_PRODUCT = 1 << 18, 1 << 20
+MOST = 1 << 20  # rows x columns of a point
 REPEATED = 19  # rows of the largest shape that differ: 513 are 27 times these
 
 
@@ -53,9 +53,9 @@ def check(name, point, machines):
 def points_of(name, kind):
     """Points of the grid, and the machines for each."""
     if EXHAUSTIVE:
-        points = all_points(OPS[name], kind, MOST_IN_THE_PRODUCT)
+        points = all_points(OPS[name], kind, MOST)
         return [(point, list(itertools.product(ISAS, (1, 3)))) for point in points]
-    points = [p for p in covering_points(OPS[name], MOST_IN_A_PAIR) if p["kind"] == kind]
+    points = [p for p in covering_points(OPS[name], MOST) if p["kind"] == kind]
     return [(point, [(point["isa"], point["threads"]), (ISAS[0], 1)]) for point in points]
 
 

@@ -13,6 +13,13 @@ def f32(values: Any) -> Any:
         return np.asarray(values).astype(np.float32).astype(np.float64)
 
 
+def in_range_of_f32(values: Any) -> Any:
+    """Values as they are, but rounded to f32 where its exponents end: infinities and subnormals."""
+    rounded = f32(values)
+    kept = np.isfinite(rounded) & (np.abs(values) >= np.finfo(np.float32).tiny)
+    return np.where(kept, values, rounded)
+
+
 def tree(values: Any) -> Any:
     """Sum of float32 rows in a binary tree, low bits of the index first; a missing one is zero."""
     while len(values) > 1:
