@@ -13,7 +13,15 @@ import pytest
 
 from support.case import cases_of, dtypes_under_test
 from support.contract import (
-    ISAS, OPS, THREADS, assert_matches, call, comparable, machine, reference)
+    ISAS,
+    OPS,
+    THREADS,
+    assert_matches,
+    call,
+    comparable,
+    machine,
+    reference,
+)
 from support.tolerance import assert_same_bits
 
 EXHAUSTIVE = os.environ.get("FUSIBLE_EXHAUSTIVE") == "1"

@@ -24,13 +24,15 @@ ROW_OPS = [name for name, op in OPS.items() if op["kind"] in ("rows", "equals")]
 
 @contextlib.contextmanager
 def machine(isa: str, threads: int) -> Iterator[None]:
-    """Calls inside run on this instruction set with so many threads."""
+    """Calls inside run on this instruction set with so many threads, however small they are."""
+    bytes_before = _core.set_bytes_per_thread(1)
     isa_before, threads_before = _core.chosen_isa(), _core.thread_count()
     _core.force_isa(isa)
     _core.set_threads(threads)
     try:
         yield
     finally:
+        _core.set_bytes_per_thread(bytes_before)
         _core.force_isa(isa_before)
         _core.set_threads(threads_before)
 
