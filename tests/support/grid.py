@@ -192,6 +192,7 @@ def covering_points(op: Op, most: int) -> list[Row]:
 
 @functools.cache
 def _covering(factors: tuple[tuple[str, tuple[Any, ...]], ...], most: int) -> list[Row]:
+    """Operators with the same factors share their points."""
     return pairwise(dict(factors), lambda row: row.get("rows", 1) * row.get("width", 1) <= most)
 
 
@@ -203,6 +204,6 @@ def all_points(op: Op, kind: str, most: int) -> list[Row]:
     )
     return [
         {"rows": rows, "width": width, "kind": kind, "input": dtype, **next(turns)}
-        for rows, width, dtype in itertools.product(ROWS, WIDTHS, dtypes_under_test(op))
+        for dtype, rows, width in itertools.product(dtypes_under_test(op), ROWS, WIDTHS)
         if rows * width <= most
     ]
