@@ -29,7 +29,7 @@ from support.contract import (
     machine,
     reference,
 )
-from support.grid import KINDS, ROWS, WIDTHS, all_points, covering_points, operands_at
+from support.grid import KINDS, ROWS, WIDTHS, all_points, covering_points, factors_of, operands_at
 from support.tolerance import assert_same_bits
 
 EXHAUSTIVE = os.environ.get("FUSIBLE_EXHAUSTIVE") == "1"
@@ -71,6 +71,18 @@ def test_grid(name, kind):
     assert points
     for point, machines in points:
         check(name, point, machines)
+
+
+@pytest.mark.parametrize("name", ["add", "mul", "per_token_group_quant_fp8", "greedy_sample"])
+def test_every_pair_comes(name):
+    factors = factors_of(OPS[name])
+    points = covering_points(OPS[name], MOST)
+    for a, b in itertools.combinations(factors, 2):
+        pairs = set(itertools.product(factors[a], factors[b]))
+        if (a, b) == ("rows", "width"):
+            pairs = {(rows, width) for rows, width in pairs if rows * width <= MOST}
+        assert {(point[a], point[b]) for point in points} == pairs
+    assert len(points) < 2 * len(WIDTHS) * len(KINDS)
 
 
 def largest(name, kind):

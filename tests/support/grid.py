@@ -176,9 +176,9 @@ def variants(op: Op) -> dict[str, Sequence[Any]]:
     return {"given": (True, False) if optional else (True,), **choices}
 
 
-def covering_points(op: Op, most: int) -> list[Row]:
-    """Points that have every pair of values, of at most so many rows x columns each."""
-    factors = {
+def factors_of(op: Op) -> dict[str, Sequence[Any]]:
+    """What two calls of an operator may differ in."""
+    return {
         "rows": ROWS,
         "width": WIDTHS,
         "kind": tuple(KINDS),
@@ -187,11 +187,15 @@ def covering_points(op: Op, most: int) -> list[Row]:
         "threads": THREADS,
         **variants(op),
     }
-    return _covering(tuple(factors.items()), most)
+
+
+def covering_points(op: Op, most: int) -> list[Row]:
+    """Points that have every pair of values, of at most so many rows x columns each."""
+    return _covering(tuple(factors_of(op).items()), most)
 
 
 @functools.cache
-def _covering(factors: tuple[tuple[str, tuple[Any, ...]], ...], most: int) -> list[Row]:
+def _covering(factors: tuple[tuple[str, Sequence[Any]], ...], most: int) -> list[Row]:
     """Operators with the same factors share their points."""
     return pairwise(dict(factors), lambda row: row.get("rows", 1) * row.get("width", 1) <= most)
 
