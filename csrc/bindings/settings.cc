@@ -53,7 +53,7 @@ void BindSettings(py::module_& m) {
   m.def("set_threads", &SetThreadCount, py::arg("n"), "Sets them; not while calls run.");
   m.def("set_bytes_per_thread", &SetBytesPerThread, py::arg("bytes"),
         "Splits later calls, unless they are like earlier ones, from twice as much traffic on: for "
-        "benchmarks and tests.");
+        "benchmarks and tests. Returns what it was.");
   m.def("usable_cpus", &UsableCpus, py::arg("root") = "",
         "CPUs that this process is bound to and may use; root stands before /proc and /sys.");
   m.def("pool_figures", &PoolFigures, "Memory of results: limit, held, lent, hits, misses.");

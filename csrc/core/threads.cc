@@ -238,9 +238,9 @@ void RunParallel(int64_t n, int64_t grain, int64_t least, RangeFn fn) {
 
 int64_t BytesPerThread() { return bytes_per_thread.load(std::memory_order_relaxed); }
 
-void SetBytesPerThread(int64_t bytes) {
+int64_t SetBytesPerThread(int64_t bytes) {
   if (bytes < 1) throw ArgumentError(Cat("bytes per thread: expected at least 1, got ", bytes));
-  bytes_per_thread.store(bytes, std::memory_order_relaxed);
+  return bytes_per_thread.exchange(bytes, std::memory_order_relaxed);
 }
 
 int ThreadCount() { return Pool::Get().Threads(); }

@@ -12,7 +12,7 @@ void SetThreadCount(int n);  // ArgumentError unless n >= 1; not while work runs
 // Less traffic than this, of an operator of cost 1, is not worth a thread. Benchmarks and tests set
 // it before the calls that it is for: a call like an earlier one keeps to what was found for that.
 int64_t BytesPerThread();
-void SetBytesPerThread(int64_t bytes);
+int64_t SetBytesPerThread(int64_t bytes);  // returns what it was
 
 // A borrowed callable: no allocation, valid during the call only.
 class RangeFn {

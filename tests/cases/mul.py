@@ -4,13 +4,14 @@ import numpy as np
 
 from cases.add import CASES as ADD_CASES
 from support.case import Case, Normal, Strided
+from support.sums import f32
 
 
 def reference(x, y=None, weight=None, by=1.0):
     z = x
     with np.errstate(invalid="ignore", over="ignore"):
         for factor in (y, weight):
-            z = z if factor is None else z * factor
+            z = z if factor is None else f32(z * factor)
         return z * np.float64(np.float32(by))
 
 

@@ -8,7 +8,8 @@ from support.case import Case, Strided, Values
 def reference(scales, layout="row"):
     finite = np.isfinite(scales)
     exponents = np.frexp(np.where(finite, scales, 1.0))[1] + 126
-    exponents = np.where(finite, np.where(scales == 0.0, 0, exponents), 255)
+    exponents = np.where(finite, np.maximum(exponents, 0), 255)  # of 0 and subnormals 0
+    exponents[scales == 0.0] = 0
     words = -(-scales.shape[-1] // 4)
     quads = np.zeros((*scales.shape[:-1], words, 4), np.uint8)
     quads.reshape(*scales.shape[:-1], words * 4)[..., : scales.shape[-1]] = exponents

@@ -1,6 +1,9 @@
 """Cases of rotary_embedding."""
 
+import numpy as np
+
 from support.case import Case, Integers, Normal, Strided
+from support.sums import f32
 
 
 def reference(x, positions, cos_sin, style="neox"):
@@ -11,8 +14,9 @@ def reference(x, positions, cos_sin, style="neox"):
     first = slice(0, half) if neox else slice(0, 2 * half, 2)
     second = slice(half, 2 * half) if neox else slice(1, 2 * half, 2)
     y = x.copy()
-    y[..., first] = x[..., first] * cos - x[..., second] * sin
-    y[..., second] = x[..., second] * cos + x[..., first] * sin
+    with np.errstate(invalid="ignore"):
+        y[..., first] = f32(x[..., first] * cos) - f32(x[..., second] * sin)
+        y[..., second] = f32(x[..., second] * cos) + f32(x[..., first] * sin)
     return y
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from support.case import Case, Normal, Strided, Values
+from support.sums import in_range_of_f32
 
 GATES = [np.nan, np.inf, -np.inf, 0.0, -0.0, -1e4, 1e4, -88.0, 88.0, -20.0, 1e-6]
 
@@ -12,7 +13,7 @@ def gated(x, gate):
     first, second = np.split(x, 2, axis=-1)
     with np.errstate(invalid="ignore", over="ignore"):
         active = np.where(first == -np.inf, -0.0, first / (1.0 + np.exp(-gate(first))))
-        return active * second
+        return in_range_of_f32(active) * second
 
 
 def reference(x, limit=None):

@@ -6,6 +6,7 @@ import pytest
 from fusible import ops
 from support.case import stored
 from support.contract import FMA_ISAS, ISAS, machine
+from support.sums import canonical_sum
 from support.tolerance import assert_same_bits
 
 SIZES = [
@@ -30,23 +31,6 @@ SIZES = [
     7168,
     20000,
 ]
-
-
-def tree(values):
-    """Sum of float32 rows in a binary tree, low bits of the index first; a missing one is zero."""
-    while len(values) > 1:
-        if len(values) % 2:
-            values = np.concatenate([values, np.zeros_like(values[:1])])
-        values = values[0::2] + values[1::2]
-    return values[0]
-
-
-def canonical_sum(terms):
-    """Neighbours, then each of 16 pairs over groups of 32, then the 16."""
-    padded = np.zeros(-(-len(terms) // 32) * 32, np.float32)
-    padded[: len(terms)] = terms
-    pairs = padded[0::2] + padded[1::2]
-    return tree(tree(pairs.reshape(-1, 16)))
 
 
 def model_of_norm(row, eps):

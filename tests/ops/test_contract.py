@@ -11,12 +11,19 @@ import os
 
 import pytest
 
-from fusible import _core
 from support.case import cases_of, dtypes_under_test
-from support.contract import FMA_ISAS, ISAS, OPS, THREADS, call, machine, reference
-from support.tolerance import assert_close, assert_same_bits
+from support.contract import (
+    ISAS,
+    OPS,
+    THREADS,
+    assert_matches,
+    call,
+    comparable,
+    machine,
+    reference,
+)
+from support.tolerance import assert_same_bits
 
-NAMES = {numpy: text for text, numpy in _core.dtypes().items()}
 EXHAUSTIVE = os.environ.get("FUSIBLE_EXHAUSTIVE") == "1"
 TESTS = [
     pytest.param(name, case, dtype, index, id=f"{name}-{case.id}-{dtype}")
@@ -31,22 +38,6 @@ def machines(index):
         return list(itertools.product(ISAS, THREADS))
     pairs = [(isa, THREADS[(index + i) % len(THREADS)]) for i, isa in enumerate(ISAS)]
     return [*pairs, (ISAS[0], THREADS[(index + 1) % len(THREADS)])]
-
-
-def comparable(name, isa):
-    """Which earlier results have the same bits: those with this key."""
-    if OPS[name]["kind"] == "kernel":
-        return isa
-    return "fma" if isa in FMA_ISAS else isa
-
-
-def assert_matches(name, results, expected, what):
-    for got, want, spec in zip(results, expected, OPS[name]["results"], strict=True):
-        where = f"{what}: {spec['name']}"
-        if OPS[name]["kind"] == "equals":
-            assert_same_bits(got, want, where)
-        else:
-            assert_close(got, want, NAMES[got.dtype.name], where)
 
 
 @pytest.mark.parametrize(("name", "case", "dtype", "index"), TESTS)

@@ -10,11 +10,13 @@ import numpy as np
 
 from fusible import _core, ops
 from support.case import Array, Case, body_calls, load
+from support.tolerance import assert_close, assert_same_bits
 
 NO_FMA = ("scalar", "emu128", "sse4")
 ISAS = _core.present_isas()
 FMA_ISAS = [isa for isa in ISAS if isa not in NO_FMA]
 THREADS = (1, 2, 3)
+NAMES = {numpy: text for text, numpy in _core.dtypes().items()}
 
 OPS = {name: _core.find_op(name).describe() for name in _core.op_names()}
 ROW_OPS = [name for name, op in OPS.items() if op["kind"] in ("rows", "equals")]
@@ -22,13 +24,15 @@ ROW_OPS = [name for name, op in OPS.items() if op["kind"] in ("rows", "equals")]
 
 @contextlib.contextmanager
 def machine(isa: str, threads: int) -> Iterator[None]:
-    """Calls inside run on this instruction set with so many threads."""
+    """Calls inside run on this instruction set with so many threads, however small they are."""
+    bytes_before = _core.set_bytes_per_thread(1)
     isa_before, threads_before = _core.chosen_isa(), _core.thread_count()
     _core.force_isa(isa)
     _core.set_threads(threads)
     try:
         yield
     finally:
+        _core.set_bytes_per_thread(bytes_before)
         _core.force_isa(isa_before)
         _core.set_threads(threads_before)
 
@@ -69,3 +73,22 @@ def reference(name: str, case: Case, operands: dict[str, Array]) -> tuple[Any, .
     }
     results = load(name).reference(**exact, **case.attrs)
     return results if isinstance(results, tuple) else (results,)
+
+
+def comparable(name: str, isa: str) -> str:
+    """Which earlier results have the same bits: those with this key."""
+    if OPS[name]["kind"] == "kernel":
+        return isa
+    return "fma" if isa in FMA_ISAS else isa
+
+
+def assert_matches(
+    name: str, results: tuple[Array, ...], expected: tuple[Any, ...], what: str
+) -> None:
+    """Compares with a reference: fused operators by bits, the others by the tolerance."""
+    for got, want, spec in zip(results, expected, OPS[name]["results"], strict=True):
+        where = f"{what}: {spec['name']}"
+        if OPS[name]["kind"] == "equals":
+            assert_same_bits(got, want, where)
+        else:
+            assert_close(got, want, NAMES[got.dtype.name], where)

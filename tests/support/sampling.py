@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from support.case import Case, Maker, Normal, Strided, Values
+
 WORD = 0xFFFFFFFF
 
 
@@ -89,3 +91,29 @@ SPECIAL = [
     [3.0, 3.0, 3.0, 3.0],
     [-0.0, 0.0, -0.0, -100.0],
 ]
+
+DTYPES = {"seeds": "u64", "top_k": "i32", "top_p": "f32", "temperature": "f32", "draws": "u64"}
+
+
+def drawn(logits: Maker, rows: tuple[int, ...] = SEEDS.shape, **given: Any) -> dict[str, Maker]:
+    """Operands of a call: seeds, and of what is given one value for all rows or one for each."""
+    given = {"seeds": SEEDS[: math.prod(rows)].reshape(rows), **given}
+    columns = {name: np.broadcast_to(values, rows) for name, values in given.items()}
+    return {"logits": logits} | {n: Values(column, DTYPES[n]) for n, column in columns.items()}
+
+
+def common_cases(**limits: Any) -> list[Case]:
+    """Cases of every operator that samples, each with the same limits: top_k, top_p or both."""
+    temperatures = [0.5, 1, 2, 1e30, 1e-30, 0.7]
+    no_temperatures = [0, -1, NAN, INF, -INF, -0.0]
+    draws = SEEDS[::-1]
+    return [
+        Case("temperature", drawn(Normal((6, 77), 2.0), **limits, temperature=temperatures)),
+        Case("greedy", drawn(Normal((6, 77)), **limits, temperature=no_temperatures)),
+        Case("draws", drawn(Normal((6, 100)), **limits, temperature=1.0, draws=draws)),
+        Case("special", drawn(Values(SPECIAL), **limits)),
+        Case("equal", drawn(Values(np.zeros((6, 400))), **limits)),
+        Case("strided", drawn(Strided(Normal((6, 65))), **limits)),
+        Case("three-dimensions", drawn(Normal((2, 3, 64)), (2, 3), **limits)),
+        Case("no-rows", drawn(Normal((0, 8)), (0,), **limits)),
+    ]
