@@ -254,7 +254,7 @@ void SetThreadCount(int n) {
 void ParallelFor(int64_t n, int64_t grain, RangeFn fn) {
   if (n <= 0) return;
   grain = std::max(grain, int64_t{1});
-  const int64_t least = (grain + kAwakeShare - 1) / kAwakeShare;
+  const int64_t least = grain / kAwakeShare + (grain % kAwakeShare != 0);
   if (n <= least || inside_parallel || ThreadCount() == 1) return fn(0, n);
   RunParallel(n, grain, least, fn);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 
 namespace fusible {
@@ -29,10 +30,13 @@ class RangeFn {
   void (*call_)(const void*, int64_t, int64_t);
 };
 
-// Calls fn on ranges that cover [0, n), each a multiple of `grain` long except the last, on up to
-// ThreadCount() threads, the caller's among them, and on fewer where other callers keep them busy.
-// Returns when all are done; rethrows the first exception. Inside a range, another ParallelFor runs
-// on its own thread alone.
+// The grain of work whose order counts: one range on one thread.
+inline constexpr int64_t kUnsplit = std::numeric_limits<int64_t>::max();
+
+// Calls fn on ranges that cover [0, n), on up to ThreadCount() threads, the caller's among them,
+// and on fewer where other callers keep them busy. `grain`: how much of n is worth waking a thread
+// for; one that is awake gets less. Returns when all are done; rethrows the first exception. Inside
+// a range, another ParallelFor runs on its own thread alone.
 void ParallelFor(int64_t n, int64_t grain, RangeFn fn);
 
 // Default rounding and no flush-to-zero while it lives; restores the caller's environment.

@@ -134,7 +134,7 @@ void KernelCall::PrepareRows(const Binding& binding) {
   MarkStreams();
   const bool in_order =
       std::ranges::any_of(s.results, [](const ResultSpec& result) { return !result.type.leading; });
-  grain_ = in_order ? rows_ : BytesPerThread() / std::max<int64_t>(traffic * op_->cost(), 1) + 1;
+  grain_ = in_order ? kUnsplit : BytesPerThread() / std::max<int64_t>(traffic * op_->cost(), 1) + 1;
 }
 
 void KernelCall::MarkStreams() {

@@ -128,7 +128,7 @@ class Finisher {
     }
     // A row that is written twice must keep the later value, so rows stay in order.
     if (WritesWhole()) {
-      plan_.grain = plan_.rows;
+      plan_.grain = kUnsplit;
       return;
     }
     const int64_t worth = BytesPerThread() / WorkPerRow() + 1;

@@ -86,7 +86,7 @@ struct RowPlan {
   int64_t rows = 0;        // in all
   int64_t inner = 1;       // rows that lie evenly, in every array
   int64_t block_rows = 1;  // never across the end of `inner`
-  int64_t grain = 1;       // rows that are worth waking a thread for; a multiple of block_rows
+  int64_t grain = 1;       // rows that are worth waking a thread for: blocks, or kUnsplit
   int64_t scratch_bytes = 0;
 
   int WalkPointer(int array) const { return inputs + results + array; }
