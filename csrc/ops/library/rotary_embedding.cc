@@ -19,6 +19,7 @@ Op rotary_embedding() {
           "of cos_sin is R cosines and then R sines; partners are (i, i + R) in style neox and "
           "(2i, 2i + 1) in style interleaved. The other elements of a head pass through.")
       .Source("Su et al. 2021, arXiv:2104.09864, eq. 34")
+      .Cost(2)
       .Rows(RotateRows);
 }
 
