@@ -18,14 +18,6 @@ struct Isa {
   std::string name;
 };
 
-bool CpuConvertsBf16() {
-#if HWY_ARCH_X86
-  return __builtin_cpu_supports("avx512bf16") != 0;
-#else
-  return false;
-#endif
-}
-
 // The sets of a mask of targets, best first: Highway gives the better target the lower bit.
 std::vector<Isa> IsasOf(int64_t mask, bool bf16) {
   std::vector<Isa> isas;
@@ -67,8 +59,6 @@ void Choose(const Isa& isa) {
 }
 
 }  // namespace
-
-bool bf16_conversion = false;
 
 std::vector<std::string> CompiledIsas() { return NamesOf(IsasOf(HWY_TARGETS, true)); }
 

@@ -17,7 +17,15 @@ std::string ChosenIsa();
 // Not while kernels run.
 void ForceIsa(std::string_view name);
 
-extern bool bf16_conversion;  // as chosen; only read it by the next function
+inline bool CpuConvertsBf16() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16") != 0;
+#else
+  return false;
+#endif
+}
+
+inline bool bf16_conversion = CpuConvertsBf16();  // as chosen; only read it by the next function
 
 // Whether kernels may use AVX512-BF16's conversions.
 inline bool HasBf16Conversion() { return bf16_conversion; }
