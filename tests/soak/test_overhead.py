@@ -2,8 +2,9 @@
 
 Of the plugin alone instructions are counted (by callgrind), which are the same on a busy machine:
 of 50 and of 250 tests, which gives what a process and what a test costs. Of the whole command it is
-seconds by the clock, in rounds with pytest alone before and behind it; other programs only ever add
-to them, so the quietest round of each way is compared.
+seconds by the clock, in rounds with pytest alone before and behind it. One round of a busy machine
+says nothing (0.2 to 0.8 s where the median is 0.4), nor do the quietest, which need not belong
+together: the command is too slow if nearly every round says so, by a sign test.
 """
 
 import json
@@ -21,10 +22,12 @@ from fusible.suite import boot
 from fusible.suite.session import STACKS_SIGNAL
 from support.small_suites import PYTHON, captured, environment, project, pytest_alone, run
 
-FILES, EACH, ROUNDS = 40, 50, 10
+FILES, EACH = 40, 50
+ROUNDS, SLOW = 10, 9  # so many slow rounds of a command at the limit come once in 93 times
 FEW, MORE = 1, 5  # files whose instructions are counted
 TEST = "import pytest\n@pytest.mark.parametrize('x', range(50))\ndef test_p(x): pass\n"
 PLUGIN, COMMAND = 0.05, 0.5  # of pytest's own instructions, and seconds
+COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}  # as pip leaves what it has installed
 
 
 class Ways:
@@ -41,7 +44,7 @@ class Ways:
         self.spec.write_text(json.dumps({**files, **nothing, **about}))
 
     def alone(self):
-        done = pytest_alone(self.folder, "-q")
+        done = pytest_alone(self.folder, "-q", env=COMPILED)
         assert f"{FILES * EACH} passed" in done.stdout
 
     def instructions(self, files, *way):
@@ -54,7 +57,7 @@ class Ways:
         return int(re.search(r"Collected : (\d+)", done.stderr)[1])
 
     def command(self):
-        ran = run(self.folder)
+        ran = run(self.folder, env=COMPILED)
         assert (ran.exit, len(ran.tests)) == (0, FILES * EACH), ran.explained()
 
 
@@ -100,12 +103,12 @@ def test_the_command_costs_half_a_second_at_most(tmp_path):
     for function in order[:2]:
         function()
     rounds = [[seconds(function) for function in order] for _ in range(ROUNDS)]
-    columns = list(zip(*rounds, strict=True))
-    names = ("pytest alone", "fusible suite run", "pytest alone once more")
+    more = [command - (before + behind) / 2 for before, command, behind in rounds]
+    columns = dict(zip(("before", "command", "behind"), zip(*rounds, strict=True), strict=True))
     figures = {
         name: [round(value, 3) for value in statistics.quantiles(column, n=4)]
-        for name, column in zip(names, columns, strict=True)
+        for name, column in {**columns, "more": more}.items()
     }
-    more = min(columns[1]) - min(columns[0] + columns[2])
-    keep("command", {"tests": FILES * EACH, "quartiles, s": figures, "more, s": round(more, 3)})
-    assert more <= COMMAND
+    slow = sum(value > COMMAND for value in more)
+    keep("command", {"tests": FILES * EACH, "quartiles, s": figures, "slow rounds": slow})
+    assert slow < SLOW, figures
