@@ -2,6 +2,7 @@
 
 #include "bindings/arrays.h"
 #include "bindings/attributes.h"
+#include "bindings/unlocked.h"
 #include "core/cat.h"
 #include "core/error.h"
 #include "ops/dispatch.h"
@@ -128,7 +129,7 @@ py::object CallView(const Op& op, const Binding& binding, const Operands& operan
 
 void RunUnlocked(const EagerCall& call, std::span<std::byte* const> memory, int64_t bytes) {
   if (bytes < kReleaseBytes) return call.Run(memory);
-  const py::gil_scoped_release release;
+  const Unlocked unlocked;
   call.Run(memory);
 }
 

@@ -3,6 +3,7 @@
 
 #include "bindings/attributes.h"
 #include "bindings/bind.h"
+#include "bindings/unlocked.h"
 #include "core/cat.h"
 #include "core/error.h"
 #include "ir/pattern.h"
@@ -123,7 +124,7 @@ void BindPasses(py::module_& m) {
   BindResult(m);
   py::class_<PassManager>(m, "PassManager", "Runs a pipeline of passes for a target.")
       .def(py::init<std::string_view, Target>(), py::arg("pipeline"), py::arg("target"))
-      .def("run", &PassManager::Run, py::arg("graph"), py::call_guard<py::gil_scoped_release>())
+      .def("run", &PassManager::Run, py::arg("graph"), py::call_guard<Unlocked>())
       .def("key", &KeyOf, py::arg("range") = py::none())
       .def_property_readonly("pipeline", &PassManager::pipeline);
   m.def(

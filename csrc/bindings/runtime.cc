@@ -5,6 +5,7 @@
 
 #include "bindings/arrays.h"
 #include "bindings/bind.h"
+#include "bindings/unlocked.h"
 #include "core/cat.h"
 #include "core/error.h"
 #include "runtime/executor.h"
@@ -101,7 +102,7 @@ class BoundExecutable {
         results[i] = made.owner;
       }
     }
-    const py::gil_scoped_release release;
+    const Unlocked unlocked;
     executable_->Run(*plan, inputs.views, views, profile);
     return results;
   }

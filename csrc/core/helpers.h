@@ -31,7 +31,7 @@ class Helper {
  public:
   // Offers work to a helper that is awake and free. Returns what Finish asks for, or 0.
   uint32_t Offer(Work& work) { return OfferIn(kFree, work); }
-  // The same to one that sleeps: a thread must be sent to Serve, or Finish be followed by Sleep.
+  // The same to one that sleeps: a thread must be sent to Serve, or Sleep be called.
   uint32_t OfferAsleep(Work& work) { return OfferIn(kAsleep, work); }
   // Takes back what has not begun; else returns when it has ended.
   void Finish(uint32_t offer);

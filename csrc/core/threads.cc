@@ -8,6 +8,8 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <optional>
+#include <span>
 #include <unsupported/Eigen/CXX11/ThreadPool>
 #include <vector>
 
@@ -22,6 +24,7 @@
 #include "core/cpus.h"
 #include "core/error.h"
 #include "core/helpers.h"
+#include "core/ready_threads.h"
 #include "core/settings.h"
 
 namespace fusible {
@@ -44,12 +47,34 @@ constexpr int64_t kAwakeShare = 8;
 // Calls that follow each other so soon will be followed by more: for them a helper is woken too.
 constexpr std::chrono::microseconds kSoon{100};
 
-// Threads, and their places.
-struct Crew {
-  explicit Crew(int count) : helpers(count), threads(std::max(count, 1)) {}
+// Threads, as many as there were to be had, and their places.
+class Crew {
+ public:
+  explicit Crew(int wanted) : Crew(wanted, ReadyThreads(wanted)) {}
 
-  std::vector<Helper> helpers;
-  Eigen::ThreadPool threads;  // ends first
+  int wanted() const { return wanted_; }
+  std::span<Helper> helpers() { return helpers_; }
+
+  // Sends a thread to a helper that sleeps; false where that takes memory that there is not.
+  bool Wake(Helper& helper, uint32_t offer) {
+    try {
+      threads_->Schedule([&helper] { helper.Serve(); });
+      return true;
+    } catch (const std::bad_alloc&) {
+      helper.Sleep(offer);
+      return false;
+    }
+  }
+
+ private:
+  Crew(int wanted, ReadyThreads ready) : wanted_(wanted), helpers_(ready.count()) {
+    ready.MakeRoom();
+    if (ready.count() > 0) threads_.emplace(ready.count(), /*allow_spinning=*/true, ready);
+  }
+
+  const int wanted_;
+  std::vector<Helper> helpers_;
+  std::optional<Eigen::ThreadPoolTempl<ReadyThreads>> threads_;  // ends first
 };
 
 // The pool has one thread less than its count: the caller works too. They start with the first call
@@ -83,7 +108,7 @@ class Pool {
   // With one thread the workers sleep on; they are there when there are more again.
   void Resize(int threads) {
     const std::lock_guard lock(mutex_);
-    const bool other = crew_ && crew_->threads.NumThreads() != threads - 1;
+    const bool other = crew_ && crew_->wanted() != threads - 1;
     if (other && threads > 1) crew_.reset();
     threads_.store(threads, std::memory_order_relaxed);
   }
@@ -185,37 +210,26 @@ int64_t ChunkOf(int64_t n, int64_t grain, int threads) {
   return (std::max(even, int64_t{1}) + grain - 1) / grain * grain;
 }
 
-// Sends a thread to a helper that sleeps; false where none is to be had.
-bool Wake(Crew& crew, Helper& helper, uint32_t offer) {
-  try {
-    crew.threads.Schedule([&helper] { helper.Serve(); });
-    return true;
-  } catch (const std::bad_alloc&) {
-    helper.Sleep(offer);
-    return false;
-  }
-}
-
 // Runs a job on this thread, on up to `awake` helpers that are awake and free, and where these are
 // less than `woken` on some that are woken.
 void RunOn(int awake, int woken, Job&& job) {
   const auto crew = Pool::Get().Workers(woken > 0);
   std::array<uint32_t, kMostThreads> offers;
-  const size_t count = crew ? crew->helpers.size() : 0;
+  const std::span<Helper> helpers = crew ? crew->helpers() : std::span<Helper>();
   int helping = 0;
-  for (size_t i = 0; i < count; ++i) {
-    offers[i] = helping < awake ? crew->helpers[i].Offer(job) : 0;
+  for (size_t i = 0; i < helpers.size(); ++i) {
+    offers[i] = helping < awake ? helpers[i].Offer(job) : 0;
     helping += offers[i] != 0;
   }
-  for (size_t i = 0; i < count && helping < woken; ++i) {
+  for (size_t i = 0; i < helpers.size() && helping < woken; ++i) {
     if (offers[i] != 0) continue;
-    offers[i] = crew->helpers[i].OfferAsleep(job);
-    if (offers[i] != 0 && !Wake(*crew, crew->helpers[i], offers[i])) offers[i] = 0;
+    offers[i] = helpers[i].OfferAsleep(job);
+    if (offers[i] != 0 && !crew->Wake(helpers[i], offers[i])) offers[i] = 0;
     helping += offers[i] != 0;
   }
   job.Run();
-  for (size_t i = 0; i < count; ++i) {
-    if (offers[i] != 0) crew->helpers[i].Finish(offers[i]);
+  for (size_t i = 0; i < helpers.size(); ++i) {
+    if (offers[i] != 0) helpers[i].Finish(offers[i]);
   }
   job.Rethrow();
 }
