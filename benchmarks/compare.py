@@ -88,7 +88,7 @@ def turns(
         settle: seconds to wait before a sample, for threads of the one before that still spin.
 
     Before each sample comes one call that does not count: it wakes the contender's threads, and
-    takes the caches from the one before, as the floor's own first pass does.
+    takes the caches from the one before. (The floor is the best of many passes.)
 
     Returns:
         Seconds a call in each turn.

@@ -214,7 +214,7 @@ def attention(
     H/N query heads share a kv head. Scores are (q . k) * scale; softcap > 0 makes them softcap *
         tanh(score / softcap); with window > 0 a query sees that many keys, itself the last. A
         sequence of length 0 gives zeros. f32 inside, in blocks of 128 keys: a query has the same
-        bits in prefill and in decoding.
+        bits in prefill and in decoding, on one instruction set.
 
     Args:
         q: F[T, H, D].
@@ -1857,7 +1857,7 @@ def per_token_group_quant_fp8(
     fp8_max: float | None = None,
     out: Any = None,
 ) -> tuple[A, A]:
-    """Quantizes each group of a row with a scale of its own: a = max(amax, amax_floor), scale = a / fp8_max, q = clamp(x / scale) to nearest even.
+    """Quantizes each group of a row with a scale of its own: a = max(amax, amax_floor), scale = a / fp8_max, q = clamp(x / scale), rounded to f32 and then to nearest even.
 
     A NaN makes its group's scale and codes NaN. fp8_max is 448 for e4m3fn, 224 for e4m3fnuz and
         57344 for e5m2 unless given. scale_format "ue8m0": the scale is the power of two at or
@@ -1957,7 +1957,7 @@ def per_token_group_quant_int8(
     amax_floor: float = 1e-10,
     out: Any = None,
 ) -> tuple[A, A]:
-    """Quantizes each group of a row with a scale of its own: a = max(amax, amax_floor), scale = a / 127, q = clamp(x / scale) to nearest even.
+    """Quantizes each group of a row with a scale of its own: a = max(amax, amax_floor), scale = a / 127, q = clamp(x / scale), rounded to f32 and then to nearest even.
 
     A NaN makes its group's scale NaN and its codes 0. layout "col_aligned4": columns of scales are
         a multiple of 4 rows apart. amax_floor is 1e-10 in the group quantizers of SGLang, 1e-7 in
@@ -1991,7 +1991,7 @@ def per_token_quant_fp8(
     fp8_max: float | None = None,
     out: Any = None,
 ) -> tuple[A, A]:
-    """Quantizes each row with a scale of its own: a = max(amax, amax_floor), scale = a / fp8_max, q = clamp(x / scale) to nearest even.
+    """Quantizes each row with a scale of its own: a = max(amax, amax_floor), scale = a / fp8_max, q = clamp(x / scale), rounded to f32 and then to nearest even.
 
     A NaN makes its row's scale and codes NaN. amax_floor is 1e-10 in the group quantizers of
         SGLang and vLLM, 1e-4 in SGLang's act_quant, and 2^-9 in vLLM's per-token quantizers, whose
@@ -2018,7 +2018,7 @@ def per_token_quant_fp8(
 
 
 def per_token_quant_int8(x: A, *, amax_floor: float = 1e-10, out: Any = None) -> tuple[A, A]:
-    """Quantizes each row with a scale of its own: a = max(amax, amax_floor), scale = a / 127, q = clamp(x / scale) to nearest even.
+    """Quantizes each row with a scale of its own: a = max(amax, amax_floor), scale = a / 127, q = clamp(x / scale), rounded to f32 and then to nearest even.
 
     A NaN makes its row's scale NaN and its codes 0. amax_floor is 1e-10 in the group quantizers of
         SGLang, 1e-7 in its CPU per-token quantizer, and 127 * 2^-23 in vLLM's, whose scales are at
@@ -2784,7 +2784,7 @@ def static_quant_fp8(
     fp8_max: float | None = None,
     out: Any = None,
 ) -> A:
-    """Quantizes with one given scale: q = clamp(x / scale) to nearest even.
+    """Quantizes with one given scale: q = clamp(x / scale), rounded to f32 and then to nearest even.
 
     fp8_max is 448 for e4m3fn, 224 for e4m3fnuz and 57344 for e5m2 unless given. NaN stays NaN.
 
@@ -2808,7 +2808,9 @@ def static_quant_fp8(
 
 
 def static_quant_int8(x: A, scale: A, *, out: Any = None) -> A:
-    """Quantizes with one given scale: q = x / scale to nearest even, clamped to -128 and 127; 0 for NaN.
+    """Quantizes with one given scale: q = clamp(x / scale), rounded to f32 and then to nearest even.
+
+    q lies within -128 and 127, and is 0 for a NaN.
 
     Args:
         x: F[..., C].
@@ -2862,14 +2864,14 @@ def top_k_sampling_from_logits(
 ) -> A:
     """Draws one token a row.
 
-    top_k leaves the top_k largest logits, of equal ones those of lower index; 0 leaves all. A
-        token is drawn with probability w / sum of w of the tokens left, w = e^((logit - largest) /
-        temperature) in f32, each w counted as floor(2^30 w), so that sums are exact in any order:
-        the first, by index, at which the running sum exceeds floor(sum * random / 2^64). random is
-        word 1, then word 0 of Philox4x32-10 with the seed as key and the row's number in draws (0
-        unless given) as counter, low words first. Rows whose largest logit is no finite number, or
-        whose temperature is no positive finite one (0, say), give greedy_sample's token. The token
-        of a row depends on its own operands alone.
+    top_k leaves the top_k largest logits, of equal ones those of lower index; below 1 it leaves
+        all. A token is drawn with probability w / sum of w of the tokens left, w = e^((logit -
+        largest) / temperature) in f32, each w counted as floor(2^30 w), so that sums are exact in
+        any order: the first, by index, at which the running sum exceeds floor(sum * random /
+        2^64). random is word 1, then word 0 of Philox4x32-10 with the seed as key and the row's
+        number in draws (0 unless given) as counter, low words first. Rows whose largest logit is
+        no finite number, or whose temperature is no positive finite one (0, say), give
+        greedy_sample's token. The token of a row depends on its own operands alone.
 
     Args:
         logits: F[..., V].
@@ -2905,16 +2907,16 @@ def top_k_top_p_sampling_from_logits(
 ) -> A:
     """Draws one token a row.
 
-    top_k leaves the top_k largest logits, of equal ones those of lower index; 0 leaves all. top_p
-        leaves the fewest most likely tokens whose sum of w is at least ceil(top_p * the sum
-        before), of equal ones those of lower index, and one at least; 1 leaves all. A token is
-        drawn with probability w / sum of w of the tokens left, w = e^((logit - largest) /
-        temperature) in f32, each w counted as floor(2^30 w), so that sums are exact in any order:
-        the first, by index, at which the running sum exceeds floor(sum * random / 2^64). random is
-        word 1, then word 0 of Philox4x32-10 with the seed as key and the row's number in draws (0
-        unless given) as counter, low words first. Rows whose largest logit is no finite number, or
-        whose temperature is no positive finite one (0, say), give greedy_sample's token. The token
-        of a row depends on its own operands alone.
+    top_k leaves the top_k largest logits, of equal ones those of lower index; below 1 it leaves
+        all. top_p leaves the fewest most likely tokens whose sum of w is at least ceil(top_p * the
+        sum before), of equal ones those of lower index, and one at least; 1 and above leave all,
+        below 0 and NaN count as 0. A token is drawn with probability w / sum of w of the tokens
+        left, w = e^((logit - largest) / temperature) in f32, each w counted as floor(2^30 w), so
+        that sums are exact in any order: the first, by index, at which the running sum exceeds
+        floor(sum * random / 2^64). random is word 1, then word 0 of Philox4x32-10 with the seed as
+        key and the row's number in draws (0 unless given) as counter, low words first. Rows whose
+        largest logit is no finite number, or whose temperature is no positive finite one (0, say),
+        give greedy_sample's token. The token of a row depends on its own operands alone.
 
     Args:
         logits: F[..., V].
@@ -2959,14 +2961,14 @@ def top_p_sampling_from_logits(
     """Draws one token a row.
 
     top_p leaves the fewest most likely tokens whose sum of w is at least ceil(top_p * the sum
-        before), of equal ones those of lower index, and one at least; 1 leaves all. A token is
-        drawn with probability w / sum of w of the tokens left, w = e^((logit - largest) /
-        temperature) in f32, each w counted as floor(2^30 w), so that sums are exact in any order:
-        the first, by index, at which the running sum exceeds floor(sum * random / 2^64). random is
-        word 1, then word 0 of Philox4x32-10 with the seed as key and the row's number in draws (0
-        unless given) as counter, low words first. Rows whose largest logit is no finite number, or
-        whose temperature is no positive finite one (0, say), give greedy_sample's token. The token
-        of a row depends on its own operands alone.
+        before), of equal ones those of lower index, and one at least; 1 and above leave all, below
+        0 and NaN count as 0. A token is drawn with probability w / sum of w of the tokens left, w
+        = e^((logit - largest) / temperature) in f32, each w counted as floor(2^30 w), so that sums
+        are exact in any order: the first, by index, at which the running sum exceeds floor(sum *
+        random / 2^64). random is word 1, then word 0 of Philox4x32-10 with the seed as key and the
+        row's number in draws (0 unless given) as counter, low words first. Rows whose largest
+        logit is no finite number, or whose temperature is no positive finite one (0, say), give
+        greedy_sample's token. The token of a row depends on its own operands alone.
 
     Args:
         logits: F[..., V].

@@ -137,10 +137,9 @@ struct Storage<BF16> {
   static HWY_INLINE hn::Vec<DHalf> Convert(const Pair& v) {
     __m512i halves;
     asm("vcvtne2ps2bf16 %2, %1, %0" : "=v"(halves) : "v"(v.odd.raw), "v"(v.even.raw));
-    const __m512i order = _mm512_or_si512(
-        _mm512_set1_epi32(16 << 16),
-        _mm512_set_epi32(0xF000F, 0xE000E, 0xD000D, 0xC000C, 0xB000B, 0xA000A, 0x90009, 0x80008,
-                         0x70007, 0x60006, 0x50005, 0x40004, 0x30003, 0x20002, 0x10001, 0x00000));
+    const __m512i order = _mm512_set_epi32(
+        0x1F000F, 0x1E000E, 0x1D000D, 0x1C000C, 0x1B000B, 0x1A000A, 0x190009, 0x180008, 0x170007,
+        0x160006, 0x150005, 0x140004, 0x130003, 0x120002, 0x110001, 0x100000);
     return hn::Vec<DHalf>{_mm512_permutexvar_epi16(order, halves)};
   }
 #else

@@ -7,7 +7,9 @@
 //   gelu_tanh             4 + 2.5 |u| for x < 0, where its gate is 1 / (1 + e^-u); 4 for x >= 0
 //   gelu (erf)            10
 //
-// Results of the gates below 2^-120 may be -0.
+// Where e^x is no normal f32 (x < -87.33) it is 0. Results of the gates below 2^-120 may be -0, of
+// swish, x / (1 + e^-alpha x), those below 2^-120 / min(alpha, 1); its x below -3e38 counts as
+// that.
 #include "kernels/simd/lanes-inl.h"
 
 #if defined(FUSIBLE_KERNELS_SIMD_MATH_INL_H_) == defined(HWY_TARGET_TOGGLE)

@@ -110,7 +110,9 @@ Op attention() {
           "(q . k) * scale; softcap > 0 makes them softcap * tanh(score / softcap); with window > "
           "0 "
           "a query sees that many keys, itself the last. A sequence of length 0 gives zeros. f32 "
-          "inside, in blocks of 128 keys: a query has the same bits in prefill and in decoding.")
+          "inside, in blocks of 128 keys: a query has the same bits in prefill and in decoding, on "
+          "one "
+          "instruction set.")
       .Source("Kwon et al. 2023, arXiv:2309.06180; Dao et al. 2022, arXiv:2205.14135, section 3.1")
       .Kernel(RunAttention);
 }

@@ -58,13 +58,15 @@ Op QuantOp(const QuantText& text) {
   return Op(Cat(text.op, "(x: F[..., C]", text.operands, star, text.attrs, ") -> ", text.results));
 }
 
+constexpr std::string_view kCodes =
+    "q = clamp(x / scale), rounded to f32 and then to nearest even. ";
+
 Op StaticQuant(Codes codes) {
   return QuantOp(StaticQuantText(codes, "C"))
-      .Doc(codes == Codes::kFp8
-               ? "Quantizes with one given scale: q = clamp(x / scale) to nearest even. fp8_max is "
-                 "448 for e4m3fn, 224 for e4m3fnuz and 57344 for e5m2 unless given. NaN stays NaN."
-               : "Quantizes with one given scale: q = x / scale to nearest even, clamped to -128 "
-                 "and 127; 0 for NaN.")
+      .Doc(Cat("Quantizes with one given scale: ", kCodes,
+               codes == Codes::kFp8 ? "fp8_max is 448 for e4m3fn, 224 for e4m3fnuz and 57344 for "
+                                      "e5m2 unless given. NaN stays NaN."
+                                    : "q lies within -128 and 127, and is 0 for a NaN."))
       .Source("Micikevicius et al. 2022, arXiv:2209.05433, section 3")
       .Cost(4)
       .Rows(&RunStatic);
@@ -75,10 +77,9 @@ Op PerTokenQuant(Codes codes) {
   return QuantOp(PerTokenQuantText(codes, "C"))
       .Doc(
           Cat("Quantizes each row with a scale of its own: a = max(amax, amax_floor), scale = a / ",
-              fp8 ? "fp8_max" : "127", ", q = clamp(x / scale) to nearest even. ",
+              fp8 ? "fp8_max, " : "127, ", kCodes,
               fp8 ? "A NaN makes its row's scale and codes NaN. "
-                  : "A NaN makes its row's scale "
-                    "NaN and its codes 0. ",
+                  : "A NaN makes its row's scale NaN and its codes 0. ",
               fp8 ? kFloorsOfFp8 : kFloorsOfInt8))
       .Source("Micikevicius et al. 2022, arXiv:2209.05433, section 3")
       .Cost(4)
@@ -89,13 +90,13 @@ Op GroupQuant(Codes codes) {
   const bool fp8 = codes == Codes::kFp8;
   return QuantOp(GroupQuantText(codes, "C"))
       .Doc(Cat(
-          "Quantizes each group of a row with a scale of its own: a = max(amax, amax_floor), scale "
-          "= a / ",
-          fp8 ? "fp8_max" : "127", ", q = clamp(x / scale) to nearest even. ",
-          fp8 ? "A NaN makes its group's scale and codes NaN. fp8_max is 448 for e4m3fn, 224 for "
-                "e4m3fnuz and 57344 for e5m2 unless given. scale_format \"ue8m0\": the scale is "
-                "the "
-                "power of two at or above a / fp8_max, and the codes are x divided by that. "
+          "Quantizes each group of a row with a scale of its own: a = max(amax, amax_floor), "
+          "scale = a / ",
+          fp8 ? "fp8_max, " : "127, ", kCodes,
+          fp8 ? "A NaN makes its group's scale and codes NaN. fp8_max is 448 for e4m3fn, 224 "
+                "for e4m3fnuz and 57344 for e5m2 unless given. scale_format \"ue8m0\": the "
+                "scale is the power of two at or above a / fp8_max, and the codes are x divided "
+                "by that. "
               : "A NaN makes its group's scale NaN and its codes 0. ",
           "layout \"col_aligned4\": columns of scales are a multiple of 4 rows apart. ",
           fp8 ? kFloorsOfFp8 : kFloorsOfInt8))

@@ -18,10 +18,12 @@ constexpr std::string_view kDraw =
     "whose temperature is no positive finite one (0, say), give greedy_sample's token. The token "
     "of a row depends on its own operands alone.";
 constexpr std::string_view kTopK =
-    "top_k leaves the top_k largest logits, of equal ones those of lower index; 0 leaves all.";
+    "top_k leaves the top_k largest logits, of equal ones those of lower index; below 1 it "
+    "leaves all.";
 constexpr std::string_view kTopP =
     "top_p leaves the fewest most likely tokens whose sum of w is at least ceil(top_p * the sum "
-    "before), of equal ones those of lower index, and one at least; 1 leaves all.";
+    "before), of equal ones those of lower index, and one at least; 1 "
+    "and above leave all, below 0 and NaN count as 0.";
 
 template <int kTopKPlace, int kTopPPlace>
 void SampleRows(const RowCall& c) {
