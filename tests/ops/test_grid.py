@@ -20,6 +20,7 @@ import pytest
 
 from support.case import Case, dtypes_under_test
 from support.contract import (
+    FMA_ISAS,
     ISAS,
     OPS,
     ROW_OPS,
@@ -85,21 +86,40 @@ def test_every_pair_comes(name):
     assert len(points) < 2 * len(WIDTHS) * len(KINDS)
 
 
-def largest(name, kind):
-    """The largest shape of repeated rows: a row has the same bits wherever it stands."""
-    op, dtypes = OPS[name], dtypes_under_test(OPS[name])
-    point = {"rows": REPEATED, "width": max(WIDTHS), "kind": kind, "input": dtypes[1 % len(dtypes)]}
-    operands, attrs = operands_at(op, {**point, "given": True})
-    check(name, {**point, "given": True}, [(ISAS[0], 1)])
-    expected = call(name, operands, attrs)
-    rows = {param["name"] for param in op["params"] if param["leading"]}
-    which = np.arange(max(ROWS)) % REPEATED
-    many = {key: value[which] if key in rows else value for key, value in operands.items()}
-    for got, want, spec in zip(call(name, many, attrs), expected, op["results"], strict=True):
-        assert_same_bits(got, want[which] if spec["leading"] else want, f"{name}: {spec['name']}")
+def assert_rows_alike(name, point, rows, machines):
+    """So many rows, made of those at a point: a row has the same bits wherever it stands."""
+    operands, attrs = operands_at(OPS[name], point)
+    leading = {param["name"] for param in OPS[name]["params"] if param["leading"]}
+    which = np.arange(rows) % point["rows"]
+    many = {key: value[which] if key in leading else value for key, value in operands.items()}
+    for isa, threads in machines:
+        with machine(isa, threads):
+            few, results = (call(name, given, attrs) for given in (operands, many))
+        for got, one, spec in zip(results, few, OPS[name]["results"], strict=True):
+            want = one[which] if spec["leading"] else one
+            assert_same_bits(got, want, f"{spec['name']} on {isa} with {threads} threads")
 
 
 @pytest.mark.parametrize("name", ROW_OPS)
 def test_the_largest_shape(name):
+    dtypes = dtypes_under_test(OPS[name])
+    shape = {"rows": REPEATED, "width": max(WIDTHS), "given": True}
     for kind in KINDS if EXHAUSTIVE else ["normal"]:
-        largest(name, kind)
+        point = {**shape, "kind": kind, "input": dtypes[1 % len(dtypes)]}
+        check(name, point, [(ISAS[0], 1)])
+        assert_rows_alike(name, point, max(ROWS), [(ISAS[0], 1)])
+
+
+# Not those that write rows of a cache, where the last one counts that names a place.
+OF_ROWS = [name for name in ROW_OPS if all(result["leading"] for result in OPS[name]["results"])]
+
+
+@pytest.mark.parametrize("name", OF_ROWS)
+def test_results_that_are_stored_past_the_caches(name):
+    """Results of 8 MiB and more, of codes too; NaN, infinities and subnormals in some rows."""
+    dtypes = dtypes_under_test(OPS[name])
+    dtype = "bf16" if "bf16" in dtypes else dtypes[0]
+    for kind in ("normal", "nan", "infinities", "subnormals"):
+        point = {"rows": REPEATED, "width": 8192, "kind": kind, "input": dtype, "given": True}
+        machines = [(isa, 1) for isa in FMA_ISAS] if kind == "normal" else [(ISAS[0], 3)]
+        assert_rows_alike(name, point, 1031, machines)
