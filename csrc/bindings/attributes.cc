@@ -20,7 +20,17 @@ std::optional<DType> DTypeOf(const py::handle& value) {
   }
 }
 
-std::string ReprOf(const py::handle& value) { return py::repr(value).cast<std::string>(); }
+// Cut where it is long; the name of the type where there is none (an int of 5,000 digits, say).
+std::string ReprOf(const py::handle& value) {
+  constexpr py::ssize_t kMost = 200;
+  try {
+    const py::str text = py::repr(value);
+    if (static_cast<py::ssize_t>(py::len(text)) <= kMost) return text.cast<std::string>();
+    return py::str(text[py::slice(0, kMost, 1)]).cast<std::string>() + "...";
+  } catch (const py::error_already_set&) {
+    return Cat("a value of type ", Py_TYPE(value.ptr())->tp_name);
+  }
+}
 
 // An int, or what Python takes for one as an index; nullopt for anything else, arrays of one float
 // included: they have an __index__ that raises.
@@ -76,13 +86,11 @@ std::optional<AttrValue> Convert(const py::handle& value) {
 }  // namespace
 
 AttrValue ReadValue(const py::handle& value, const Argument& what) {
-  std::optional<AttrValue> converted;
   try {
-    converted = Convert(value);
+    if (auto converted = Convert(value)) return *std::move(converted);
   } catch (const py::cast_error&) {
-    converted = std::nullopt;  // an int beyond 64 bits
+    throw ArgumentError(Cat(what, ": expected ints of at most 64 bits, got ", ReprOf(value)));
   }
-  if (converted) return *std::move(converted);
   throw ArgumentError(
       Cat(what, ": expected a number, a string, a dtype or a list of ints, got ", ReprOf(value)));
 }

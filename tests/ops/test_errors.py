@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fusible
-from fusible import _core
+from fusible import _core, ops
 from support.calls import legal_call
 
 NAMES = _core.op_names()
@@ -185,6 +185,22 @@ def test_rejects_an_attribute_of_another_kind(name, attr):
     attrs[attr] = {"int": "three", "float": "three"}.get(attr_of(name, attr)["kind"], 1.5)
     with pytest.raises(fusible.ArgumentError, match=rf"^{name}: {attr}: expected .*, got "):
         call(name, operands, attrs)
+
+
+@pytest.mark.parametrize(
+    ("k", "shown"),
+    [(2**63, str(2**63)), (-(2**70), str(-(2**70))), (10**300, "1" + "0" * 199 + "...")],
+    ids=["above", "below", "long"],
+)
+def test_rejects_ints_beyond_64_bits(k, shown):
+    message = f"topk: k: expected ints of at most 64 bits, got {shown}"
+    with pytest.raises(fusible.ArgumentError, match=f"^{re.escape(message)}$"):
+        ops.topk(np.ones((2, 8), np.float32), k=k)
+
+
+def test_a_value_without_a_text_is_named_by_its_type():
+    with pytest.raises(fusible.ArgumentError, match=r"got a value of type int$"):
+        ops.topk(np.ones((2, 8), np.float32), k=10**5000)
 
 
 @pytest.mark.parametrize(
