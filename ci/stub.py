@@ -35,6 +35,12 @@ REPLACED = [
     (r"\bAnnotated\[([^,\]]+)[^\]]*\]", r"\1"),
 ]
 
+# What an exception carries beside its message.
+FIELDS = {
+    "GraphError": ("line: int", "column: int"),
+    "PassError": ("pass_name: str", "rule: str", "node: str", "rewrites: int"),
+}
+
 
 def signature_of(member: Any, name: str) -> str | None:
     """`(self, x: int) -> str` from the first line of a docstring; None if it has none."""
@@ -74,11 +80,8 @@ def class_lines(name: str, cls: type) -> list[str]:
     bases = [base.__name__ for base in cls.__bases__ if base.__name__ != "pybind11_object"]
     lines = [f"class {name}({', '.join(bases)}):" if bases else f"class {name}:"]
     if issubclass(cls, Exception):
-        return (
-            [*lines, "    line: int", "    column: int"]
-            if name == "GraphError"
-            else [f"{lines[0]} ..."]
-        )
+        fields = FIELDS.get(name)
+        return [*lines, *(f"    {field}" for field in fields)] if fields else [f"{lines[0]} ..."]
     for member_name, member in sorted(vars(cls).items()):
         if isinstance(member, property):
             lines += property_line(member_name, member)

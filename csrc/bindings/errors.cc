@@ -3,12 +3,13 @@
 
 #include "bindings/bind.h"
 #include "core/error.h"
+#include "passes/fault.h"
 
 namespace fusible {
 namespace {
 
 struct ErrorTypes {
-  py::object error, shape, dtype, argument, range, unsupported, graph;
+  py::object error, shape, dtype, argument, range, unsupported, graph, pass;
 };
 
 ErrorTypes& Types() {
@@ -34,6 +35,15 @@ void RaiseGraphError(const GraphError& error) {
   PyErr_SetObject(Types().graph.ptr(), raised.ptr());
 }
 
+void RaisePassError(const PassError& error) {
+  py::object raised = Types().pass(error.what());
+  raised.attr("pass_name") = error.last.pass;
+  raised.attr("rule") = error.last.rule;
+  raised.attr("node") = error.last.node;
+  raised.attr("rewrites") = error.rewrites;
+  PyErr_SetObject(Types().pass.ptr(), raised.ptr());
+}
+
 void Translate(std::exception_ptr pending) {  // NOLINT: pybind11 hands it over by value
   const auto raise = [](const py::object& type, const std::exception& error) {
     PyErr_SetString(type.ptr(), error.what());
@@ -52,6 +62,8 @@ void Translate(std::exception_ptr pending) {  // NOLINT: pybind11 hands it over 
     raise(Types().unsupported, error);
   } catch (const GraphError& error) {
     RaiseGraphError(error);
+  } catch (const PassError& error) {
+    RaisePassError(error);
   } catch (const Error& error) {
     raise(Types().error, error);
   }
@@ -91,6 +103,9 @@ void BindErrors(py::module_& m) {
       kind("UnsupportedError", PyExc_NotImplementedError, "Legal, and not done by this build.");
   t.graph = kind("GraphError", PyExc_ValueError,
                  "A text, graph or rule that is not legal; line and column count from 1.");
+  t.pass = kind("PassError", PyExc_RuntimeError,
+                "A fault of fusible itself: a pass failed, or broke the graph; pass_name, rule and "
+                "node are those of the last rewrite before, rewrites their number.");
   py::register_exception_translator(&Translate);
 }
 

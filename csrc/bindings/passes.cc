@@ -67,6 +67,34 @@ py::object Capability(const Target& target, std::string_view name) {
   return value ? ToPython(*value) : py::none();
 }
 
+py::dict MapOf(const std::map<std::string, AttrValue>& values) {
+  py::dict map;
+  for (const auto& [name, value] : values) map[py::str(name)] = ToPython(value);
+  return map;
+}
+
+// What a TOML file of this target holds.
+py::dict TableOf(const Target& target) {
+  py::dict variants;
+  for (const auto& [op, attrs] : target.variants) {
+    py::dict lists;
+    for (const auto& [attr, values] : attrs) {
+      py::list list;
+      for (const AttrValue& value : values) list.append(ToPython(value));
+      lists[py::str(attr)] = list;
+    }
+    variants[py::str(op)] = lists;
+  }
+  py::dict table(py::arg("name") = target.name, py::arg("pipeline") = target.pipeline,
+                 py::arg("fp8") = Name(target.fp8), py::arg("scratch_bytes") = target.scratch_bytes,
+                 py::arg("all_operators") = target.all_operators);
+  if (!target.operators.empty()) table["operators"] = py::cast(target.operators);
+  table["variants"] = variants;
+  table["capabilities"] = MapOf(target.capabilities);
+  table["costs"] = MapOf(target.costs);
+  return table;
+}
+
 void BindTarget(py::module_& m) {
   py::class_<Target>(m, "Target", "What a graph is fused for; plain data.")
       .def(py::init(&MakeTarget), py::kw_only(), py::arg("name"), py::arg("pipeline"),
@@ -82,6 +110,7 @@ void BindTarget(py::module_& m) {
           "has", [](const Target& t, std::string_view op) { return t.Has(op); }, py::arg("op"))
       .def("capability", &Capability, py::arg("name"),
            "Its value; None for one that the target does not state. Never raises.")
+      .def("table", &TableOf, "What a TOML file of this target holds.")
       .def("__str__", &Target::ToText);
 }
 
@@ -94,6 +123,17 @@ void BindResult(py::module_& m) {
       .def("__repr__", [](const Miss& miss) {
         return Cat(miss.rule, " at ", miss.node, ": ", miss.reason, " (", miss.hint, ")");
       });
+  py::class_<Rewrite>(m, "Rewrite", "One change of a graph: which pass, by which rule, and where.")
+      .def(py::init([](std::string pass, std::string rule, std::string node) {
+             return Rewrite{std::move(pass), std::move(rule), std::move(node)};
+           }),
+           py::arg("pass_name"), py::arg("rule"), py::arg("node"))
+      .def_readonly("pass_name", &Rewrite::pass)
+      .def_readonly("rule", &Rewrite::rule)
+      .def_readonly("node", &Rewrite::node)
+      .def("__repr__", [](const Rewrite& rewrite) {
+        return Cat(rewrite.pass, ": ", rewrite.rule, " at ", rewrite.node);
+      });
   py::class_<PassStats>(m, "PassStats", "What one pass did, and in what time.")
       .def_readonly("name", &PassStats::pass)
       .def_readonly("rewrites", &PassStats::rewrites)
@@ -104,8 +144,9 @@ void BindResult(py::module_& m) {
       .def_readonly("graph", &OptimizeResult::graph)
       .def_readonly("before", &OptimizeResult::operators_before)
       .def_readonly("after", &OptimizeResult::operators_after)
-      .def_property_readonly("fusions", [](const OptimizeResult& r) { return r.report.fusions; })
-      .def_property_readonly("misses", [](const OptimizeResult& r) { return r.report.misses; })
+      .def_readonly("fusions", &OptimizeResult::fusions)
+      .def_readonly("misses", &OptimizeResult::misses)
+      .def_readonly("rewrites", &OptimizeResult::rewrites)
       .def_readonly("stats", &OptimizeResult::stats)
       .def_readonly("key", &OptimizeResult::key);
 }
@@ -124,7 +165,12 @@ void BindPasses(py::module_& m) {
   BindResult(m);
   py::class_<PassManager>(m, "PassManager", "Runs a pipeline of passes for a target.")
       .def(py::init<std::string_view, Target>(), py::arg("pipeline"), py::arg("target"))
-      .def("run", &PassManager::Run, py::arg("graph"), py::call_guard<Unlocked>())
+      .def(
+          "run",
+          [](const PassManager& manager, const Graph& graph, std::optional<size_t> fuel) {
+            return manager.Run(graph, fuel.value_or(Rewrites::kNoLimit));
+          },
+          py::arg("graph"), py::arg("fuel") = py::none(), py::call_guard<Unlocked>())
       .def("key", &KeyOf, py::arg("range") = py::none())
       .def_property_readonly("pipeline", &PassManager::pipeline);
   m.def(

@@ -108,7 +108,8 @@ class Expansion {
 // Rebuilds a graph's nodes with some calls replaced by what they equal.
 class CallExpander {
  public:
-  CallExpander(Graph& graph, bool (*choose)(const Op&)) : graph_(graph), choose_(choose) {}
+  CallExpander(Graph& graph, bool (*choose)(const Op&), const std::function<bool(const Node&)>& may)
+      : graph_(graph), choose_(choose), may_(may) {}
 
   int Run() {
     std::vector<Node> nodes = std::exchange(graph_.nodes, {});
@@ -120,7 +121,7 @@ class CallExpander {
  private:
   void Append(Node node, int nesting) {
     Substitute(node.inputs);
-    if (!node.op || node.op->equals().empty() || !choose_(*node.op)) {
+    if (!node.op || node.op->equals().empty() || !choose_(*node.op) || (may_ && !may_(node))) {
       graph_.nodes.push_back(std::move(node));
       return;
     }
@@ -172,6 +173,7 @@ class CallExpander {
 
   Graph& graph_;
   bool (*choose_)(const Op&);
+  const std::function<bool(const Node&)>& may_;
   int count_ = 0;
   std::unordered_map<ValueId, ValueId> stands_;  // a replaced result -> what stands for it
 };
@@ -184,8 +186,9 @@ Graph ExpandEquals(const Op& op, std::span<const std::optional<Type>> operands,
   return Expansion(op, operands, attrs).Run();
 }
 
-int ExpandCalls(Graph& graph, bool (*choose)(const Op&)) {
-  return CallExpander(graph, choose).Run();
+int ExpandCalls(Graph& graph, bool (*choose)(const Op&),
+                const std::function<bool(const Node&)>& may) {
+  return CallExpander(graph, choose, may).Run();
 }
 
 std::vector<ValueId> Inline(Graph& graph, const Graph& body, std::span<const ValueId> inputs) {

@@ -1,6 +1,8 @@
 // What a fused operator equals, as a graph of smaller operators.
 #pragma once
 
+#include <functional>
+
 #include "ir/graph.h"
 
 namespace fusible {
@@ -11,8 +13,9 @@ namespace fusible {
 Graph ExpandEquals(const Op& op, std::span<const std::optional<Type>> operands, const Attrs& attrs);
 
 // Replaces every call of an operator for which `choose` says so by its Equals body, repeatedly
-// until none is left; returns how many were replaced.
-int ExpandCalls(Graph& graph, bool (*choose)(const Op&));
+// until none is left; returns how many were replaced. may: asked before each; false keeps the call.
+int ExpandCalls(Graph& graph, bool (*choose)(const Op&),
+                const std::function<bool(const Node&)>& may = nullptr);
 
 // A body's nodes, appended to `graph` with body inputs bound to `inputs`; returns the values that
 // stand for the body's outputs. Names are made fresh.

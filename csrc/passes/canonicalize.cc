@@ -10,23 +10,23 @@ namespace {
 // One sweep in topological order, so that each node sees what has become of its operands.
 class Canonicalizer {
  public:
-  explicit Canonicalizer(Graph& graph) : graph_(graph), position_(graph.values.size(), 0) {
+  Canonicalizer(Graph& graph, Rewrites& rewrites)
+      : graph_(graph), rewrites_(rewrites), position_(graph.values.size(), 0) {
     producers_ = Producers(graph);
   }
 
-  int Run() {
+  void Run() {
     for (const Input& input : graph_.inputs) position_[input.value] = next_position_++;
     for (Node& node : graph_.nodes) {
       for (ValueId& input : node.inputs) input = replaced_.Of(input);
       for (ValueId output : node.outputs) position_[output] = next_position_++;
       if (node.op) Rewrite(node);
     }
-    if (rewrites_ == 0) return 0;
+    if (rewrites_.made().empty()) return;
     std::erase_if(graph_.nodes,
                   [](const Node& node) { return !node.op && node.opaque.empty() && !node.region; });
     replaced_.Apply(graph_);
     Compact(graph_);
-    return rewrites_;
   }
 
  private:
@@ -35,14 +35,17 @@ class Canonicalizer {
       MergeReshapes(node);
       SpellView(node);
     }
-    if (IsIdentity(node)) {
-      ++rewrites_;
+    if (IsIdentity(node) && Take("identity", node)) {
       replaced_.Set(node.outputs[0], node.inputs[0]);
       node = Node();  // erased behind the sweep
       return;
     }
     SortOperands(node);
     DropUsualMaximum(node);
+  }
+
+  bool Take(std::string_view rule, const Node& node) {
+    return rewrites_.Take(rule, LabelOf(graph_, node));
   }
 
   bool IsIdentity(const Node& node) const {
@@ -57,8 +60,7 @@ class Canonicalizer {
     const ValueId base = graph_.nodes[before].inputs[0];
     const auto attrs = CanonicalViewAttrs(*node.op, node.attrs, graph_.TypeOf(base).shape,
                                           graph_.TypeOf(node.outputs[0]).shape);
-    if (!attrs) return;
-    ++rewrites_;
+    if (!attrs || !Take("merge-reshapes", node)) return;
     node.inputs[0] = base;
     node.attrs = *attrs;
   }
@@ -66,15 +68,14 @@ class Canonicalizer {
   void SpellView(Node& node) {
     const auto attrs = CanonicalViewAttrs(*node.op, node.attrs, graph_.TypeOf(node.inputs[0]).shape,
                                           graph_.TypeOf(node.outputs[0]).shape);
-    if (!attrs || *attrs == node.attrs) return;
-    ++rewrites_;
+    if (!attrs || *attrs == node.attrs || !Take("spell-view", node)) return;
     node.attrs = *attrs;
   }
 
   void SortOperands(Node& node) {
     if (!node.op->commutes() || node.inputs[0] == kAbsent || node.inputs[1] == kAbsent) return;
     if (position_[node.inputs[0]] <= position_[node.inputs[1]]) return;
-    ++rewrites_;
+    if (!Take("sort-operands", node)) return;
     std::swap(node.inputs[0], node.inputs[1]);
   }
 
@@ -84,16 +85,16 @@ class Canonicalizer {
     const AttrValue* dtype = node.attrs.Find("dtype");
     if (!maximum || !dtype || !std::holds_alternative<DType>(*dtype)) return;
     if (*maximum != AttrValue(static_cast<double>(QuantMax(std::get<DType>(*dtype))))) return;
-    ++rewrites_;
+    if (!Take("usual-maximum", node)) return;
     node.attrs.Erase("fp8_max");
   }
 
   Graph& graph_;
+  Rewrites& rewrites_;
   std::vector<int32_t> producers_;
   std::vector<int64_t> position_;  // of each value: inputs first, then results in order
   int64_t next_position_ = 0;
   Replacements replaced_;
-  int rewrites_ = 0;
 };
 
 class Canonicalize final : public Pass {
@@ -104,8 +105,8 @@ class Canonicalize final : public Pass {
            "commuting "
            "operators, and writes equal attributes one way.";
   }
-  int Run(Graph& graph, const Target&, Report&) const override {
-    return Canonicalizer(graph).Run();
+  void Run(Graph& graph, const Target&, Report& report) const override {
+    Canonicalizer(graph, report.rewrites).Run();
   }
 };
 

@@ -10,10 +10,9 @@ class DropDead final : public Pass {
   std::string_view doc() const override {
     return "Drops calls whose results nobody reads; an opaque call that mutates stays.";
   }
-  int Run(Graph& graph, const Target&, Report&) const override {
-    const int dropped = DropDeadNodes(graph);
-    if (dropped > 0) Compact(graph);
-    return dropped;
+  void Run(Graph& graph, const Target&, Report& report) const override {
+    DropDeadNodes(graph, &report.rewrites);
+    if (!report.rewrites.made().empty()) Compact(graph);
   }
 };
 

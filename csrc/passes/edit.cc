@@ -4,6 +4,7 @@
 #include <map>
 
 #include "core/cat.h"
+#include "ir/expand.h"
 
 namespace fusible {
 namespace {
@@ -18,6 +19,10 @@ std::string CallText(const Node& node, int mutations) {
 }
 
 }  // namespace
+
+std::string LabelOf(const Graph& graph, const Node& node) {
+  return node.outputs.empty() ? NodeName(node) : graph.values[node.outputs[0]].name;
+}
 
 void Replacements::Set(ValueId from, ValueId to) {
   if (from >= static_cast<ValueId>(to_.size())) to_.resize(from + 1, kAbsent);
@@ -38,24 +43,25 @@ void Replacements::Apply(Graph& graph) const {
   for (ValueId& output : graph.outputs) output = Of(output);
 }
 
-int DropDeadNodes(Graph& graph) {
+void DropDeadNodes(Graph& graph, Rewrites* rewrites) {
   std::vector<bool> read(graph.values.size(), false);
   for (ValueId output : graph.outputs) read[output] = true;
   std::vector<bool> alive(graph.nodes.size(), false);
   for (size_t i = graph.nodes.size(); i-- > 0;) {
     const Node& node = graph.nodes[i];
-    alive[i] =
-        node.mutates || std::ranges::any_of(node.outputs, [&](ValueId v) { return read[v]; });
+    alive[i] = node.mutates ||
+               std::ranges::any_of(node.outputs, [&](ValueId v) { return read[v]; }) ||
+               (rewrites && !rewrites->Take("dead-call", LabelOf(graph, node)));
     if (!alive[i]) continue;
     for (ValueId input : node.inputs) {
       if (input != kAbsent) read[input] = true;
     }
   }
   size_t i = 0;
-  return static_cast<int>(std::erase_if(graph.nodes, [&](const Node&) { return !alive[i++]; }));
+  std::erase_if(graph.nodes, [&](const Node&) { return !alive[i++]; });
 }
 
-int ShareEqualCalls(Graph& graph) {
+void ShareEqualCalls(Graph& graph, Rewrites* rewrites) {
   std::map<std::string, std::vector<ValueId>> calls;
   const std::vector<int> mutations = MutationsBefore(graph);
   Replacements shared;
@@ -66,16 +72,19 @@ int ShareEqualCalls(Graph& graph) {
     const auto [call, fresh] = node.op
                                    ? calls.try_emplace(CallText(node, mutations[i]), node.outputs)
                                    : std::pair(calls.end(), true);
-    if (fresh) {
+    if (fresh || (rewrites && !rewrites->Take("equal-calls", LabelOf(graph, node)))) {
       kept.push_back(std::move(node));
       continue;
     }
     for (size_t k = 0; k < node.outputs.size(); ++k) shared.Set(node.outputs[k], call->second[k]);
   }
-  const int gone = static_cast<int>(graph.nodes.size() - kept.size());
   graph.nodes = std::move(kept);
   shared.Apply(graph);
-  return gone;
+}
+
+void ExpandCalls(Graph& graph, bool (*choose)(const Op&), Rewrites& rewrites) {
+  ExpandCalls(graph, choose,
+              [&](const Node& node) { return rewrites.Take("expand", LabelOf(graph, node)); });
 }
 
 std::vector<int> MutationsBefore(const Graph& graph) {

@@ -1,11 +1,16 @@
 // Changes to a graph that several passes make.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "ir/graph.h"
+#include "passes/rewrites.h"
 
 namespace fusible {
+
+// What a node is called in reports: its first result, or its name where it has none.
+std::string LabelOf(const Graph& graph, const Node& node);
 
 // Which value stands for which from now on.
 class Replacements {
@@ -20,12 +25,16 @@ class Replacements {
 };
 
 // Drops nodes whose results nobody reads (nodes must be in topological order); an opaque node that
-// mutates is read by the world. Returns how many.
-int DropDeadNodes(Graph& graph);
+// mutates is read by the world. Asks `rewrites` before each, readers before what they read; without
+// it, all go as a part of another rewrite.
+void DropDeadNodes(Graph& graph, Rewrites* rewrites = nullptr);
 
 // Makes equal calls of operators one: same operator, attributes, operands, and mutations before
-// them. Returns how many calls went away.
-int ShareEqualCalls(Graph& graph);
+// them. Asks `rewrites` before each; without it, all are shared as a part of another rewrite.
+void ShareEqualCalls(Graph& graph, Rewrites* rewrites = nullptr);
+
+// Takes calls apart as ExpandCalls does, each a rewrite "expand".
+void ExpandCalls(Graph& graph, bool (*choose)(const Op&), Rewrites& rewrites);
 
 // How many opaque nodes that mutate stand before each node. What has another count is not the same
 // call.

@@ -3,7 +3,6 @@
 
 #include "core/cat.h"
 #include "core/error.h"
-#include "ir/expand.h"
 #include "ir/key.h"
 #include "ir/match.h"
 #include "ir/views.h"
@@ -131,21 +130,33 @@ std::optional<Graph> Rewritten(const Graph& graph, std::span<const Match* const>
   }
 }
 
-// Fuses all of them, or one after the other as far as they do not need each other.
-Graph FuseAll(const Graph& graph, const Matcher& matcher, const std::vector<Match>& matches,
-              std::vector<Miss>* misses) {
+// One after the other, as far as they do not need each other.
+std::vector<const Match*> Compatible(const Graph& graph, const Matcher& matcher,
+                                     std::span<const Match* const> matches,
+                                     std::vector<Miss>* misses) {
   std::vector<const Match*> chosen;
-  for (const Match& match : matches) chosen.push_back(&match);
-  if (auto all = Rewritten(graph, chosen)) return *std::move(all);
-  chosen.clear();
-  for (const Match& match : matches) {
-    chosen.push_back(&match);
+  for (const Match* match : matches) {
+    chosen.push_back(match);
     if (Rewritten(graph, chosen)) continue;
     chosen.pop_back();
-    misses->push_back({match.rule->op->name(), matcher.Label(match.root()), "order",
+    misses->push_back({match->rule->op->name(), matcher.Label(match->root()), "order",
                        "another fusion needs this one's results, and this one needs its results"});
   }
-  return *Rewritten(graph, chosen);
+  return chosen;
+}
+
+// Fuses what can be fused together, as far as there is fuel.
+Graph Fuse(const Graph& graph, const Matcher& matcher, const std::vector<Match>& matches,
+           Report& report) {
+  std::vector<const Match*> chosen;
+  for (const Match& match : matches) chosen.push_back(&match);
+  std::optional<Graph> fused = Rewritten(graph, chosen);
+  if (!fused) chosen = Compatible(graph, matcher, chosen, &report.misses);
+  const auto unpaid = std::erase_if(chosen, [&](const Match* match) {
+    return !report.rewrites.Take(match->rule->op->name(), matcher.Label(match->root()));
+  });
+  if (!fused || unpaid > 0) fused = Rewritten(graph, chosen);
+  return *std::move(fused);
 }
 
 class FuseOps final : public Pass {
@@ -159,24 +170,22 @@ class FuseOps final : public Pass {
     for (const Rule& rule : AllRules()) text += RuleContract(rule) + "\n";
     return text;
   }
-  int Run(Graph& graph, const Target& target, Report& report) const override {
+  void Run(Graph& graph, const Target& target, Report& report) const override {
     Graph plain = graph;
     DropDeadNodes(plain);  // what nobody reads neither fuses nor stands in the way
-    int rewrites = ExpandCalls(plain, [](const Op& op) { return !op.equals().empty(); });
-    if (rewrites > 0) ShareEqualCalls(plain);
+    ExpandCalls(plain, [](const Op& op) { return !op.equals().empty(); }, report.rewrites);
+    if (!report.rewrites.made().empty()) ShareEqualCalls(plain);
     const Matcher matcher(plain);
     Selection selection = SelectSites(matcher, target);
-    rewrites += static_cast<int>(selection.chosen.size());
-    Graph fused = selection.chosen.empty()
-                      ? plain
-                      : FuseAll(plain, matcher, selection.chosen, &selection.misses);
-    std::ranges::move(selection.misses, std::back_inserter(report.misses));
+    report.misses = std::move(selection.misses);
+    if (selection.chosen.empty() && report.rewrites.made().empty()) return;
+    Graph fused = Fuse(plain, matcher, selection.chosen, report);
+    if (report.rewrites.made().empty()) return;
     // What was fused already has been taken apart and put together again.
-    if (rewrites == 0 || GraphKey(fused).uuid() == GraphKey(graph).uuid()) return 0;
+    if (GraphKey(fused).uuid() == GraphKey(graph).uuid()) return report.rewrites.Cancel();
     ShareEqualCalls(fused);  // views taken again of one result
     graph = std::move(fused);
     Compact(graph);
-    return rewrites;
   }
 };
 

@@ -1,6 +1,5 @@
 #include <algorithm>
 
-#include "ir/expand.h"
 #include "ir/key.h"
 #include "ir/pattern.h"
 #include "ir/rows.h"
@@ -96,19 +95,22 @@ bool SinkViews(Graph& graph) {
   return any;
 }
 
-void ReplaceByRegions(Graph& graph, std::vector<RowGroup> groups) {
+// Makes regions of the groups, as far as there is fuel.
+void ReplaceByRegions(Graph& graph, std::vector<RowGroup> groups, Rewrites& rewrites) {
   std::vector<std::optional<Node>> last(graph.nodes.size());
   std::vector<bool> gone(graph.nodes.size(), false);
   for (RowGroup& group : groups) {
-    for (int32_t member : group.members) gone[member] = true;
+    const int32_t end = group.members.back();
     auto region = std::make_shared<Region>();
     region->name = RegionName(group.body);
+    if (!rewrites.Take(region->name, LabelOf(graph, graph.nodes[end]))) break;
+    for (int32_t member : group.members) gone[member] = true;
     region->body = std::move(group.body);
     Node node;
     node.region = std::move(region);
     node.inputs = std::move(group.inputs);
     node.outputs = std::move(group.outputs);
-    last[group.members.back()] = std::move(node);
+    last[end] = std::move(node);
   }
   std::vector<Node> nodes;
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
@@ -133,22 +135,23 @@ class FuseRows final : public Pass {
     for (const Rule& rule : AllRules()) text += RuleContract(rule) + "\n";
     return text;
   }
-  int Run(Graph& graph, const Target& target, Report& report) const override {
+  void Run(Graph& graph, const Target& target, Report& report) const override {
+    Rewrites& rewrites = report.rewrites;
     Graph fused = graph;
     DropDeadNodes(fused);  // what nobody reads neither joins nor stands in the way
-    int rewrites = ExpandCalls(
-        fused, [](const Op& op) { return !op.equals().empty() && !op.rows() && !op.kernel(); });
+    ExpandCalls(
+        fused, [](const Op& op) { return !op.equals().empty() && !op.rows() && !op.kernel(); },
+        rewrites);
     // Both can bring equal calls to light.
-    if (SinkViews(fused) || rewrites > 0) ShareEqualCalls(fused);
+    if (SinkViews(fused) || !rewrites.made().empty()) ShareEqualCalls(fused);
     std::vector<RowGroup> groups = GroupRows(fused, target, &report.misses);
-    rewrites += static_cast<int>(groups.size());
-    if (rewrites == 0) return 0;
-    ReplaceByRegions(fused, std::move(groups));
+    if (groups.empty() && rewrites.made().empty()) return;
+    ReplaceByRegions(fused, std::move(groups), rewrites);
+    if (rewrites.made().empty()) return;
     ShareEqualCalls(fused);  // views taken again of one result
-    if (GraphKey(fused).uuid() == GraphKey(graph).uuid()) return 0;
+    if (GraphKey(fused).uuid() == GraphKey(graph).uuid()) return rewrites.Cancel();
     graph = std::move(fused);
     Compact(graph);
-    return rewrites;
   }
 };
 

@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
+#include <optional>
 #include <set>
+#include <stdexcept>
 #include <tuple>
+#include <variant>
 
 #include "core/cat.h"
 #include "core/digest.h"
@@ -11,6 +15,7 @@
 #include "ir/text.h"
 #include "ir/verify.h"
 #include "ir/views.h"
+#include "passes/fault.h"
 #include "passes/support.h"
 
 namespace fusible {
@@ -35,23 +40,76 @@ int CountOperators(const Graph& graph) {
       std::ranges::count_if(graph.nodes, [](const Node& node) { return !IsView(node); }));
 }
 
-PassStats RunPass(const Pass& pass, const Target& target, Graph& graph, Report& report) {
+// What was taken apart and put together again is no change, takes no fuel, and so must not be left
+// half done. A pass that fails is not judged: it fails again, or behind the end of the fuel.
+bool ChangesNothing(const Pass& pass, const Target& target, Graph graph) {
+  Report report;
+  try {
+    pass.Run(graph, target, report);
+  } catch (const std::exception&) {
+    return false;
+  }
+  return report.rewrites.made().empty();
+}
+
+// Runs the pass; whatever it throws that is not about its target is a fault of its own.
+void RunGuarded(const Pass& pass, const Target& target, Graph& graph, Report& report) {
+  try {
+    pass.Run(graph, target, report);
+  } catch (const GraphError& error) {
+    throw std::logic_error(error.what());
+  } catch (const std::bad_optional_access& error) {
+    throw std::logic_error(error.what());
+  } catch (const std::bad_variant_access& error) {
+    throw std::logic_error(error.what());
+  }
+}
+
+// std::logic_error where the pass broke the graph, or said that it changed what it did not.
+void CheckOutcome(const Graph& graph, const std::string& before, const Rewrites& rewrites) {
+  const std::vector<Violation> violations = FindViolations(graph);
+  if (!violations.empty()) {
+    const Violation& first = violations.front();
+    throw std::logic_error(Cat(first.rule, ": ", first.node, ": ", first.message));
+  }
+  const bool changed = ToText(graph) != before;
+  if (changed == rewrites.made().empty() && !rewrites.refused()) {
+    throw std::logic_error(Cat("says that it made ", rewrites.made().size(),
+                               " rewrites, and the graph ", changed ? "changed" : "is the same"));
+  }
+}
+
+PassError Fault(const Pass& pass, const std::string& what, const Rewrites& rewrites, size_t done) {
+  const std::vector<Rewrite>& made = rewrites.made();
+  const Rewrite last = made.empty() ? Rewrite{std::string(pass.name()), "", ""} : made.back();
+  const size_t count = done + made.size();
+  const std::string behind =
+      made.empty() ? "" : Cat(" (behind rewrite ", count, ": ", last.rule, " at ", last.node, ")");
+  return {Cat(pass.name(), ": ", what, behind), last, count};
+}
+
+// Runs one pass on the result's graph.
+void RunPass(const Pass& pass, const Target& target, size_t fuel, OptimizeResult& result) {
+  const bool free = fuel != Rewrites::kNoLimit && ChangesNothing(pass, target, result.graph);
+  Report report{Rewrites(pass.name(), free ? Rewrites::kNoLimit : fuel), {}};
   PassStats stats;
   stats.pass = pass.name();
-  stats.nodes_before = static_cast<int>(graph.nodes.size());
-  const std::string before = ToText(graph);
+  stats.nodes_before = static_cast<int>(result.graph.nodes.size());
+  const std::string before = ToText(result.graph);
   const auto start = std::chrono::steady_clock::now();
-  stats.rewrites = pass.Run(graph, target, report);
-  const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
-  stats.ms = took.count();
-  stats.nodes_after = static_cast<int>(graph.nodes.size());
-  Verify(graph, pass.name());
-  if ((stats.rewrites == 0) != (ToText(graph) == before)) {
-    throw GraphError(Cat(pass.name(), ": says that it made ", stats.rewrites,
-                         " rewrites, and the graph ",
-                         stats.rewrites == 0 ? "changed" : "is the same"));
+  try {
+    RunGuarded(pass, target, result.graph, report);
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+    stats.ms = took.count();
+    CheckOutcome(result.graph, before, report.rewrites);
+  } catch (const std::logic_error& error) {
+    throw Fault(pass, error.what(), report.rewrites, result.rewrites.size());
   }
-  return stats;
+  stats.rewrites = static_cast<int>(report.rewrites.made().size());
+  stats.nodes_after = static_cast<int>(result.graph.nodes.size());
+  result.stats.push_back(stats);
+  std::ranges::copy(report.rewrites.made(), std::back_inserter(result.rewrites));
+  std::ranges::move(report.misses, std::back_inserter(result.misses));
 }
 
 // Each reason once, in order of the passes.
@@ -70,19 +128,21 @@ PassManager::PassManager(std::string_view pipeline, Target target)
     : passes_(ParsePipeline(pipeline.empty() ? std::string_view(target.pipeline) : pipeline)),
       target_(std::move(target)) {}
 
-OptimizeResult PassManager::Run(const Graph& graph) const {
+OptimizeResult PassManager::Run(const Graph& graph, size_t fuel) const {
   Verify(graph, "input");
   OptimizeResult result;
   result.graph = graph;
   result.operators_before = CountOperators(graph);
   result.key = GraphKey(graph);
   for (const auto& part : key().parts) result.key.parts.push_back(part);
+  if (fuel != Rewrites::kNoLimit) result.key.parts.emplace_back("fuel", Cat(fuel));
   for (const Pass* pass : passes_) {
-    result.stats.push_back(RunPass(*pass, target_, result.graph, result.report));
+    const size_t left = fuel == Rewrites::kNoLimit ? fuel : fuel - result.rewrites.size();
+    RunPass(*pass, target_, left, result);
   }
   result.operators_after = CountOperators(result.graph);
-  result.report.misses = Distinct(result.report.misses);
-  result.report.fusions = CountFusions(result.graph);
+  result.misses = Distinct(result.misses);
+  result.fusions = CountFusions(result.graph);
   return result;
 }
 

@@ -1,7 +1,6 @@
 // A pass rewrites a graph for a target, and says what it did and what it nearly did.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -9,6 +8,7 @@
 
 #include "ir/graph.h"
 #include "ir/target.h"
+#include "passes/rewrites.h"
 
 namespace fusible {
 
@@ -22,9 +22,9 @@ struct Miss {
   std::string hint;    // the smallest change that would make it match
 };
 
-// What passes add up over a run.
+// What a pass says about its run.
 struct Report {
-  std::map<std::string, int> fusions;  // name -> count
+  Rewrites rewrites;
   std::vector<Miss> misses;
 };
 
@@ -35,7 +35,8 @@ class Pass {
   virtual std::string_view doc() const = 0;   // one sentence
   // What it depends on beside graph and target (its rules), framed for keys.
   virtual std::string contract() const { return ""; }
-  virtual int Run(Graph& graph, const Target& target, Report& report) const = 0;  // rewrites made
+  // Asks report.rewrites before each rewrite, and leaves the graph as it is without one.
+  virtual void Run(Graph& graph, const Target& target, Report& report) const = 0;
 };
 
 const std::vector<std::unique_ptr<Pass>>& AllPasses();

@@ -12,8 +12,7 @@ class SelectOps final : public Pass {
   std::string_view doc() const override {
     return "Takes apart fused calls that the target lacks, and says which of the rest it lacks.";
   }
-  int Run(Graph& graph, const Target& target, Report& report) const override {
-    int rewrites = 0;
+  void Run(Graph& graph, const Target& target, Report& report) const override {
     std::vector<Node> nodes;
     Replacements replaced;
     Graph selected = graph;
@@ -21,22 +20,20 @@ class SelectOps final : public Pass {
     for (Node node : graph.nodes) {
       for (ValueId& input : node.inputs) input = replaced.Of(input);
       const auto lack = node.op ? FindLack(target, *node.op, node.attrs) : std::nullopt;
+      const std::string label = LabelOf(graph, node);
       if (lack) {
-        const std::string& label = graph.values[node.outputs[0]].name;
         report.misses.push_back({node.op->name(), label, lack->reason, lack->hint});
       }
-      if (!lack || node.op->equals().empty()) {
+      if (lack && !node.op->equals().empty() && report.rewrites.Take("expand", label)) {
+        TakeApart(node, selected, replaced);
+      } else {
         selected.nodes.push_back(std::move(node));
-        continue;
       }
-      ++rewrites;
-      TakeApart(node, selected, replaced);
     }
-    if (rewrites == 0) return 0;
+    if (report.rewrites.made().empty()) return;
     graph = std::move(selected);
     replaced.Apply(graph);
     Compact(graph);
-    return rewrites;
   }
 
  private:

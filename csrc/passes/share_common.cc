@@ -10,10 +10,9 @@ class ShareCommon final : public Pass {
   std::string_view doc() const override {
     return "Makes equal calls of operators one; opaque calls stay as they are.";
   }
-  int Run(Graph& graph, const Target&, Report&) const override {
-    const int shared = ShareEqualCalls(graph);
-    if (shared > 0) Compact(graph);
-    return shared;
+  void Run(Graph& graph, const Target&, Report& report) const override {
+    ShareEqualCalls(graph, &report.rewrites);
+    if (!report.rewrites.made().empty()) Compact(graph);
   }
 };
 

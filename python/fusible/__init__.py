@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Graph,
         GraphError,
         Key,
+        PassError,
         RangeError,
         ShapeError,
         UnsupportedError,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from fusible.graph import Spec, Value, opaque, spec, trace
     from fusible.information import info
     from fusible.memory import Pool, pool
-    from fusible.passes import Miss, PassManager, Result, optimize
+    from fusible.passes import Miss, PassManager, Result, Rewrite, optimize
     from fusible.targets import Target, load_target
     from fusible.targets import names as targets
 
@@ -40,11 +41,13 @@ _HOMES = {
     "GraphError": "_core",
     "Key": "_core",
     "Miss": "passes",
+    "PassError": "_core",
     "PassManager": "passes",
     "Pool": "memory",
     "Profile": "compile",
     "RangeError": "_core",
     "Result": "passes",
+    "Rewrite": "passes",
     "ShapeError": "_core",
     "Spec": "graph",
     "Target": "targets",
@@ -70,11 +73,13 @@ __all__ = [
     "GraphError",
     "Key",
     "Miss",
+    "PassError",
     "PassManager",
     "Pool",
     "Profile",
     "RangeError",
     "Result",
+    "Rewrite",
     "ShapeError",
     "Spec",
     "Target",
@@ -94,7 +99,7 @@ __all__ = [
 
 
 class _Package(ModuleType):
-    """Keeps `compile` and `targets` the functions that they are, once modules of that name load."""
+    """Keeps `compile`, `targets`, … the functions that they are, once modules of that name load."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in _HOMES or not isinstance(value, ModuleType):

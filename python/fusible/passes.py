@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from fusible import _core
 from fusible.targets import Target, load_target
 
 Miss = _core.Miss
+Rewrite = _core.Rewrite
 
 
 class Operators(NamedTuple):
@@ -48,13 +50,18 @@ class Result:
         return self._native.misses
 
     @property
+    def rewrites(self) -> list[Rewrite]:
+        """Every rewrite in order: its pass, its rule, and the result that it is known by."""
+        return self._native.rewrites
+
+    @property
     def stats(self) -> list[_core.PassStats]:
         """Rewrites, milliseconds and nodes of each pass."""
         return self._native.stats
 
     @property
     def key(self) -> _core.Key:
-        """The cache key of graph, pipeline and target."""
+        """The cache key of graph, pipeline, target, and fuel where it was limited."""
         return self._native.key
 
     def expect(self, counts: Mapping[str, int | str], **sizes: int) -> Result:
@@ -117,9 +124,53 @@ class PassManager:
         """Names of the passes, in order."""
         return self._native.pipeline
 
-    def run(self, graph: _core.Graph) -> Result:
-        """The result of the pipeline on `graph`, verified after each pass."""
-        return Result(self._native.run(graph), self.target)
+    def run(
+        self,
+        graph: _core.Graph,
+        *,
+        fuel: int | None = None,
+        dump: str | Path | None = None,
+        reproducer: str | Path | None = None,
+    ) -> Result:
+        """The result of the pipeline on `graph`, verified after each pass.
+
+        Args:
+            graph: left as it is.
+            fuel: how many rewrites may be made, over all passes; ``None`` is any number. The graph
+                is legal after each, and the first rewrites are those that a run without a limit
+                makes first. What only follows from a rewrite, such as dropping calls that died of
+                it, belongs to it; dropping calls that were dead already is a rewrite of its own.
+            dump: a folder for the graph before and after each pass, and for all patterns.
+            reproducer: a folder for a file from which a pass that fails can be run again
+                (``fusible replay FILE``).
+
+        Raises:
+            GraphError: the graph is not legal.
+            ArgumentError: a fuel that is no whole number from 0.
+            PassError: a pass failed, or left a graph that is not legal: a fault of fusible.
+            OSError: a file cannot be written.
+        """
+        if fuel is not None:
+            _check_fuel(fuel)
+        try:
+            if dump is not None:
+                from fusible.dump import dump as write_stages
+
+                write_stages(graph, self, dump, fuel)
+            return Result(self._native.run(graph, fuel), self.target)
+        except _core.PassError as error:
+            if reproducer is not None:
+                self._reproduce(graph, fuel, error, reproducer)
+            raise
+
+    def _reproduce(
+        self, graph: _core.Graph, fuel: int | None, error: _core.PassError, folder: str | Path
+    ) -> None:
+        """Writes how the pass failed to a file, and the file's name into the error."""
+        from fusible.reproducer import Reproducer
+
+        made = Reproducer(str(graph), self.pipeline, self.target, fuel, str(error))
+        error.args = (f"{error}; run it again: fusible replay {made.write(folder)}",)
 
     def key(self, range: tuple[int, int] | None = None) -> _core.Key:
         """The key of build, target, passes and range, without a graph.
@@ -138,6 +189,11 @@ class PassManager:
     def uuid(self, range: tuple[int, int] | None = None) -> str:
         """``key(range)`` as an RFC 9562 UUID, different when a pass would do something else."""
         return self.key(range).uuid
+
+
+def _check_fuel(fuel: int) -> None:
+    if isinstance(fuel, bool) or not isinstance(fuel, int) or not 0 <= fuel < 2**63:
+        raise _core.ArgumentError(f"fuel: expected a whole number from 0, got {fuel!r}")
 
 
 def _checked(sizes: tuple[int, int]) -> tuple[int, int]:

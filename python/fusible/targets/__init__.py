@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from fusible import _core
 from fusible.targets.schema import check
@@ -47,9 +48,18 @@ def load_target(name_or_path: str | Path) -> Target:
         raise _core.ArgumentError(f"target: {path}: expected fewer brackets in brackets") from None
     except (OSError, ValueError) as error:  # no UTF-8, no TOML, or no path
         raise _core.ArgumentError(f"target: {path}: {error}") from error
+    return target_of(path, table)
+
+
+def target_of(path: Path, table: dict[str, Any]) -> Target:
+    """The target that a file's table describes.
+
+    Raises:
+        ArgumentError: it describes none; the message names file and key.
+    """
     check(path, table)
-    table.pop("description", None)
+    fields = {key: value for key, value in table.items() if key != "description"}
     try:
-        return Target(**{**table, "operators": set(table.get("operators", []))})
+        return Target(**{**fields, "operators": set(table.get("operators", []))})
     except (_core.Error, TypeError) as error:
         raise _core.ArgumentError(f"{path}: {error}") from error

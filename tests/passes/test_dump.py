@@ -1,0 +1,48 @@
+"""The graphs before and after each pass, as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import fusible
+from support.faults import plant
+
+TEXT = "input x: bf16[T, 64]\nconstant w: bf16[64]\na = add(x, x)\ny = rms_norm(a, w)\nreturn y\n"
+GRAPH = fusible.Graph.parse(TEXT)
+PIPELINE = ("canonicalize", "fuse-ops", "fuse-ops", "drop-dead")
+
+
+def files(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in sorted(folder.iterdir())}
+
+
+def test_each_pass_has_a_file_in_order(tmp_path: Path) -> None:
+    manager = fusible.PassManager(",".join(PIPELINE), "rocm-gfx950")
+    result = manager.run(GRAPH, dump=tmp_path / "new" / "folder")
+    made = files(tmp_path / "new" / "folder")
+    patterns = made.pop("patterns.txt")
+    assert [*made] == [f"{n:02}-{name}.ir" for n, name in enumerate(("input", *PIPELINE))]
+    assert made["00-input.ir"] == made["01-canonicalize.ir"] == str(GRAPH)
+    assert "fused_add_rms_norm" in made["02-fuse-ops.ir"]
+    assert made["04-drop-dead.ir"] == str(result.graph)
+    assert "fused_add_rms_norm(x: " in patterns
+    assert "\n  y = rms_norm(sum, weight, eps=eps)\n" in patterns
+
+
+def test_fuel_ends_in_the_files_where_it_ends_in_the_run(tmp_path: Path) -> None:
+    text = TEXT.replace("return", "dead = softmax(x)\nreturn")
+    manager = fusible.PassManager("fuse-ops,drop-dead", "rocm-gfx950")
+    result = manager.run(fusible.Graph.parse(text), fuel=1, dump=tmp_path)
+    assert files(tmp_path)["02-drop-dead.ir"] == str(result.graph)
+    assert [each.rule for each in result.rewrites] == ["fused_add_rms_norm"]
+
+
+def test_what_came_before_a_pass_that_fails_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch, 1)
+    with pytest.raises(fusible.PassError):
+        fusible.PassManager("canonicalize,fuse-ops", "rocm-gfx950").run(GRAPH, dump=tmp_path)
+    assert [*files(tmp_path)] == ["00-input.ir", "01-canonicalize.ir", "patterns.txt"]
