@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ShapeError,
         UnsupportedError,
     )
+    from fusible.bisect import Bisection, bisect
     from fusible.compile import Executable, Profile, compile
     from fusible.graph import Spec, Value, opaque, spec, trace
     from fusible.information import info
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ArgumentError": "_core",
+    "Bisection": "bisect",
     "DTypeError": "_core",
     "Error": "_core",
     "Executable": "compile",
@@ -53,6 +55,7 @@ _HOMES = {
     "Target": "targets",
     "UnsupportedError": "_core",
     "Value": "graph",
+    "bisect": "bisect",
     "compile": "compile",
     "info": "information",
     "load_target": "targets",
@@ -66,6 +69,7 @@ _HOMES = {
 
 __all__ = [
     "ArgumentError",
+    "Bisection",
     "DTypeError",
     "Error",
     "Executable",
@@ -85,6 +89,7 @@ __all__ = [
     "Target",
     "UnsupportedError",
     "Value",
+    "bisect",
     "compile",
     "info",
     "load_target",

@@ -1,4 +1,4 @@
-"""The command line: `fusible demo`, `info`, `explain`, `key`, `ops`, `targets`, `suite`, `gate`.
+"""The command line: `fusible demo`, `explain`, `key`, `bisect`, `replay`, `suite`, `gate` and more.
 
 Nothing but click is imported before a command runs, so that `fusible --help` answers at once.
 """
@@ -12,6 +12,7 @@ import click
 
 from fusible.cli import failure, options, unread
 from fusible.cli.demo import demo
+from fusible.cli.faults import bisect, replay
 from fusible.cli.gate import gate
 from fusible.cli.graphs import explain, key
 from fusible.cli.lists import info, ops, targets
@@ -39,7 +40,7 @@ def commands() -> None:
     """
 
 
-for _command in (demo, explain, key, ops, targets, info, suite, gate):
+for _command in (demo, explain, key, bisect, replay, ops, targets, info, suite, gate):
     commands.add_command(_command)
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fusible
+from fusible.checks import Bits
 
 ROWS, COLUMNS = 6, 256
 VIEWS = (
@@ -95,6 +96,20 @@ def test_the_same_bits_fused_and_unfused(text: str) -> None:
         result = fusible.optimize(graph, target)
         result.graph.verify()
         assert run(result) == plain
+
+
+@given(graphs(), st.sampled_from(["cpu", "cuda-sm90", "musa-s5000"]), st.data())
+def test_the_same_bits_after_any_number_of_rewrites(
+    text: str, target: str, data: st.DataObject
+) -> None:
+    graph = fusible.Graph.parse(text)
+    manager = fusible.PassManager(None, target)
+    whole = manager.run(graph).rewrites
+    fuel = data.draw(st.integers(0, len(whole)))
+    result = manager.run(graph, fuel=fuel)
+    result.graph.verify()
+    assert [repr(each) for each in result.rewrites] == [repr(each) for each in whole[:fuel]]
+    assert Bits(graph)(result.graph)
 
 
 @given(graphs())
