@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import fusible
 from fusible.__main__ import commands
+from fusible.cli import failure
 from fusible.reproducer import Reproducer
 from support.command import refused, run
 from support.faults import plant
@@ -138,6 +139,13 @@ def test_a_reproducer_that_still_fails(
     assert done.output.startswith(f"{said}fuse-ops: types: y\n")
     as_json = CliRunner().invoke(commands, ["replay", path, "--json"], standalone_mode=False)
     assert json.loads(as_json.output)["same"] == (message == "fuse-ops: types: y")
+
+
+def test_a_pass_that_fails_is_no_wrong_input(graph: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, 1)
+    done = CliRunner().invoke(commands, ["explain", graph, "--target", "rocm-gfx950"])
+    assert isinstance(done.exception, fusible.PassError)
+    assert failure.sentence(done.exception) is None
 
 
 def test_a_reproducer_that_cannot_be_read_is_named(tmp_path: Path) -> None:

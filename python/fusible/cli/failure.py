@@ -30,6 +30,8 @@ def sentence(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     core = sys.modules.get("fusible._core")
+    if core is not None and isinstance(error, core.PassError):
+        return None
     ours = (ValueError, OSError) if core is None else (ValueError, OSError, core.Error)
     return "; ".join(str(error).splitlines()) if isinstance(error, ours) else None
 

@@ -35,8 +35,8 @@ def bisect(
     r"""Finds the first rewrite of a pipeline that breaks GRAPH (a file, - for standard input).
 
     `verify` asks the verifier. `bits` runs the graph on this machine, with inputs drawn at random,
-    and compares the bits with those of the graph as it is. A command runs without a shell, for
-    about log2 of the number of rewrites times, and what it prints goes to the error stream.
+    and compares the bits with those of the graph as it is. A command runs without a shell, on
+    about log2(rewrites) graphs, and what it prints goes to the error stream.
 
     Exit codes: 0 the graph is good after all rewrites, 1 a rewrite breaks it, 2 the input is wrong.
 
