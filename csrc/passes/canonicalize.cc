@@ -33,6 +33,7 @@ class Canonicalizer {
   void Rewrite(Node& node) {
     if (IsView(node)) {
       MergeReshapes(node);
+      MergeTransposes(node);
       SpellView(node);
     }
     if (IsIdentity(node) && Take("identity", node)) {
@@ -63,6 +64,17 @@ class Canonicalizer {
     if (!attrs || !Take("merge-reshapes", node)) return;
     node.inputs[0] = base;
     node.attrs = *attrs;
+  }
+
+  // Dimension i of the result is dimension before[dims[i]] of what the first one was given.
+  void MergeTransposes(Node& node) {
+    const int32_t before = producers_[node.inputs[0]];
+    if (node.op->name() != "transpose" || before < 0 || graph_.nodes[before].op != node.op) return;
+    if (!Take("merge-transposes", node)) return;
+    std::vector<int64_t> dims = node.attrs.Ints("dims");
+    for (int64_t& dim : dims) dim = graph_.nodes[before].attrs.Ints("dims")[dim];
+    node.inputs[0] = graph_.nodes[before].inputs[0];
+    node.attrs.Set("dims", dims);
   }
 
   void SpellView(Node& node) {
@@ -101,9 +113,8 @@ class Canonicalize final : public Pass {
  public:
   std::string_view name() const override { return "canonicalize"; }
   std::string_view doc() const override {
-    return "Drops views and casts that change nothing, merges reshapes, sorts the operands of "
-           "commuting "
-           "operators, and writes equal attributes one way.";
+    return "Drops views and casts that change nothing, merges reshapes and transposes, sorts the "
+           "operands of commuting operators, and writes equal attributes one way.";
   }
   void Run(Graph& graph, const Target&, Report& report) const override {
     Canonicalizer(graph, report.rewrites).Run();

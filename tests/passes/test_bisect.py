@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import fusible
@@ -149,3 +151,13 @@ def test_a_pass_that_fails_at_once_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 def test_what_is_no_command_is_refused(text: str) -> None:
     with pytest.raises(fusible.ArgumentError, match=r"^check: "):
         checks.Command(text)
+
+
+TRANSPOSES = (Path(__file__).parent / "golden" / "transposes.ir").read_text().partition("\n=> ")[0]
+
+
+def test_transposes_that_merge_keep_bits() -> None:
+    graph = fusible.Graph.parse(TRANSPOSES + "\n")
+    rules = [each.rule for each in fusible.optimize(graph, pipeline="canonicalize").rewrites]
+    assert rules == ["merge-transposes", "identity", "merge-transposes"]
+    assert fusible.bisect(graph, checks.Bits(graph)).suspects == ()
