@@ -90,8 +90,8 @@ PassError Fault(const Pass& pass, const std::string& what, const Rewrites& rewri
 
 // Runs one pass on the result's graph.
 void RunPass(const Pass& pass, const Target& target, size_t fuel, OptimizeResult& result) {
-  const bool free = fuel != Rewrites::kNoLimit && ChangesNothing(pass, target, result.graph);
-  Report report{Rewrites(pass.name(), free ? Rewrites::kNoLimit : fuel), {}};
+  const bool at_rest = fuel != Rewrites::kNoLimit && ChangesNothing(pass, target, result.graph);
+  Report report{Rewrites(pass.name(), at_rest ? Rewrites::kNoLimit : fuel), {}};
   PassStats stats;
   stats.pass = pass.name();
   stats.nodes_before = static_cast<int>(result.graph.nodes.size());

@@ -77,6 +77,11 @@ def test_bits_find_a_rewrite_that_changes_them() -> None:
     assert "eps=0.001" in found.diff()
 
 
+def test_a_graph_that_does_not_run_has_other_bits() -> None:
+    wider = fusible.Graph.parse(TEXT.replace("256", "512"))
+    assert not checks.Bits(GRAPH)(wider)
+
+
 def test_bits_run_indices_tables_caches_and_symbols() -> None:
     graph = fusible.Graph.parse(
         "input ids: i64[T]\nconstant table: bf16[11, 64]\nconstant cos_sin: f32[32, 32]\n"
