@@ -73,7 +73,10 @@ void InPlace::FindUpdate(ValueId input, ValueId new_value) {
     const ValueId value = todo[at];
     if (value == input) {
       for (ValueId from = value; links.contains(from); from = links[from].result) {
-        updates_[links[from].n][links[from].k] = links[from].input;
+        const Link& link = links[from];
+        updates_[link.n][link.k] = link.input;
+        std::vector<int>& candidates = candidates_[link.n][link.k];
+        std::iter_swap(candidates.begin(), std::ranges::find(candidates, link.input));
       }
       return;
     }

@@ -17,7 +17,8 @@ class InPlace {
   InPlace(const Graph& graph, const NodeBodies& bodies, const Reads& reads);
 
   // The inputs of node n's body whose memory its result k may take: nobody reads them after, or
-  // beside, and they have its type. How they lie in memory is not looked at.
+  // beside, and they have its type. That of Updates comes first. How they lie in memory is not
+  // looked at.
   const std::vector<int>& Candidates(int n, int k) const { return candidates_[n][k]; }
 
   // The one of these that is an updated input's memory, if it is taken on the way to the input's

@@ -129,6 +129,17 @@ def test_row_operators_update_a_state():
         np.testing.assert_array_equal(given, want)
 
 
+def test_the_new_value_goes_where_it_belongs_before_anywhere_else():
+    """Both operands of the last call could be written; one is the state's memory already."""
+    text = "input x: f32[4]\nupdated r: f32[4]\na = add(x, r)\nb = add(x, x)\n"
+    run = unfused(fusible.Graph.parse(text + "c = add(b, a)\nreturn c -> r\n"))
+    x, state = np.arange(4, dtype=np.float32), np.ones(4, np.float32)
+    want = 3 * x + state
+    new = run(x=x, r=state)
+    assert new is state
+    np.testing.assert_array_equal(new, want)
+
+
 def test_two_updates_in_a_row():
     def twice(more, **given):
         keys, values = update(**given)
