@@ -12,6 +12,7 @@ void BindSettings(py::module_& m);
 void BindOps(py::module_& m);
 void BindGraphs(py::module_& m);
 void BindPasses(py::module_& m);
+void BindPatterns(py::module_& m);
 void BindRuntime(py::module_& m);
 
 }  // namespace fusible

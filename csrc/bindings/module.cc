@@ -11,5 +11,6 @@ PYBIND11_MODULE(_core, m) {
   fusible::BindOps(m);
   fusible::BindGraphs(m);
   fusible::BindPasses(m);
+  fusible::BindPatterns(m);
   fusible::BindRuntime(m);
 }

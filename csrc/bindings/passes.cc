@@ -120,6 +120,9 @@ void BindResult(py::module_& m) {
       .def_readonly("node", &Miss::node)
       .def_readonly("reason", &Miss::reason)
       .def_readonly("hint", &Miss::hint)
+      .def_readonly("saves", &Miss::saves,
+                    "Bytes that fusing would neither write nor read, with every symbolic size as "
+                    "one: per row, where rows are what is symbolic.")
       .def("__repr__", [](const Miss& miss) {
         return Cat(miss.rule, " at ", miss.node, ": ", miss.reason, " (", miss.hint, ")");
       });

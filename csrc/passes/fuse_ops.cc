@@ -8,6 +8,7 @@
 #include "ir/views.h"
 #include "passes/edit.h"
 #include "passes/list.h"
+#include "passes/savings.h"
 #include "passes/sites.h"
 
 namespace fusible::passes {
@@ -140,7 +141,8 @@ std::vector<const Match*> Compatible(const Graph& graph, const Matcher& matcher,
     if (Rewritten(graph, chosen)) continue;
     chosen.pop_back();
     misses->push_back({match->rule->op->name(), matcher.Label(match->root()), "order",
-                       "another fusion needs this one's results, and this one needs its results"});
+                       "another fusion needs this one's results, and this one needs its results",
+                       SavedBytes(graph, *match)});
   }
   return chosen;
 }

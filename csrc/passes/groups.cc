@@ -9,6 +9,7 @@
 #include "ir/views.h"
 #include "passes/edit.h"
 #include "passes/region_name.h"
+#include "passes/savings.h"
 
 namespace fusible {
 namespace {
@@ -23,6 +24,7 @@ struct Traced {
 struct Boundary {
   std::string reason, hint;
   bool plain = false;
+  int64_t saves = 0;  // as in Miss
 };
 
 using Members = std::set<int32_t>;
@@ -56,7 +58,8 @@ class Grouper {
     JoinSiblings();
     for (const auto& [edge, boundary] : boundaries_) {
       if (boundary.plain || group_[edge.first] == group_[edge.second]) continue;
-      misses->push_back({"rows", Label(edge.first), boundary.reason, boundary.hint});
+      misses->push_back(
+          {"rows", Label(edge.first), boundary.reason, boundary.hint, boundary.saves});
     }
     ReportEnds(misses);
     std::vector<RowGroup> groups;
@@ -111,9 +114,18 @@ class Grouper {
       for (const Traced& operand : Operands(node, whole)) {
         const int32_t maker = producers_[operand.source];
         if (maker < 0 || group_[maker] < 0 || group_[maker] == group_[node]) continue;
-        if (const auto boundary = Join(maker, node)) boundaries_.insert({{node, maker}, *boundary});
+        auto boundary = Join(maker, node);
+        if (!boundary) continue;
+        boundary->saves = SavedBytesOf(operand.source);
+        boundaries_.insert({{node, maker}, *std::move(boundary)});
       }
     }
+  }
+
+  // What joining its maker and a reader saves: the reading, and the writing if nobody else reads.
+  int64_t SavedBytesOf(ValueId value) const {
+    const bool alone = !results_[value] && users_[value].size() == 1;
+    return BytesPerRow(graph_.TypeOf(value)) * (alone ? 2 : 1);
   }
 
   struct Reader {
@@ -308,11 +320,15 @@ class Grouper {
     group->body.nodes.push_back(std::move(node));
   }
 
-  bool IsBehindRows(const Node& node) const {
-    return std::ranges::any_of(node.inputs, [&](ValueId value) {
-      const int32_t maker = value == kAbsent ? -1 : producers_[Trace(value).source];
-      return maker >= 0 && group_[maker] >= 0;
-    });
+  // What the node reads, behind views, of row operators.
+  std::vector<ValueId> ReadOfRows(const Node& node) const {
+    std::vector<ValueId> read;
+    for (ValueId value : node.inputs) {
+      const ValueId source = value == kAbsent ? kAbsent : Trace(value).source;
+      const int32_t maker = source == kAbsent ? -1 : producers_[source];
+      if (maker >= 0 && group_[maker] >= 0) read.push_back(source);
+    }
+    return read;
   }
 
   bool IsBeforeRows(const Node& node) const {
@@ -340,10 +356,13 @@ class Grouper {
   void ReportEnds(std::vector<Miss>* misses) const {
     for (int32_t i = 0; i < Size(); ++i) {
       const Node& node = graph_.nodes[i];
-      if (group_[i] >= 0 || IsView(node) || !IsBehindRows(node)) continue;
-      if (const auto end = FindEnd(node)) {
-        misses->push_back({"rows", Label(i), end->reason, end->hint});
-      }
+      if (group_[i] >= 0 || IsView(node)) continue;
+      const std::vector<ValueId> read = ReadOfRows(node);
+      const auto end = read.empty() ? std::nullopt : FindEnd(node);
+      if (!end) continue;
+      int64_t saves = 0;
+      for (ValueId value : read) saves += SavedBytesOf(value);
+      misses->push_back({"rows", Label(i), end->reason, end->hint, saves});
     }
   }
 

@@ -112,13 +112,14 @@ void RunPass(const Pass& pass, const Target& target, size_t fuel, OptimizeResult
   std::ranges::move(report.misses, std::back_inserter(result.misses));
 }
 
-// Each reason once, in order of the passes.
-std::vector<Miss> Distinct(const std::vector<Miss>& misses) {
+// Each reason once: what would save most first, and of those that save the same in order of passes.
+std::vector<Miss> Ranked(const std::vector<Miss>& misses) {
   std::set<std::tuple<std::string, std::string, std::string>> seen;
   std::vector<Miss> distinct;
   for (const Miss& miss : misses) {
     if (seen.emplace(miss.rule, miss.node, miss.reason).second) distinct.push_back(miss);
   }
+  std::ranges::stable_sort(distinct, std::ranges::greater(), &Miss::saves);
   return distinct;
 }
 
@@ -141,7 +142,7 @@ OptimizeResult PassManager::Run(const Graph& graph, size_t fuel) const {
     RunPass(*pass, target_, left, result);
   }
   result.operators_after = CountOperators(result.graph);
-  result.misses = Distinct(result.misses);
+  result.misses = Ranked(result.misses);
   result.fusions = CountFusions(result.graph);
   return result;
 }

@@ -1,6 +1,7 @@
 // A pass rewrites a graph for a target, and says what it did and what it nearly did.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,12 +21,13 @@ struct Miss {
                        // claimed_by, order; between regions not_rows, leading_dims, cycle, scratch,
                        // whole_operand, length
   std::string hint;    // the smallest change that would make it match
+  int64_t saves = 0;   // bytes per row (see savings.h) that fusing would not move
 };
 
 // What a pass says about its run.
 struct Report {
   Rewrites rewrites;
-  std::vector<Miss> misses;
+  std::vector<Miss> misses;  // of a whole run: what would save most first
 };
 
 class Pass {

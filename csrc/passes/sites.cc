@@ -5,6 +5,7 @@
 
 #include "core/cat.h"
 #include "ir/views.h"
+#include "passes/savings.h"
 #include "passes/support.h"
 
 namespace fusible {
@@ -235,7 +236,7 @@ class Selector {
     for (size_t i = 0; i < site.at; ++i) {
       const Obstacle& refusal = *site.options[i].refusal;
       misses->push_back({site.options[i].match.rule->op->name(), matcher_.Label(refusal.node),
-                         refusal.reason, refusal.hint});
+                         refusal.reason, refusal.hint, SavedBytes(graph_, site.options[i].match)});
     }
   }
 

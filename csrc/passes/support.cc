@@ -3,9 +3,14 @@
 #include <algorithm>
 
 #include "core/cat.h"
+#include "ir/rows.h"
 
 namespace fusible {
 namespace {
+
+bool Holds(const std::vector<AttrValue>& values, const AttrValue& value) {
+  return std::ranges::count(values, value) > 0;
+}
 
 std::string ValuesText(const std::vector<AttrValue>& values) {
   std::string text;
@@ -18,7 +23,7 @@ std::optional<Lack> FindVariantLack(const Target& target, const Op& op, const At
   if (known == target.variants.end()) return std::nullopt;
   for (const auto& [name, values] : known->second) {
     const AttrValue* value = attrs.Find(name);
-    if (!value || std::ranges::count(values, *value)) continue;
+    if (!value || Holds(values, *value)) continue;
     return Lack{"op_variant", Cat("set ", name, " of ", op.name(), " to ", ValuesText(values),
                                   ", which ", target.name, " has; got ", ToText(*value))};
   }
@@ -73,6 +78,47 @@ std::optional<Lack> FindLack(const Target& target, const Graph& graph, const Mat
   }
   if (auto lack = FindVariantLack(target, *match.rule->op, match.attrs)) return lack;
   return FindKernelLack(target, *match.rule->op);
+}
+
+std::optional<Lack> FindLack(const Target& target, const Rule& rule) {
+  for (const PatternNode& part : rule.pattern.nodes) {
+    if (auto lack = FindVariantLack(target, *part.op, PartAttrs(part, {}))) return lack;
+  }
+  for (const auto& [name, values] : FindLimits(target, rule)) {
+    if (!values.empty()) continue;
+    return Lack{"op_variant", Cat("give the operators in it a value of ", name,
+                                  " in common, which ", target.name, " then has to list")};
+  }
+  return FindKernelLack(target, *rule.op);
+}
+
+std::map<std::string, std::vector<AttrValue>> FindLimits(const Target& target, const Rule& rule) {
+  std::map<std::string, std::vector<AttrValue>> limits;
+  const auto limit = [&](const std::string& name, const std::vector<AttrValue>& values) {
+    const auto [at, fresh] = limits.try_emplace(name, values);
+    if (!fresh) std::erase_if(at->second, [&](const AttrValue& v) { return !Holds(values, v); });
+  };
+  const auto variants = [&](const Op& op) {
+    const auto known = target.variants.find(op.name());
+    return known == target.variants.end() ? decltype(known->second)() : known->second;
+  };
+  for (const auto& [name, values] : variants(*rule.op)) limit(name, values);
+  for (const PatternNode& part : rule.pattern.nodes) {
+    const auto known = variants(*part.op);
+    for (const auto& [name, pattern] : part.attrs) {
+      const auto* bound = std::get_if<BoundAttr>(&pattern);
+      if (bound && known.contains(name)) limit(bound->name, known.at(name));
+    }
+  }
+  return limits;
+}
+
+bool IsRowRule(const Rule& rule) {
+  return std::ranges::all_of(rule.pattern.nodes, [](const PatternNode& part) {
+    Node node;
+    node.op = part.op;
+    return IsRowOp(node);
+  });
 }
 
 EscapePolicy EscapePolicyOf(const Target& target) {

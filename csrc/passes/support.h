@@ -1,8 +1,10 @@
 // What a target can run, and what of it a pass needs to know.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "ir/graph.h"
 #include "ir/match.h"
@@ -22,6 +24,17 @@ std::optional<Lack> FindLack(const Target& target, const Op& op, const Attrs& at
 
 // Of the fused operator of a match, and of the variants of the calls that it takes the place of.
 std::optional<Lack> FindLack(const Target& target, const Graph& graph, const Match& match);
+
+// Of the fused operator of a rule, whatever the graph: why no graph can hold a match for the
+// target.
+std::optional<Lack> FindLack(const Target& target, const Rule& rule);
+
+// The values that the target has of a fused operator's attributes, for its own sake or a part's; of
+// attributes that are not listed it has all.
+std::map<std::string, std::vector<AttrValue>> FindLimits(const Target& target, const Rule& rule);
+
+// Whether a rule's calls are row operators, which a region can hold.
+bool IsRowRule(const Rule& rule);
 
 // What may happen to a value inside a match that is read elsewhere too: costs of the target.
 struct EscapePolicy {

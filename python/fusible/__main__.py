@@ -1,4 +1,4 @@
-"""The command line: `fusible demo`, `explain`, `key`, `bisect`, `replay`, `suite`, `gate` and more.
+"""The command line: `fusible demo`, `explain`, `check`, `bisect`, `suite`, `gate` and many more.
 
 Nothing but click is imported before a command runs, so that `fusible --help` answers at once.
 """
@@ -16,6 +16,7 @@ from fusible.cli.faults import bisect, replay
 from fusible.cli.gate import gate
 from fusible.cli.graphs import explain, key
 from fusible.cli.lists import info, ops, targets
+from fusible.cli.patterns import patterns
 from fusible.cli.suite import suite
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -40,7 +41,7 @@ def commands() -> None:
     """
 
 
-for _command in (demo, explain, key, bisect, replay, ops, targets, info, suite, gate):
+for _command in (demo, explain, patterns, key, bisect, replay, ops, targets, info, suite, gate):
     commands.add_command(_command)
 
 

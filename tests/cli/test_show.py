@@ -15,7 +15,13 @@ from fusible.models import Config, Decoder
 
 LONG = "embedding+rms_norm+per_token_group_quant_fp8+static_quant_fp8_and_more_behind_it"
 KEY = "33898640-c9f2-8f38-9010-59e735a8cef2"
-MISS = {"rule": LONG, "reason": "order", "node": "y_512", "hint": "compute it before " * 9}
+MISS = {
+    "rule": LONG,
+    "reason": "order",
+    "node": "y_512",
+    "saves": 64,
+    "hint": "compute it before " * 9,
+}
 REPORT = {
     "operators": {"before": 3, "after": 1},
     "fusions": {LONG: 2, "add": 10},
@@ -50,7 +56,7 @@ def test_names_and_keys_are_whole_however_narrow_the_screen(out: Console) -> Non
     lines = lines_of(out)
     assert f"g[/x]: 3 operators before, 1 after; key {KEY}" in lines
     assert f"{LONG}   2" in lines
-    assert f"{LONG}   order    y_512   {MISS['hint']}".rstrip() in lines
+    assert f"{LONG}   order    y_512   64          {MISS['hint']}".rstrip() in lines
     assert [line for line in lines if line != line.rstrip()] == []
 
 

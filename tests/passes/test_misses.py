@@ -14,8 +14,8 @@ constant m: bf16[64, 512]
 """
 
 
-def misses(body, target="cuda-sm90", pipeline="fuse-ops"):
-    result = fusible.optimize(fusible.Graph.parse(HEAD + body), target, pipeline)
+def misses(body, target="cuda-sm90", pipeline="fuse-ops", head=HEAD):
+    result = fusible.optimize(fusible.Graph.parse(head + body), target, pipeline)
     return {(miss.rule, miss.node, miss.reason) for miss in result.misses}, result
 
 
@@ -161,6 +161,57 @@ def test_misses_are_said_once_and_in_order():
     _, twice = misses(body, pipeline="fuse-ops,fuse-ops")
     assert [miss.node for miss in once.misses] == [f"y{i}" for i in range(1, 6)]
     assert [repr(miss) for miss in twice.misses] == [repr(miss) for miss in once.misses]
+
+
+def test_what_saves_most_stands_first():
+    _, result = misses(
+        """small = rms_norm(x128, w128)
+a, b = per_token_group_quant_fp8(small)
+sum = add(x, residual)
+y = rms_norm(sum, w)
+q, s = per_token_group_quant_fp8(y)
+return small, a, b, sum, y, q, s
+""",
+        head=HEAD + "input x128: bf16[T, 128]\nconstant w128: bf16[128]\n",
+    )
+    found = [(miss.rule, miss.node, miss.saves) for miss in result.misses]
+    # A row of y is 1024 bytes: it would neither be written nor read, and sum would not be read.
+    assert found == [
+        ("fused_add_rms_norm_group_quant_fp8", "y", 3 * 1024),
+        ("rms_norm_group_quant_fp8", "y", 2 * 1024),
+        ("rms_norm_group_quant_fp8", "small", 2 * 256),
+    ]
+
+
+def test_between_regions_what_is_read_is_saved_and_what_nobody_else_reads():
+    body = "y = softmax(x)\nt = transpose(y, dims=[1, 0])\nz = softmax(t)\n"
+    (alone,) = misses(f"{body}return z\n", "cpu", None)[1].misses
+    (shared,) = misses(f"{body}return z, y\n", "cpu", None)[1].misses
+    assert (alone.reason, alone.saves) == ("leading_dims", 2 * 1024)
+    assert (shared.reason, shared.saves) == ("leading_dims", 1024)
+
+
+@pytest.mark.parametrize(("shape", "bytes"), [("T, 512", 2048), ("2*T+1, 512", 3 * 2048)])
+def test_a_symbolic_size_counts_one(shape, bytes):
+    text = f"""input x: bf16[{shape}]
+constant w: bf16[512]
+y = rms_norm(x, w)
+q, s = per_token_group_quant_fp8(y)
+return q, s, y
+"""
+    (miss,) = fusible.optimize(fusible.Graph.parse(text), "cuda-sm90", "fuse-ops").misses
+    assert miss.saves == bytes
+
+
+def test_savings_of_sizes_that_no_memory_has_are_cut():
+    text = f"""input x: bf16[{2**38}, {2**20}]
+constant w: bf16[{2**20}]
+y = rms_norm(x, w)
+q, s = per_token_group_quant_fp8(y)
+return q, s, y
+"""
+    (miss,) = fusible.optimize(fusible.Graph.parse(text), "cuda-sm90", "fuse-ops").misses
+    assert miss.saves == 2 * 2**52
 
 
 def test_expect_shows_the_reasons():

@@ -26,7 +26,7 @@ def ops(name: str | None, as_json: bool) -> None:
 
     if name is not None:
         if name not in _core.op_names():
-            raise click.UsageError(_unknown(name, _core.op_names()))
+            raise click.UsageError(options.unknown("ops", "an operator", name, _core.op_names()))
         found = _core.find_op(name).describe()
         click.echo(json.dumps(found) if as_json else _operator(found))
         return
@@ -37,14 +37,6 @@ def ops(name: str | None, as_json: bool) -> None:
     width = max(len(op["name"]) for op in all_ops)
     for op in all_ops:
         click.echo(f"{op['name']:{width}}  {op['kind']:6}  {op['doc'].partition('.')[0]}.")
-
-
-def _unknown(name: str, known: list[str]) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, known)
-    hint = f"; near it: {', '.join(near)}" if near else "; `fusible ops` lists them"
-    return f"ops: expected the name of an operator, got {name!r}{hint}"
 
 
 def _operator(op: dict[str, Any]) -> str:

@@ -72,3 +72,12 @@ def model(function: Function) -> Function:
     count = "How many layers (default: one, or a windowed and a plain one)."
     layers = click.option("--layers", type=click.IntRange(min=1), default=None, help=count)
     return click.option("--model", default=None, metavar="NAME", help=name)(layers(function))
+
+
+def unknown(command: str, kind: str, name: str, known: list[str]) -> str:
+    """What to say of a name that a command does not know: names near it, or where they are."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known)
+    hint = f"; near it: {', '.join(near)}" if near else f"; `fusible {command}` lists them"
+    return f"{command}: expected the name of {kind}, got {name!r}{hint}"

@@ -51,13 +51,15 @@ def graph_report(result: fusible.Result, times: dict[str, Any] | None = None) ->
     return {
         "operators": {"before": result.operators.before, "after": result.operators.after},
         "fusions": dict(result.fusions),
-        "misses": [
-            {"rule": m.rule, "node": m.node, "reason": m.reason, "hint": m.hint}
-            for m in result.misses
-        ],
+        "misses": [miss_report(miss) for miss in result.misses],
         "key": str(result.key),
         "times": times or {},
     }
+
+
+def miss_report(miss: fusible.Miss) -> dict[str, Any]:
+    """A near miss as plain data."""
+    return {name: getattr(miss, name) for name in ("rule", "node", "reason", "hint", "saves")}
 
 
 def run(options: Options, listener: Listener) -> dict[str, Any]:

@@ -83,19 +83,23 @@ def print_graph(out: Console, name: str, report: dict[str, Any]) -> None:
     print_misses(out, report["misses"])
 
 
-def print_misses(out: Console, misses: list[dict[str, str]]) -> None:
-    """Prints the near misses; those that differ only in the node are one line with a count."""
-    groups: dict[tuple[str, str, str], list[str]] = {}
+def print_misses(out: Console, misses: list[dict[str, Any]]) -> None:
+    """Prints the near misses; those that differ only in the node are one line with a count.
+
+    Behind the node stand the bytes a row that fusing there would neither write nor read.
+    """
+    groups: dict[tuple[str, ...], list[str]] = {}
     for miss in misses:
-        groups.setdefault((miss["rule"], miss["reason"], miss["hint"]), []).append(miss["node"])
+        same = tuple(str(miss[key]) for key in ("rule", "reason", "saves", "hint"))
+        groups.setdefault(same, []).append(miss["node"])
     if not groups:
         out.print("near misses: none")
         return
     rows = []
-    for (rule, reason, hint), nodes in list(groups.items())[:SHOWN_MISSES]:
+    for (rule, reason, saves, hint), nodes in list(groups.items())[:SHOWN_MISSES]:
         more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
-        rows.append((rule, reason, nodes[0] + more, hint))
-    print_rows(out, ("near miss", "reason", "at", "what would make it match"), rows)
+        rows.append((rule, reason, nodes[0] + more, saves, hint))
+    print_rows(out, ("near miss", "reason", "at", "bytes/row", "what would make it match"), rows)
     if len(groups) > SHOWN_MISSES:
         out.print(f"and {len(groups) - SHOWN_MISSES} other near misses (all of them: --json)")
 
