@@ -11,6 +11,7 @@ import traceback
 import click
 
 from fusible.cli import failure, options, unread
+from fusible.cli.check import check
 from fusible.cli.demo import demo
 from fusible.cli.faults import bisect, replay
 from fusible.cli.gate import gate
@@ -41,7 +42,7 @@ def commands() -> None:
     """
 
 
-for _command in (demo, explain, patterns, key, bisect, replay, ops, targets, info, suite, gate):
+for _command in (demo, explain, check, patterns, key, bisect, replay, ops, targets, info, suite, gate):
     commands.add_command(_command)
 
 

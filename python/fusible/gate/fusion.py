@@ -62,9 +62,9 @@ def record(path: Path, subject: Subject, layers: int = 2) -> str:
     if bool(subject.model) == bool(subject.graph):
         raise GateError("record: expected either a model or a graph, got both or none")
     times = (1, 2, 3) if subject.model else (1,)
-    found = [_counts(explain(subject, layers * factor)) for factor in times]
-    names = sorted(set().union(*found), key=lambda name: (name != _OPERATORS, name))
-    formulas = {n: _formula([one.get(n, 0) for one in found], layers) for n in names}
+    found = {layers * factor: _counts(explain(subject, layers * factor)) for factor in times}
+    names = sorted(set().union(*found.values()), key=lambda name: (name != _OPERATORS, name))
+    formulas = {n: formula({at: one.get(n, 0) for at, one in found.items()}) for n in names}
     text = _text(path, subject, layers, formulas)
     document.write(path, text)
     return text
@@ -142,12 +142,16 @@ def _counts(report: Mapping[str, Any]) -> dict[str, int]:
     return {**report["fusions"], _OPERATORS: report["operators"]["after"]}
 
 
-def _formula(found: list[int], layers: int) -> str | int:
-    """The line through the counts of L, 2L and 3L layers as a formula, else the first count."""
-    slope = (found[1] - found[0]) // layers if len(found) == 3 else 0
-    rest = found[0] - slope * layers
-    if not slope or [slope * layers * i + rest for i in (1, 2, 3)] != found or slope < 0:
-        return found[0]
+def formula(counts: Mapping[int, int]) -> str | int:
+    """A formula of the number of layers L, from how often something is counted at some of them.
+
+    It is the line through three counts or more, else the first count.
+    """
+    (first, count), *others = counts.items()
+    slope = (others[0][1] - count) // (others[0][0] - first) if len(others) > 1 else 0
+    rest = count - slope * first
+    if slope < 1 or any(slope * layers + rest != found for layers, found in counts.items()):
+        return count
     times = "L" if slope == 1 else f"{slope}*L"
     return f"{times}{rest:+d}" if rest else times
 
@@ -166,7 +170,7 @@ def _text(path: Path, subject: Subject, layers: int, formulas: dict[str, str | i
     ]
     lines += [f"{key} = {json.dumps(value)}" for key, value in asked.items()]
     lines += ["", "[fusions]"]
-    lines += [f"{_key(name)} = {json.dumps(formula)}" for name, formula in formulas.items()]
+    lines += [f"{toml_key(name)} = {json.dumps(formula)}" for name, formula in formulas.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -176,8 +180,9 @@ def _relative(graph: Path, folder: Path) -> str:
     return Path(os.path.relpath(graph.resolve(), folder.resolve())).as_posix()
 
 
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[\w-]+", name, re.ASCII) else json.dumps(name)
+def toml_key(name: str) -> str:
+    """A name as a key of TOML, quoted where it must be."""
+    return name if re.fullmatch(r"[\w-]+", name, re.ASCII) else json.dumps(name, ensure_ascii=False)
 
 
 def _subject(file: Expectation, path: Path) -> Subject:
