@@ -17,6 +17,7 @@ from fusible.cli.faults import bisect, replay
 from fusible.cli.gate import gate
 from fusible.cli.graphs import explain, key
 from fusible.cli.lists import info, ops, targets
+from fusible.cli.page import graph
 from fusible.cli.patterns import patterns
 from fusible.cli.suite import suite
 
@@ -42,7 +43,21 @@ def commands() -> None:
     """
 
 
-for _command in (demo, explain, check, patterns, key, bisect, replay, ops, targets, info, suite, gate):
+for _command in (
+    demo,
+    explain,
+    check,
+    patterns,
+    graph,
+    key,
+    bisect,
+    replay,
+    ops,
+    targets,
+    info,
+    suite,
+    gate,
+):
     commands.add_command(_command)
 
 

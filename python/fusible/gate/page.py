@@ -1,13 +1,7 @@
-"""`fusible gate report --html`: one page that needs nothing from outside, and no server.
-
-Whatever a name or a reason says, it stays text: everything is escaped, and the page's own policy
-runs no script and no style but the two in it, which it knows by their hashes.
-"""
+"""`fusible gate report --html`: one page that needs nothing from outside, and no server."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +11,8 @@ from pathlib import Path
 from fusible.gate import document, history, plots
 from fusible.gate.history import Change, Point
 from fusible.gate.model import Finding, Report, Series, Verdict
-from fusible.gate.plots import percent, text
+from fusible.gate.plots import percent
+from fusible.page import page, text
 
 _ORDER = (
     *(Verdict.REGRESSED, Verdict.MISSING, Verdict.INCONCLUSIVE),
@@ -83,39 +78,11 @@ def render(
         f'<p class="key">{text(_KEY)}</p>',
         f'<h2>Metrics</h2>\n<div class="cards">{"".join(cards)}</div>' if any(cards) else "",
     ]
-    return _page(title, "\n".join(body))
-
-
-def _page(title: str, body: str) -> str:
-    style, script = (_asset(name) for name in ("page.css", "page.js"))
-    policy = (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)};"
-        " base-uri 'none'; form-action 'none'"
-    )
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{text(title)}</title>
-<style>{style}</style>
-</head>
-<body>
-{body}
-<script>{script}</script>
-</body>
-</html>
-"""
+    return page(title, "\n".join(body), _asset("page.css"), _asset("page.js"))
 
 
 def _asset(name: str) -> str:
     return files("fusible.gate").joinpath(name).read_text(encoding="utf-8")
-
-
-def _hash(source: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"
 
 
 def _header(report: Report, title: str) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import statistics
-import unicodedata
 from collections.abc import Callable, Sequence
-from html import escape
 
 from fusible.gate.history import Change, Point
 from fusible.gate.model import Finding, Series
+from fusible.page import text
 
 MOST_DOTS = 300  # of a row of samples: more can't be told apart, and a page is to stay small
 _FOREST = (240, 26)
@@ -17,16 +16,6 @@ _WIDTH = 560
 _LEFT, _RIGHT = 70, 14
 
 Scale = Callable[[float], float]
-
-
-def text(value: object) -> str:
-    """What may stand in HTML: escaped, without the characters that no page may hold."""
-    found = str(value).encode("utf-8", "replace").decode()
-    # Unicode's category C: control characters, and those that turn the text around them.
-    clean = (
-        "\ufffd" if unicodedata.category(c)[0] == "C" and c not in "\n\t" else c for c in found
-    )
-    return escape("".join(clean), quote=True)
 
 
 def number(value: float) -> str:
