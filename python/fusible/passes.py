@@ -110,7 +110,7 @@ class Result:
             raise _core.Error("\n".join(f"expect: {each}" for each in wrong))
         return self
 
-    def differences(self, counts: Mapping[str, int | str], **sizes: int) -> list[Difference]:
+    def differences(self, counts: Mapping[str, int | str], /, **sizes: int) -> list[Difference]:
         """The fusions of `counts` that were made another number of times; see `expect`.
 
         Raises:

@@ -66,6 +66,11 @@ def test_counts_that_hold(place: Place) -> None:
     }
 
 
+def test_sizes_have_any_names(place: Place) -> None:
+    place.expects(f'{FUSED} = "counts - self * sizes"')
+    run(*place.options("--size", "counts=7", "--size", "self=2", "--size", "sizes=3"))
+
+
 def test_what_is_missing_is_told_with_its_reason(place: Place) -> None:
     place.expects(f"{FUSED} = 1")
     place.graph.write_text(f"{GRAPH}z = matmul(y, m)\nreturn q, s, z\n")
