@@ -92,8 +92,7 @@ def test_a_graph_of_one_line_is_a_page(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def opened(path: Path) -> Iterator[Any]:
     """The page in Chromium."""
-    if browser.find() is None:
-        pytest.skip(f"no browser on PATH: {', '.join(browser.NAMES)}")
+    browser.require()
     with browser.Browser(path.parent / "profile") as one:
         one.open(path)
         yield one

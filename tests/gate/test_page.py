@@ -137,8 +137,7 @@ def test_many_samples_make_no_large_page():
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory):
     """The page in Chromium."""
-    if browser.find() is None:
-        pytest.skip(f"no browser on PATH: {', '.join(browser.NAMES)}")
+    browser.require()
     folder = tmp_path_factory.mktemp("page")
     path = folder / "page.html"
     path.write_text(rendered())

@@ -15,6 +15,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
@@ -45,6 +47,13 @@ def _high(descriptor):
     copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
     os.close(descriptor)
     return copy
+
+
+def require():
+    """Skips the test where there is no browser, unless FUSIBLE_NEEDS names chromium."""
+    if find() is None and "chromium" not in os.environ.get("FUSIBLE_NEEDS", "").split():
+        pytest.skip(f"no browser on PATH: {', '.join(NAMES)}")
+    assert find(), "no browser on PATH, where FUSIBLE_NEEDS says that there is one"
 
 
 class Browser:
