@@ -1,8 +1,11 @@
 // Graphs: their text, their parts, and the builder that tracing uses.
 #include <pybind11/stl.h>
+#include <pybind11/typing.h>
 
+#include "bindings/arrays.h"
 #include "bindings/attributes.h"
 #include "bindings/bind.h"
+#include "bindings/unlocked.h"
 #include "core/cat.h"
 #include "core/error.h"
 #include "ir/key.h"
@@ -11,6 +14,7 @@
 #include "ir/updates.h"
 #include "ir/verify.h"
 #include "ops/registry.h"
+#include "runtime/weights_key.h"
 
 namespace fusible {
 namespace {
@@ -177,40 +181,47 @@ void BindBuilder(py::module_& m) {
            py::arg("new_values") = std::map<int, int>());
 }
 
+std::vector<std::pair<std::string, std::string>> PartsOf(const Key& key) {
+  auto parts = key.parts;
+  for (auto& [name, content] : parts) content = Shorten(content);
+  return parts;
+}
+
+py::typing::Dict<py::str, py::str> DiffOf(const Key& here, const Key& there) {
+  py::typing::Dict<py::str, py::str> sentences;
+  for (const auto& [part, sentence] : Diff(here, there)) sentences[py::str(part)] = sentence;
+  return sentences;
+}
+
+Key KeyOf(const Graph& graph, const std::optional<std::map<std::string, py::object>>& weights) {
+  if (!weights) return GraphKey(graph);
+  std::map<std::string, TensorView> views;
+  std::vector<py::object> owners;
+  for (const auto& [name, array] : *weights) {
+    BorrowedArray read = ReadArray(array, {"weights", "", name});
+    views.emplace(name, read.view);
+    owners.push_back(std::move(read.owner));
+  }
+  const Unlocked unlocked;
+  return GraphKey(graph, views);
+}
+
 void BindKey(py::module_& m) {
   py::class_<Key>(m, "Key", "A cache key: a UUID, and the named parts it is made from.")
       .def_property_readonly("uuid", &Key::uuid)
-      .def_readonly("parts", &Key::parts)
+      .def_property_readonly("parts", &PartsOf)
+      .def_readonly("left_out", &Key::left_out)
       .def("__str__", &Key::uuid)
       .def("__repr__", [](const Key& key) { return Cat("<fusible key ", key.uuid(), ">"); })
       .def("__hash__", [](const Key& key) { return py::hash(py::str(key.uuid())); })
       .def(
           "__eq__", [](const Key& a, const Key& b) { return a.parts == b.parts; },
           py::is_operator())
-      .def(
-          "explain",
-          [](const Key& key) {
-            std::string text = key.uuid() + "\n";
-            for (const auto& [name, content] : key.parts)
-              text += Cat("  ", name, ": ", content, "\n");
-            return text;
-          },
-          "The UUID and its parts, a line each.")
-      .def(
-          "diff",
-          [](const Key& a, const Key& b) {
-            std::vector<std::string> names;
-            const std::map<std::string, std::string> other(b.parts.begin(), b.parts.end());
-            const std::map<std::string, std::string> own(a.parts.begin(), a.parts.end());
-            for (const auto& [name, content] : own) {
-              if (!other.contains(name) || other.at(name) != content) names.push_back(name);
-            }
-            for (const auto& [name, content] : other) {
-              if (!own.contains(name)) names.push_back(name);
-            }
-            return names;
-          },
-          py::arg("other"), "Names of the parts that differ.");
+      .def("explain", &Key::Explain,
+           "The UUID, its parts (of long ones the digest) and what was left out, as lines.")
+      .def("diff", &DiffOf, py::arg("other"),
+           "Part -> a sentence that says what this key and the other have, for each part that "
+           "differs.");
 }
 
 void BindInfos(py::module_& m) {
@@ -244,7 +255,9 @@ void BindGraphs(py::module_& m) {
            [](const Graph& g) { return Cat("<fusible graph of ", g.nodes.size(), " nodes>"); })
       .def(
           "__eq__", [](const Graph& a, const Graph& b) { return a == b; }, py::is_operator())
-      .def("key", &GraphKey, "Its structural key: names and node order do not count.")
+      .def("key", &KeyOf, py::arg("weights") = py::none(),
+           "Its structural key: names and node order do not count. Constants count by dtype and "
+           "shape; those given in `weights`, by name, by their elements too.")
       .def(
           "verify", [](const Graph& g) { Verify(g); }, "GraphError naming the first broken rule.")
       .def_property_readonly("inputs", &InputsOf)

@@ -43,7 +43,8 @@ decltype(Target::variants) ReadVariants(const py::dict& operators) {
 
 Target MakeTarget(const std::string& name, const std::string& pipeline, const std::string& fp8,
                   int64_t scratch_bytes, bool all_operators, const std::set<std::string>& operators,
-                  const py::dict& variants, const py::dict& capabilities, const py::dict& costs) {
+                  const py::dict& variants, const py::dict& capabilities, const py::dict& costs,
+                  const std::map<std::string, std::string>& uncacheable) {
   const auto format = FindDType(fp8);
   if (!format || !InDTypeClass("Q8", *format)) {
     throw ArgumentError(Cat("target: fp8: expected ", DTypesText("Q8"), ", got ", fp8));
@@ -59,7 +60,8 @@ Target MakeTarget(const std::string& name, const std::string& pipeline, const st
           .operators = {operators.begin(), operators.end()},
           .variants = ReadVariants(variants),
           .capabilities = ReadMap(capabilities, "capabilities: "),
-          .costs = ReadMap(costs, "costs: ")};
+          .costs = ReadMap(costs, "costs: "),
+          .uncacheable = uncacheable};
 }
 
 py::object Capability(const Target& target, std::string_view name) {
@@ -92,6 +94,7 @@ py::dict TableOf(const Target& target) {
   table["variants"] = variants;
   table["capabilities"] = MapOf(target.capabilities);
   table["costs"] = MapOf(target.costs);
+  table["uncacheable"] = py::cast(target.uncacheable);
   return table;
 }
 
@@ -101,7 +104,8 @@ void BindTarget(py::module_& m) {
            py::arg("fp8") = "e4m3fn", py::arg("scratch_bytes") = 256 << 10,
            py::arg("all_operators") = false, py::arg("operators") = std::set<std::string>(),
            py::arg("variants") = py::dict(), py::arg("capabilities") = py::dict(),
-           py::arg("costs") = py::dict())
+           py::arg("costs") = py::dict(),
+           py::arg("uncacheable") = std::map<std::string, std::string>())
       .def_readonly("name", &Target::name)
       .def_readonly("pipeline", &Target::pipeline)
       .def_property_readonly("fp8", [](const Target& t) { return Name(t.fp8); })
@@ -114,8 +118,24 @@ void BindTarget(py::module_& m) {
       .def("__str__", &Target::ToText);
 }
 
+OptimizeResult MakeResult(const Graph& graph, int before, int after,
+                          const std::map<std::string, int>& fusions,
+                          const std::vector<Miss>& misses, const std::vector<Rewrite>& rewrites,
+                          const std::vector<PassStats>& stats, const Key& key) {
+  return {.graph = graph,
+          .operators_before = before,
+          .operators_after = after,
+          .fusions = fusions,
+          .misses = misses,
+          .rewrites = rewrites,
+          .stats = stats,
+          .key = key};
+}
+
 void BindResult(py::module_& m) {
   py::class_<Miss>(m, "Miss", "Why something did not fuse.")
+      .def(py::init<std::string, std::string, std::string, std::string, int64_t>(), py::arg("rule"),
+           py::arg("node"), py::arg("reason"), py::arg("hint"), py::arg("saves"))
       .def_readonly("rule", &Miss::rule)
       .def_readonly("node", &Miss::node)
       .def_readonly("reason", &Miss::reason)
@@ -138,12 +158,17 @@ void BindResult(py::module_& m) {
         return Cat(rewrite.pass, ": ", rewrite.rule, " at ", rewrite.node);
       });
   py::class_<PassStats>(m, "PassStats", "What one pass did, and in what time.")
+      .def(py::init<std::string, int, double, int, int>(), py::arg("name"), py::arg("rewrites"),
+           py::arg("ms"), py::arg("nodes_before"), py::arg("nodes_after"))
       .def_readonly("name", &PassStats::pass)
       .def_readonly("rewrites", &PassStats::rewrites)
       .def_readonly("ms", &PassStats::ms)
       .def_readonly("nodes_before", &PassStats::nodes_before)
       .def_readonly("nodes_after", &PassStats::nodes_after);
   py::class_<OptimizeResult>(m, "OptimizeResult", "A graph after a pipeline, and what it did.")
+      .def(py::init(&MakeResult), py::kw_only(), py::arg("graph"), py::arg("before"),
+           py::arg("after"), py::arg("fusions"), py::arg("misses"), py::arg("rewrites"),
+           py::arg("stats"), py::arg("key"), "A result whose parts were kept.")
       .def_readonly("graph", &OptimizeResult::graph)
       .def_readonly("before", &OptimizeResult::operators_before)
       .def_readonly("after", &OptimizeResult::operators_after)
@@ -175,6 +200,7 @@ void BindPasses(py::module_& m) {
           },
           py::arg("graph"), py::arg("fuel") = py::none(), py::call_guard<Unlocked>())
       .def("key", &KeyOf, py::arg("range") = py::none())
+      .def("key_of", &PassManager::KeyOf, py::arg("graph"), py::call_guard<Unlocked>())
       .def_property_readonly("pipeline", &PassManager::pipeline);
   m.def(
       "pass_names",

@@ -22,6 +22,12 @@ class Printer {
     return out_.str();
   }
 
+  std::string Print(const Graph& graph, const Node& node) {
+    PrintNode(graph, node, "");
+    const std::string text = out_.str();
+    return text.substr(0, text.find(" {\n"));
+  }
+
  private:
   void PrintNodes(const Graph& graph, const std::string& indent) {
     for (const Node& node : graph.nodes) {
@@ -105,5 +111,9 @@ class Printer {
 }  // namespace
 
 std::string ToText(const Graph& graph) { return Printer().Print(graph); }
+
+std::string StatementText(const Graph& graph, const Node& node) {
+  return Printer().Print(graph, node);
+}
 
 }  // namespace fusible

@@ -33,7 +33,8 @@ std::string Target::ToText() const {
       text += "\n";
     }
   }
-  return text + "capabilities\n" + EntriesText(capabilities) + "costs\n" + EntriesText(costs);
+  text += "capabilities\n" + EntriesText(capabilities) + "costs\n" + EntriesText(costs);
+  return text + "uncacheable\n" + EntriesText({uncacheable.begin(), uncacheable.end()});
 }
 
 }  // namespace fusible

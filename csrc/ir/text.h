@@ -32,5 +32,7 @@ inline constexpr size_t kMaxGraphText = size_t{64} << 20;  // bytes; a larger te
 // Throws GraphError with line and column; signature errors name the line as well.
 Graph ParseGraph(std::string_view text);
 std::string ToText(const Graph& graph);
+// A node of it alone; of a region without its body.
+std::string StatementText(const Graph& graph, const Node& node);
 
 }  // namespace fusible

@@ -134,8 +134,7 @@ OptimizeResult PassManager::Run(const Graph& graph, size_t fuel) const {
   OptimizeResult result;
   result.graph = graph;
   result.operators_before = CountOperators(graph);
-  result.key = GraphKey(graph);
-  for (const auto& part : key().parts) result.key.parts.push_back(part);
+  result.key = KeyOf(graph);
   if (fuel != Rewrites::kNoLimit) result.key.parts.emplace_back("fuel", Cat(fuel));
   for (const Pass* pass : passes_) {
     const size_t left = fuel == Rewrites::kNoLimit ? fuel : fuel - result.rewrites.size();
@@ -150,16 +149,29 @@ OptimizeResult PassManager::Run(const Graph& graph, size_t fuel) const {
 Key PassManager::key() const {
   Sha256 passes;
   std::string names;
+  Key key;
   for (const Pass* pass : passes_) {
+    const auto excluded = target_.uncacheable.find(std::string(pass->name()));
+    if (excluded != target_.uncacheable.end()) {
+      key.left_out.push_back(Cat("pass ", excluded->first, ": ", excluded->second));
+      continue;
+    }
     passes.UpdateFramed(pass->name());
     passes.UpdateFramed(pass->contract());
     names += Cat(names.empty() ? "" : ",", pass->name());
   }
-  Key key;
   key.parts = {{"build", std::string(BuildId())},
                {"target", target_.ToText()},
                {"passes", Cat(names, " ", Hex(passes.Finish()))}};
   return key;
+}
+
+Key PassManager::KeyOf(const Graph& graph) const {
+  Key result = GraphKey(graph);
+  Key ours = key();
+  for (auto& part : ours.parts) result.parts.push_back(std::move(part));
+  result.left_out = std::move(ours.left_out);
+  return result;
 }
 
 std::string PassManager::pipeline() const {

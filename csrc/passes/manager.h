@@ -37,8 +37,10 @@ class PassManager {
   // fuel: only the first so many rewrites of the run are made; the graph is legal after any number.
   // GraphError for a graph that is not legal, PassError where a pass fails or breaks it.
   OptimizeResult Run(const Graph& graph, size_t fuel = Rewrites::kNoLimit) const;
-  // Parts: "build", "target", "passes" (ordered, with multiplicity, each with its contract).
+  // Parts: "build", "target", "passes" (ordered, with multiplicity, each with its contract; without
+  // those that the target calls uncacheable, which stand in left_out).
   Key key() const;
+  Key KeyOf(const Graph& graph) const;  // the key of the result of Run, without limit
   const Target& target() const { return target_; }
   std::string pipeline() const;
 

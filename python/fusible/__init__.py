@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         UnsupportedError,
     )
     from fusible.bisect import Bisection, bisect
+    from fusible.cache import CompileCache
     from fusible.compile import Executable, Profile, compile
     from fusible.graph import Spec, Value, opaque, spec, trace
     from fusible.information import info
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ArgumentError": "_core",
     "Bisection": "bisect",
+    "CompileCache": "cache",
     "DTypeError": "_core",
     "Error": "_core",
     "Executable": "compile",
@@ -70,6 +72,7 @@ _HOMES = {
 __all__ = [
     "ArgumentError",
     "Bisection",
+    "CompileCache",
     "DTypeError",
     "Error",
     "Executable",

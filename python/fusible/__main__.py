@@ -15,7 +15,8 @@ from fusible.cli.check import check
 from fusible.cli.demo import demo
 from fusible.cli.faults import bisect, replay
 from fusible.cli.gate import gate
-from fusible.cli.graphs import explain, key
+from fusible.cli.graphs import explain
+from fusible.cli.key import key
 from fusible.cli.lists import info, ops, targets
 from fusible.cli.page import graph
 from fusible.cli.patterns import patterns

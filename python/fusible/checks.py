@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fusible import _core
-from fusible.compile import Array, Executable
+from fusible.compile import Array
 from fusible.passes import evaluate
 
 CANNOT_TELL = 125  # as for git bisect
@@ -67,8 +67,7 @@ class Bits:
         given = {
             name: array.copy() for name, array in self._inputs.items() if name not in constants
         }
-        results = Executable(graph, weights)(**given)
-        results = results if isinstance(results, tuple) else (results,)
+        results = _core.Executable(graph, weights).call(given)
         return [(str(result.dtype), result.shape, result.tobytes()) for result in results]
 
 

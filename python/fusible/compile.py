@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from fusible import _core
 from fusible.files import write_whole
 from fusible.passes import Result, optimize
 from fusible.targets import Target
+
+if TYPE_CHECKING:
+    from fusible.cache import CompileCache
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -95,11 +98,17 @@ class Executable:
     Calls from several threads are safe.
     """
 
-    def __init__(self, graph: _core.Graph, weights: Mapping[str, Any]) -> None:
+    def __init__(self, result: Result, weights: Mapping[str, Any]) -> None:
         for name in weights:
             if not isinstance(name, str):
                 raise _core.ArgumentError(f"weights: expected names of constants, got {name!r}")
-        self._native = _core.Executable(graph, dict(weights))
+        self._native = _core.Executable(result.graph, dict(weights))
+        self._result = result
+
+    @property
+    def result(self) -> Result:
+        """What the passes made of the graph, did and nearly did."""
+        return self._result
 
     @property
     def graph(self) -> _core.Graph:
@@ -166,6 +175,8 @@ def compile(
     graph: _core.Graph | Result,
     target: str | Target = "cpu",
     weights: Mapping[str, Any] | None = None,
+    *,
+    cache: str | Path | CompileCache | None = None,
 ) -> Executable:
     """Makes a graph ready to run on this machine.
 
@@ -174,10 +185,12 @@ def compile(
             ``optimize``, which runs as it is.
         target: a target whose graphs this CPU runs; ignored for a result.
         weights: an array for each ``constant`` input, by name. They are borrowed, not copied.
+        cache: a directory, or a ``CompileCache``, where the optimized graph is looked for and
+            kept; ignored for a result.
 
     Raises:
-        ArgumentError: a weight is missing or unknown.
+        ArgumentError: a weight is missing or unknown, or the cache's directory cannot be used.
         UnsupportedError: the graph holds an opaque node.
     """
-    result = graph if isinstance(graph, Result) else optimize(graph, target)
-    return Executable(result.graph, weights or {})
+    result = graph if isinstance(graph, Result) else optimize(graph, target, cache=cache)
+    return Executable(result, weights or {})

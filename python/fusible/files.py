@@ -7,27 +7,29 @@ import tempfile
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str, *, private: bool = False) -> None:
     """Writes a text file under a temporary name and renames it; an OSError names the file.
 
     A link stays one. What is no regular file (a pipe, `/dev/stdout`) is written to, not replaced.
+    `private` makes a file that only this user may read.
     """
     try:
         if path.exists() and not path.is_file():
             path.write_text(text, encoding="utf-8")
         else:
-            _replace(Path(os.path.realpath(path)), text)
+            _replace(Path(os.path.realpath(path)), text, private)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, text: str, private: bool) -> None:
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:64]}.", dir=path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        temporary.chmod(0o666 & ~_umask())  # mkstemp gives 0600; others merge what we write
+        if not private:
+            temporary.chmod(0o666 & ~_umask())  # mkstemp gives 0600; others merge what we write
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -6,10 +6,13 @@ import ast
 import operator
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fusible import _core
 from fusible.targets import Target, load_target
+
+if TYPE_CHECKING:
+    from fusible.cache import CompileCache
 
 Miss = _core.Miss
 Rewrite = _core.Rewrite
@@ -47,9 +50,17 @@ class Difference(NamedTuple):
 class Result:
     """A graph after a pipeline, and what the pipeline did and nearly did."""
 
-    def __init__(self, native: _core.OptimizeResult, target: Target) -> None:
+    def __init__(
+        self, native: _core.OptimizeResult, target: Target, *, cached: bool = False
+    ) -> None:
         self._native = native
         self.target = target
+        self._cached = cached
+
+    @property
+    def cached(self) -> bool:
+        """Whether it was found in a cache; ``stats`` are then those of the run that made it."""
+        return self._cached
 
     @property
     def graph(self) -> _core.Graph:
@@ -219,6 +230,10 @@ class PassManager:
         """
         return self._native.key(None if range is None else _checked(range))
 
+    def key_of(self, graph: _core.Graph) -> _core.Key:
+        """The key of ``run(graph)``, without the run."""
+        return self._native.key_of(graph)
+
     def uuid(self, range: tuple[int, int] | None = None) -> str:
         """``key(range)`` as an RFC 9562 UUID, different when a pass would do something else."""
         return self.key(range).uuid
@@ -239,7 +254,11 @@ def _checked(sizes: tuple[int, int]) -> tuple[int, int]:
 
 
 def optimize(
-    graph: _core.Graph, target: str | Target = "cpu", pipeline: str | None = None
+    graph: _core.Graph,
+    target: str | Target = "cpu",
+    pipeline: str | None = None,
+    *,
+    cache: str | Path | CompileCache | None = None,
 ) -> Result:
     """Runs a pipeline on a graph for a target, which this machine need not be.
 
@@ -247,8 +266,17 @@ def optimize(
         graph: left as it is.
         target: a target, the name of one, or the path of a TOML file.
         pipeline: pass names joined by commas; ``None`` is the target's own.
+        cache: a directory, or a ``CompileCache``, where the result is looked for and kept.
+
+    Raises:
+        ArgumentError: an unknown pass or target, or a directory that cannot be used.
     """
-    return PassManager(pipeline, target).run(graph)
+    manager = PassManager(pipeline, target)
+    if cache is None:
+        return manager.run(graph)
+    from fusible.cache import open_cache
+
+    return open_cache(cache).run(manager, graph)
 
 
 _OPERATIONS: dict[type, Callable[[int, int], int]] = {

@@ -109,6 +109,31 @@ def test_a_key_does_not_see_names(graph: str, tmp_path: Path) -> None:
     assert keys[0] not in run("key", graph, "--target", "cpu").stdout
 
 
+def test_keys_of_two_graphs_are_compared(graph: str, tmp_path: Path) -> None:
+    other = tmp_path / "other.ir"
+    other.write_text(GRAPH.replace("w)", "w, eps=0.5)").replace("sum", "total"))
+    said = run("key", "--diff", graph, str(other), code=1).stdout.splitlines()
+    assert said[0] == "outputs: 1 of 2 results are computed in another way: number 0 (y)"
+    assert said[1].endswith("y = rms_norm(sum, w) here, y = rms_norm(total, w, eps=0.5) there")
+    found = json.loads(run("key", "--diff", graph, str(other), "--json", code=1).stdout)
+    assert {*found} == {"equal", "keys", "differences"}
+    assert (found["equal"], [*found["differences"]]) == (False, ["outputs", "structure"])
+    assert found["keys"][0] == json.loads(run("key", graph, "--json").stdout)["key"]
+    other.write_text(GRAPH.replace("sum", "total"))
+    same = run("key", "--diff", graph, str(other)).stdout
+    assert same == f"the same key: {found['keys'][0]}\n"
+    options = ("--target", "cpu", "--pipeline", "drop-dead", "--json")
+    equal = json.loads(run("key", "--diff", graph, str(other), *options).stdout)
+    assert (equal["equal"], equal["differences"]) == (True, {})
+    assert equal["keys"] == [json.loads(run("key", graph, *options).stdout)["key"]] * 2
+
+
+def test_a_number_of_graphs_that_does_not_fit_is_refused(graph: str) -> None:
+    assert "expected two graphs with --diff, got 1" in refused("key", "--diff", graph)
+    assert "expected one GRAPH, or --diff, got 2" in refused("key", graph, graph)
+    assert "expected --target" in refused("key", graph, "--pipeline", "drop-dead")
+
+
 @pytest.fixture(scope="module")
 def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
     folder = tmp_path_factory.mktemp("demo") / "out"

@@ -9,7 +9,10 @@ import subprocess
 import sys
 import uuid
 from pathlib import Path
+from typing import Any
 
+import ml_dtypes
+import numpy as np
 import pytest
 
 import fusible
@@ -143,7 +146,6 @@ OTHERS = {
     "number for a symbol": GRAPH.replace("x: bf16[T", "x: bf16[1").replace(
         "r: bf16[T", "r: bf16[1"
     ),
-    "operands swapped": GRAPH.replace("add(x, r)", "add(r, x)"),
     "other operand": GRAPH.replace("add(x, r)", "add(x, x)"),
     "absent operand": GRAPH.replace("rms_norm(sum, w,", "rms_norm(sum, none,"),
     "kind of input": GRAPH.replace("constant w", "input w"),
@@ -181,14 +183,144 @@ def test_a_key_says_what_it_is_made_from() -> None:
     made = key(GRAPH)
     assert [name for name, _ in made.parts] == ["inputs", "outputs", "structure", "operators"]
     assert "constant bf16[256]" in made.explain()
-    assert made.explain().startswith(made.uuid)
+    lines = made.explain().splitlines()
+    assert lines[0] == made.uuid
+    assert lines[1:5] == [
+        "  inputs:",
+        "    input bf16[s0, 256]",
+        "    input bf16[s0, 256]",
+        "    constant bf16[256]",
+    ]
+    assert lines[5] == "  outputs:"
+    assert [len(line.strip()) for line in lines[6:9]] == [64] * 3
+    assert re.fullmatch(r"  structure: 4 nodes, sha256:\w{64}", lines[9])
+    assert re.fullmatch(r"  operators: sha256:\w{64}", lines[10])
+    assert len(lines) == 11
 
 
-def test_a_difference_is_named() -> None:
-    assert key(GRAPH).diff(key(GRAPH)) == []
-    assert key(GRAPH).diff(key(OTHERS["kind of input"])) == ["inputs"]
-    assert set(key(GRAPH).diff(key(OTHERS["attribute"]))) == {"outputs", "structure"}
-    assert "operators" in key(GRAPH).diff(key(OTHERS["operator"]))
+BEGINS = "4 nodes here, 4 there; it begins with "
+DIFFERENCES = {
+    "kind of input": {"inputs": "number 2 (w) is constant bf16[256] here, input bf16[256] there"},
+    "attribute": {
+        "outputs": "2 of 3 results are computed in another way: number 0 (q), number 1 (s)",
+        "structure": f"{BEGINS}y = rms_norm(sum, w, eps=1e-05) here, y = rms_norm(sum, w) there",
+    },
+    "other operand": {
+        "outputs": "2 of 3 results are computed in another way: number 0 (q), number 1 (s)",
+        "structure": f"{BEGINS}sum = add(x, r) here, sum = add(x, x) there",
+    },
+    "node that is done twice": {
+        "outputs": "1 of 3 results are computed in another way: number 2 (z)",
+        "structure": "4 nodes here, 5 there; it begins with none here, z = add(v, v) there",
+    },
+    "order of outputs": {"outputs": "the same results in another order"},
+    "output twice": {"outputs": "3 results here, 4 there"},
+}
+
+
+@pytest.mark.parametrize("what", DIFFERENCES)
+def test_a_difference_is_a_sentence_for_each_part(what: str) -> None:
+    assert key(GRAPH).diff(key(OTHERS[what])) == DIFFERENCES[what]
+
+
+def test_a_difference_in_operators_names_them() -> None:
+    parts = key(GRAPH).diff(key(OTHERS["operator"]))
+    assert [*parts] == ["outputs", "structure", "operators"]
+    found = re.fullmatch(r"rms_norm (\w+) here, gemma_rms_norm (\w+) there", parts["operators"])
+    assert found
+    assert {len(digest) for digest in found.groups()} == {12}
+
+
+def test_equal_keys_have_no_difference() -> None:
+    assert key(GRAPH).diff(key(rename(GRAPH))) == {}
+
+
+def test_a_difference_in_a_region_names_the_node_in_it() -> None:
+    other = REGION.replace("softmax(z)", "mul(z, by=2.0)")
+    sentence = key(REGION).diff(key(other))["structure"]
+    nodes = "y = softmax(z) here, y = mul(z, by=2.0) there"
+    assert sentence == f"3 nodes here, 3 there; it begins with {nodes}"
+    assert key(APART).diff(key(TOGETHER))["structure"] == (
+        "4 nodes here, 3 there; it begins with y = rows a; u = rows b here, y, u = rows a there"
+    )
+
+
+def test_names_that_differ_stand_both_in_a_difference() -> None:
+    other = GRAPH.replace("constant w", "input v").replace("w,", "v,")
+    kinds = "constant bf16[256] here, input bf16[256] there"
+    assert key(GRAPH).diff(key(other)) == {"inputs": f"number 2 (w here, v there) is {kinds}"}
+
+
+def test_many_differences_are_counted() -> None:
+    lines = [f"v{i} = mul(x, by={i}.5)" for i in range(9)]
+    body = "\n".join(lines)
+    returned = ", ".join(f"v{i}" for i in range(9))
+    texts = [
+        f"input x: f32[T, 8]\n{b}\nreturn {returned}\n" for b in (body, body.replace(".5", ".25"))
+    ]
+    parts = key(texts[0]).diff(key(texts[1]))
+    assert parts["outputs"].startswith("9 of 9 results ")
+    assert parts["outputs"].endswith("number 2 (v2) and 6 more")
+    assert parts["structure"].count(" and 6 more") == 2
+
+
+def test_symmetric_operands_have_no_order() -> None:
+    assert key(GRAPH.replace("add(x, r)", "add(r, x)")) == key(GRAPH)
+    text = "input x: f32[T, 8]\ninput r: f32[T, 8]\na = softmax(x)\nb = {}\nc = {}\nreturn b, c\n"
+    one, other = (
+        key(text.format(*calls))
+        for calls in (("add(a, r)", "mul(r, b)"), ("add(r, a)", "mul(b, r)"))
+    )
+    assert one == other
+    normed = "{} = fused_add_rms_norm({}, w)\nreturn y, s\n"
+    both = "input x: f32[T, 8]\ninput r: f32[T, 8]\nconstant w: f32[8]\n" + normed
+    assert key(both.format("y, s", "x, r")) != key(both.format("y, s", "r, x"))
+
+
+def weighted(**weights: Any) -> fusible.Key:
+    return fusible.Graph.parse(GRAPH).key(weights=weights)
+
+
+def test_weights_count_by_content_on_request() -> None:
+    ones = np.ones(256, ml_dtypes.bfloat16)
+    other = ones.copy()
+    other[255] = 2
+    one = weighted(w=ones)
+    assert one == weighted(w=ones.copy()) != weighted(w=other)
+    assert [name for name, _ in one.parts] == [*(n for n, _ in key(GRAPH).parts), "weights"]
+    assert [*one.diff(weighted(w=other))] == ["weights"]
+    assert one.diff(key(GRAPH))["weights"].endswith(" here, none there")
+    assert re.match(
+        r"number 2 sha256:\w{12} here, number 2 ", one.diff(weighted(w=other))["weights"]
+    )
+    negative = np.zeros(256, ml_dtypes.bfloat16)
+    assert weighted(w=negative) != weighted(w=-negative)  # bits, not values
+    assert weighted() != key(GRAPH)
+
+
+def test_how_weights_lie_in_memory_does_not_count() -> None:
+    graph = fusible.Graph.parse(
+        "input x: f32[T, 6]\nconstant w: f32[4, 6]\ny = matmul(x, w)\nreturn y\n"
+    )
+    w = np.arange(24, dtype=np.float32).reshape(4, 6)
+    strided = [np.asfortranarray(w), np.pad(w, ((0, 0), (0, 3)))[:, :6], w[::-1].copy()[::-1]]
+    assert {str(graph.key({"w": array})) for array in strided} == {str(graph.key({"w": w}))}
+    assert graph.key({"w": w.T.copy().reshape(4, 6)}) != graph.key({"w": w})
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"v": np.ones(256, np.float32)}, "^weights: expected only the graph's constants, got v"),
+        ({"x": np.ones(256, np.float32)}, "^weights: expected only the graph's constants, got x"),
+        ({"w": np.ones(256, np.float32)}, "^weights: w: expected bf16"),
+        ({"w": np.ones(255, ml_dtypes.bfloat16)}, r"^weights: w: expected bf16\[256\]"),
+        ({"w": "ones"}, "^weights: w: "),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(weights: dict[str, Any], message: str) -> None:
+    with pytest.raises(fusible.Error, match=message):
+        weighted(**weights)
 
 
 def test_another_process_makes_the_same_key() -> None:

@@ -126,7 +126,7 @@ def test_the_key_of_a_limited_run_is_its_own() -> None:
     graph = fusible.Graph.parse(VARIED)
     manager = fusible.PassManager()
     whole, limited = manager.run(graph).key, manager.run(graph, fuel=2).key
-    assert limited.diff(whole) == ["fuel"]
+    assert limited.diff(whole) == {"fuel": "2 here, none there"}
     assert limited != manager.run(graph, fuel=1).key
 
 

@@ -9,60 +9,9 @@ from hypothesis import strategies as st
 
 import fusible
 from fusible.checks import Bits
+from support.random_graphs import graphs
 
 ROWS, COLUMNS = 6, 256
-VIEWS = (
-    "reshape({a}, shape=[2, -1, 256])",
-    "reshape({a}, shape=[0, 2, 128])",
-    "reshape({a}, shape=[3, -1, 256])",
-)
-BACK = "reshape({a}, shape=[-1, 256])"
-
-
-@st.composite
-def graphs(draw: st.DrawFn) -> str:
-    """A graph over rows of 256 bf16, in which any value may be read and returned again."""
-    lines = [
-        "input x: bf16[6*T, 256]",
-        "updated r: bf16[6*T, 256]",
-        "constant w: bf16[256]",
-        "constant scale: f32[1]",
-    ]
-    values, results = ["x", "r"], []
-    for i in range(draw(st.integers(1, 9))):
-        a, b = draw(st.sampled_from(values)), draw(st.sampled_from(values))
-        kind = draw(st.integers(0, 8))
-        if kind <= 1:
-            lines.append(f"v{i} = add({a}, {b})")
-        elif kind <= 3:
-            lines.append(f"v{i} = rms_norm({a}, w, eps={draw(st.sampled_from(['1e-06', '0.1']))})")
-        elif kind == 4:
-            lines += [f"u{i} = {draw(st.sampled_from(VIEWS)).format(a=a)}"]
-            lines += [f"n{i} = softmax(u{i})", f"v{i} = {BACK.format(a=f'n{i}')}"]
-        elif kind == 5:
-            lines.append(f"v{i}, m{i} = fused_add_rms_norm({a}, {b}, w)")
-            values.append(f"m{i}")
-        else:
-            source = a
-            if draw(st.booleans()):
-                lines.append(f"u{i} = {draw(st.sampled_from(VIEWS)).format(a=a)}")
-                source = f"u{i}"
-            size = draw(st.sampled_from([64, 128]))
-            call = f"per_token_group_quant_fp8({source}, group_size={size})"
-            if kind == 6:
-                lines.append(f"q{i} = static_quant_fp8({source}, scale)")
-            else:
-                lines.append(f"q{i}, s{i} = {call}")
-                results.append(f"s{i}")
-            results.append(f"q{i}")
-            continue
-        values.append(f"v{i}")
-    made = st.sampled_from(values[2:] + results)
-    returned = draw(st.lists(made, min_size=1, unique=True))
-    rows = [i for i, name in enumerate(returned) if name in values]
-    if rows:  # any of them may be said to be the new value
-        returned[draw(st.sampled_from(rows))] += " -> r"
-    return "\n".join([*lines, f"return {', '.join(returned)}", ""])
 
 
 def run(result: fusible.Result) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""`fusible explain` and `fusible key`, and how commands are told which graph they are about."""
+"""`fusible explain`, and how commands are told which graph they are about."""
 
 from __future__ import annotations
 
@@ -231,25 +231,3 @@ def check(result: fusible.Result, counts: dict[str, int]) -> int:
         click.echo(str(error), err=True)
         return 1
     return 0
-
-
-@click.command()
-@click.argument("graph")
-@click.option("--target", default=None, help="The key of optimizing GRAPH for this target.")
-@options.as_json
-def key(graph: str, target: str | None, as_json: bool) -> None:
-    r"""Prints the structural key of GRAPH: a UUID that names, order and machine do not change.
-
-    \b
-    Examples:
-      fusible key graph.ir
-      fusible key graph.ir --target rocm-gfx950 --json
-    """
-    import fusible
-
-    read = read_graph(graph)
-    found = read.key() if target is None else fusible.optimize(read, target).key
-    if as_json:
-        click.echo(json.dumps({"key": str(found), "parts": dict(found.parts)}))
-    else:
-        click.echo(found.explain(), nl=False)

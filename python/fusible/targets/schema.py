@@ -19,6 +19,7 @@ _KEYS: dict[str, type] = {
     "variants": dict,
     "capabilities": dict,
     "costs": dict,
+    "uncacheable": dict,
 }
 _REQUIRED = ("name", "pipeline")
 _COSTS = ("keep", "recompute")  # what passes ask for: csrc/passes/support.cc
@@ -53,6 +54,12 @@ def check(path: Path, table: dict[str, Any]) -> None:
             _refuse(path, f"costs.{cost}", f"one of {', '.join(_COSTS)}", "an unknown key")
         if type(value) is not bool:
             _refuse(path, f"costs.{cost}", "true or false", repr(value))
+    passes = [name for name, _ in _core.pass_names()]
+    for name, reason in table.get("uncacheable", {}).items():
+        if name not in passes:
+            _refuse(path, f"uncacheable.{name}", f"one of {', '.join(passes)}", "an unknown pass")
+        if not isinstance(reason, str) or not reason.strip() or not reason.isprintable():
+            _refuse(path, f"uncacheable.{name}", "the reason, a line of text", repr(reason))
 
 
 def _check_line(path: Path, key: str, table: dict[str, Any]) -> None:

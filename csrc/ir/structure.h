@@ -1,0 +1,65 @@
+// What keys see of a graph: hashes that neither names nor the order of independent nodes change.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "ir/graph.h"
+
+namespace fusible {
+
+// SHA-256 of length-framed parts, in hexadecimal.
+std::string HashOf(std::initializer_list<std::string_view> parts);
+
+// Hashes nodes from what they are and what flows into them. A value's hash stands for everything
+// that it is computed from. The first two operands of an operator that commutes have no order.
+class Structure {
+ public:
+  // A node that an output or a mutation depends on, those of regions too. Refers to the graph.
+  struct LiveNode {
+    const Graph* graph;  // the body, where it is in a region
+    const Node* node;
+    std::string hash;
+    std::vector<int32_t> reads;  // the live nodes that made its operands, or that are inside it
+  };
+
+  explicit Structure(const Graph& graph);
+
+  // A line for each input.
+  const std::string& inputs() const { return inputs_; }
+  // The hash of each output, a line each.
+  const std::string& outputs() const { return outputs_; }
+  const std::set<const Op*>& ops() const { return ops_; }
+  // How many live nodes, and the hash of them all, as often as each is there.
+  const std::string& nodes() const { return nodes_text_; }
+  // What reads comes behind what it reads.
+  const std::vector<LiveNode>& live() const { return live_; }
+
+ private:
+  struct Hashed {  // a value
+    std::string hash;
+    int32_t made_by = -1;  // a live node; -1: an input
+  };
+  using Hashes = std::vector<Hashed>;
+  using Symbols = std::map<std::string, std::string>;  // what stands for each
+
+  void HashNodes(const Graph& graph, Hashes& values);
+  std::string HashCall(const Node& node, const Hashes& values);
+  std::string HashOpaque(const Graph& graph, const Node& node, const Hashes& values,
+                         const std::string& mutation);
+  void HashRegion(const Graph& graph, const Node& node, Hashes& values);
+  int32_t AddLive(const Graph& graph, const Node& node, const Hashes& values, std::string hash);
+  std::string NodesText(size_t first) const;
+  std::string TypeText(const Type& type, Symbols* fresh) const;
+  std::string SymbolsText();
+
+  std::string inputs_, outputs_, nodes_text_;
+  std::vector<LiveNode> live_;
+  std::set<const Op*> ops_;
+  Symbols symbols_;                                      // of the inputs
+  std::map<std::string, std::vector<std::string>> met_;  // the others, where each is
+};
+
+}  // namespace fusible

@@ -1,0 +1,82 @@
+"""`fusible key`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from fusible.cli import options
+from fusible.cli.graphs import read_graph
+
+if TYPE_CHECKING:
+    import fusible
+
+_TARGET = "The key of optimizing GRAPH for this target."
+_PIPELINE = "Passes joined by commas (default: the target's); only with --target."
+
+
+@click.command()
+@click.argument("graphs", metavar="GRAPH...", nargs=-1, required=True)
+@click.option("--diff", "differ", is_flag=True, help="Compare the keys of two graphs.")
+@click.option("--target", default=None, help=_TARGET)
+@click.option("--pipeline", default=None, help=_PIPELINE)
+@options.as_json
+def key(
+    graphs: tuple[str, ...], differ: bool, target: str | None, pipeline: str | None, as_json: bool
+) -> int:
+    r"""Prints the structural key of GRAPH: a UUID that names, order and machine do not change.
+
+    With --diff it says of two graphs in which parts their keys differ, what each has there ("here"
+    is the first), and at which nodes that begins; the exit code is 1 where they differ.
+
+    \b
+    Examples:
+      fusible key graph.ir
+      fusible key graph.ir --target rocm-gfx950 --json
+      fusible key --diff before.ir after.ir
+    """
+    if len(graphs) != 1 + differ:
+        expected = "two graphs with --diff" if differ else "one GRAPH, or --diff"
+        raise click.UsageError(f"key: expected {expected}, got {len(graphs)}")
+    if pipeline is not None and target is None:
+        raise click.UsageError("key: --pipeline: expected --target beside it, got none")
+    keys = find_keys(graphs, target, pipeline)
+    if differ:
+        return show_difference(keys[0], keys[1], as_json)
+    if as_json:
+        click.echo(json.dumps(as_data(keys[0])))
+    else:
+        click.echo(keys[0].explain(), nl=False)
+    return 0
+
+
+def as_data(key: fusible.Key) -> dict[str, object]:
+    """A key for programs."""
+    return {"key": str(key), "parts": dict(key.parts), "left_out": key.left_out}
+
+
+def find_keys(
+    paths: tuple[str, ...], target: str | None, pipeline: str | None
+) -> list[fusible.Key]:
+    """The keys of graphs, or of their optimization for a target."""
+    import fusible
+
+    graphs = [read_graph(path) for path in paths]
+    if target is None:
+        return [graph.key() for graph in graphs]
+    manager = fusible.PassManager(pipeline, target)
+    return [manager.key_of(graph) for graph in graphs]
+
+
+def show_difference(here: fusible.Key, there: fusible.Key, as_json: bool) -> int:
+    """Prints where two keys differ; exit code 1 where they do."""
+    sentences = here.diff(there)
+    if as_json:
+        keys = [str(here), str(there)]
+        click.echo(json.dumps({"equal": not sentences, "keys": keys, "differences": sentences}))
+    else:
+        lines = [f"{part}: {sentence}" for part, sentence in sentences.items()]
+        click.echo("\n".join(lines) or f"the same key: {here}")
+    return 1 if sentences else 0
