@@ -7,22 +7,21 @@ from pathlib import Path
 
 from fusible import _core
 from fusible.files import write_whole
-from fusible.passes import PassManager
+from fusible.passes import PassManager, Result
 
 
 def stages(
     graph: _core.Graph, manager: PassManager, fuel: int | None = None
-) -> Iterator[tuple[str, _core.Graph]]:
-    """Name of each pass and what it makes of the graph; first ``input`` and the graph given.
+) -> Iterator[tuple[str, Result]]:
+    """Name of each pass, and what it alone did to what the passes before it made of the graph.
 
     A pass is a pure function, so a run pass by pass is the same as a run of the pipeline.
     """
-    yield "input", graph
     for name in manager.pipeline.split(","):
         result = PassManager(name, manager.target).run(graph, fuel=fuel)
         fuel = None if fuel is None else fuel - len(result.rewrites)
         graph = result.graph
-        yield name, graph
+        yield name, result
 
 
 def patterns() -> str:
@@ -49,5 +48,6 @@ def dump(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "patterns.txt", patterns())
-    for number, (name, after) in enumerate(stages(graph, manager, fuel)):
-        write_whole(folder / f"{number:02}-{name}.ir", str(after))
+    write_whole(folder / "00-input.ir", str(graph))
+    for number, (name, result) in enumerate(stages(graph, manager, fuel), 1):
+        write_whole(folder / f"{number:02}-{name}.ir", str(result.graph))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from fusible import _core
+from fusible.dump import stages
 from fusible.page import page, text
 from fusible.passes import Miss, PassManager, Result
 
@@ -29,24 +30,15 @@ class Stage:
     misses: list[Miss]
 
 
-def stages(manager: PassManager, graph: _core.Graph) -> tuple[list[Stage], Result]:
-    """Runs a pipeline, and its beginnings, so that the graph behind each pass is known.
-
-    A run is a pure function of graph and target: each beginning does what the whole does there.
-    """
-    names = manager.pipeline.split(",")
-    runs = [
-        PassManager(",".join(names[:count]), manager.target).run(graph)
-        for count in range(1, len(names) + 1)
-    ]
+def steps_of(manager: PassManager, graph: _core.Graph) -> list[Stage]:
+    """A run pass by pass; a near miss belongs to the first pass that says it."""
     made, before, known = [], graph, set[tuple[str, str, str]]()
-    for run in runs:
-        new = [miss for miss in run.misses if _identity(miss) not in known]
+    for name, result in stages(graph, manager):
+        new = [miss for miss in result.misses if _identity(miss) not in known]
         known.update(map(_identity, new))
-        last = run.stats[-1]
-        made.append(Stage(last.name, last.rewrites, before, run.graph, new))
-        before = run.graph
-    return made, runs[-1]
+        made.append(Stage(name, len(result.rewrites), before, result.graph, new))
+        before = result.graph
+    return made
 
 
 def _identity(miss: Miss) -> tuple[str, str, str]:
@@ -55,7 +47,7 @@ def _identity(miss: Miss) -> tuple[str, str, str]:
 
 def render(manager: PassManager, graph: _core.Graph, title: str) -> str:
     """The page of a graph that goes through a pipeline."""
-    steps, result = stages(manager, graph)
+    steps, result = steps_of(manager, graph), manager.run(graph)
     misses = {_identity(miss): number for number, miss in enumerate(result.misses)}
     columns = _Columns(misses)
     body = [
