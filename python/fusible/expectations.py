@@ -6,28 +6,20 @@ of layers: ``"2*L-1"``.
 
 from __future__ import annotations
 
-import json
 import re
-import sys
 from collections.abc import Mapping
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from fusible import toml
 from fusible.files import write_whole
-from fusible.gate.fusion import toml_key
 from fusible.passes import Difference, Result, evaluate
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 Count = int | str
 Counts = dict[str, Count]
 
 HEAD = "# What fuses, and nothing else does: `fusible check`. L is the number of layers.\n"
-_MOST_BYTES = 1 << 20
 _FORMULA = re.compile(r"[\w+\-*/() ]{1,200}", re.ASCII)
 
 
@@ -36,16 +28,7 @@ def read(path: Path) -> dict[str, Counts]:
 
     Raises ValueError that names file and key for what is no such file, and OSError.
     """
-    with path.open("rb") as file:
-        data = file.read(_MOST_BYTES + 1)
-    if len(data) > _MOST_BYTES:
-        raise ValueError(f"{path}: expected at most {_MOST_BYTES} bytes, got more")
-    try:
-        tables = tomllib.loads(data.decode("utf-8"))
-    except RecursionError:
-        raise ValueError(f"{path}: expected fewer brackets in brackets") from None
-    except ValueError as error:  # no UTF-8, or no TOML
-        raise ValueError(f"{path}: expected TOML, got {error}") from None
+    tables = toml.read(path)
     return {target: _checked(f"{path}: {target}", table) for target, table in tables.items()}
 
 
@@ -99,6 +82,6 @@ def write(path: Path, tables: Mapping[str, Mapping[str, Count]]) -> None:
 def _text(tables: Mapping[str, Mapping[str, Count]]) -> str:
     parts = []
     for target, counts in tables.items():
-        rows = [f"{toml_key(name)} = {json.dumps(count)}\n" for name, count in counts.items()]
-        parts.append(f"\n[{toml_key(target)}]\n" + "".join(rows))
+        rows = [f"{toml.key(name)} = {toml.value(count)}\n" for name, count in counts.items()]
+        parts.append(f"\n[{toml.key(target)}]\n" + "".join(rows))
     return "".join(parts)

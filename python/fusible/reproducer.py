@@ -6,24 +6,15 @@ as a target's own file holds it.
 
 from __future__ import annotations
 
-import json
-import re
-import sys
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from fusible import _core
+from fusible import _core, toml
 from fusible.files import write_whole
 from fusible.passes import PassManager
 from fusible.targets import Target, target_of
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 MOST_BYTES = 64 << 20
 _KEYS = {"fusible": str, "build": str, "message": str, "pipeline": str, "graph": str}
@@ -56,14 +47,14 @@ class Reproducer:
     def text(self) -> str:
         """The file."""
         lines = [
-            f"fusible = {_string(self.version)}",
-            f"build = {_string(self.build)}",
-            f"message = {_string(self.message)}",
-            f"pipeline = {_string(self.pipeline)}",
+            f"fusible = {toml.string(self.version)}",
+            f"build = {toml.string(self.build)}",
+            f"message = {toml.string(self.message)}",
+            f"pipeline = {toml.string(self.pipeline)}",
             *([] if self.fuel is None else [f"fuel = {self.fuel}"]),
-            f"graph = {_lines(self.graph)}",
+            f"graph = {toml.lines(self.graph)}",
             "",
-            *_table("target", self.target.table()),
+            *toml.table("target", self.target.table()),
         ]
         return _HEADING + "\n".join(lines) + "\n"
 
@@ -109,7 +100,10 @@ def read_reproducer(path: str | Path) -> Reproducer:
             and for the graph the line in it.
     """
     path = Path(path)
-    table = _read_table(path)
+    try:
+        table = toml.read(path, MOST_BYTES)
+    except (OSError, ValueError) as error:
+        raise _core.ArgumentError(str(error)) from error
     for key, kind in _ALL_KEYS.items():
         if key in table and type(table[key]) is not kind:
             _refuse(path, key, kind.__name__, type(table[key]).__name__)
@@ -135,59 +129,5 @@ def read_reproducer(path: str | Path) -> Reproducer:
     return made
 
 
-def _read_table(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
-        if len(data) > MOST_BYTES:
-            _refuse(path, "size", f"at most {MOST_BYTES} bytes", "more")
-        table: dict[str, Any] = tomllib.loads(data.decode("utf-8"))
-    except RecursionError:
-        raise _core.ArgumentError(f"{path}: expected fewer brackets in brackets") from None
-    except _core.Error:
-        raise
-    except (OSError, ValueError) as error:  # no UTF-8, no TOML (with its line), or no path
-        raise _core.ArgumentError(f"{path}: {error}") from error
-    return table
-
-
 def _refuse(path: Path, key: str, expected: str, got: str) -> NoReturn:
     raise _core.ArgumentError(f"{path}: {key}: expected {expected}, got {got}")
-
-
-def _table(name: str, table: Mapping[str, Any]) -> Iterator[str]:
-    """A TOML table, with the tables in it behind it."""
-    yield f"[{name}]"
-    for key, value in table.items():
-        if not isinstance(value, dict):
-            yield f"{_key(key)} = {_value(value)}"
-    for key, value in table.items():
-        if isinstance(value, dict) and value:
-            yield from _table(f"{name}.{_key(key)}", value)
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _string(name)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return _string(value)
-    if isinstance(value, list | set):
-        items = sorted(value) if isinstance(value, set) else value
-        return f"[{', '.join(_value(item) for item in items)}]"
-    return repr(value)  # int, float, inf and nan are written as in Python
-
-
-def _string(text: str) -> str:
-    # JSON's escapes are TOML's as well; only DEL is one more that TOML does not take as it is.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _lines(text: str) -> str:
-    """Text to be read by hand: as it is, where TOML can hold it so."""
-    if "'''" in text or not all(line.isprintable() for line in text.split("\n")):
-        return _string(text)
-    return f"'''\n{text}'''"

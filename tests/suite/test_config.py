@@ -103,7 +103,7 @@ def test_quarantine_ends_after_its_day(tmp_path):
         ("['a b']", ":1: a b: expected a suite's name"),
         ("a = 1", ":1: a: expected a table"),
         ("", ": expected a table for each suite, got an empty file"),
-        ("[a\n", ": expected TOML, got: "),
+        ("[a\n", ": expected TOML, got "),
     ],
 )
 def test_a_mistake_is_named(tmp_path, text, message):

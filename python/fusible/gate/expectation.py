@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, PlainValidator, model_validator
 
+from fusible import toml
 from fusible.gate import document
 from fusible.gate.baseline import Name, Strict, _validated
 from fusible.gate.model import GateError
 from fusible.gate.numerics import Limits
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _TERM = r"(?:\d{1,9}(?:\*L)?|L)"
 _FORMULA = re.compile(rf"{_TERM}(?:[+-]{_TERM})*")
@@ -115,11 +110,9 @@ def _read(kind: type[File], path: Path) -> File:
     if path.suffix == ".json":
         return _validated(kind, document.read(path), str(path))
     try:
-        table = tomllib.loads(document.read_text(path))
-    except tomllib.TOMLDecodeError as error:
-        raise GateError(f"{path}: expected TOML, got {error}") from None
-    except RecursionError:
-        raise GateError(f"{path}: expected TOML of few levels, got too many") from None
+        table = toml.parse(document.read_text(path), str(path))
+    except ValueError as error:
+        raise GateError(str(error)) from None
     return _validated(kind, table, str(path))
 
 

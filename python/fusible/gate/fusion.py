@@ -7,7 +7,6 @@ and the gate needs no extension to judge.
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fusible import toml
 from fusible.gate import counts, document
 from fusible.gate.model import Better, Finding, GateError, Verdict
 
@@ -170,7 +170,7 @@ def _text(path: Path, subject: Subject, layers: int, formulas: dict[str, str | i
     ]
     lines += [f"{key} = {json.dumps(value)}" for key, value in asked.items()]
     lines += ["", "[fusions]"]
-    lines += [f"{toml_key(name)} = {json.dumps(formula)}" for name, formula in formulas.items()]
+    lines += [f"{toml.key(name)} = {toml.value(formula)}" for name, formula in formulas.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -178,11 +178,6 @@ def _relative(graph: Path, folder: Path) -> str:
     import os
 
     return Path(os.path.relpath(graph.resolve(), folder.resolve())).as_posix()
-
-
-def toml_key(name: str) -> str:
-    """A name as a key of TOML, quoted where it must be."""
-    return name if re.fullmatch(r"[\w-]+", name, re.ASCII) else json.dumps(name, ensure_ascii=False)
 
 
 def _subject(file: Expectation, path: Path) -> Subject:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import sys
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from fusible import toml
 
 BLOCK = 16  # positions in one block of the paged key/value cache
 
@@ -149,10 +145,7 @@ def load_config(name: str | Path) -> Config | LatentConfig:
 
 
 def _from_toml(text: str, where: str) -> Config | LatentConfig:
-    try:
-        table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ValueError(f"{where}: {error}") from None
+    table = toml.parse(text, where)
     kind = LatentConfig if "query_rank" in table else Config
     scaling = table.pop("rope_scaling", None)
     if not isinstance(scaling, dict | None):

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import datetime
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from fusible import toml
 from fusible.suite import retry
 from fusible.suite.model import Limits, SuiteError
 from fusible.suite.retry import RetryConfig
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 NAMES = ("suites.toml", "ci/suites.toml")
 _SUITE_NAME = re.compile(r"\w[\w.-]*")
@@ -90,11 +85,13 @@ def load_config(path: Path) -> dict[str, SuiteConfig]:
     """Reads all suites of a file. Raises SuiteError naming file, line and key."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        table = tomllib.loads(text)
+        table = toml.parse(text, str(path))
     except OSError as error:
         raise SuiteError(f"{path}: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SuiteError(f"{path}: expected TOML, got: {error}") from None
+    except UnicodeDecodeError as error:
+        raise SuiteError(f"{path}: expected UTF-8, got byte {error.start} that is not") from None
+    except ValueError as error:
+        raise SuiteError(str(error)) from None
     reader = _Reader(path, text)
     suites = {name: _suite(reader, name, value) for name, value in table.items()}
     return suites or reader.refuse((), "a table for each suite", "an empty file")

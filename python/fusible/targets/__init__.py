@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
-from fusible import _core
+from fusible import _core, toml
 from fusible.targets.schema import check
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 Target = _core.Target
 
@@ -43,11 +37,9 @@ def load_target(name_or_path: str | Path) -> Target:
                 f"target: expected one of {known}, or the path of a TOML file, got {name_or_path!r}"
             )
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except RecursionError:
-        raise _core.ArgumentError(f"target: {path}: expected fewer brackets in brackets") from None
-    except (OSError, ValueError) as error:  # no UTF-8, no TOML, or no path
-        raise _core.ArgumentError(f"target: {path}: {error}") from error
+        table = toml.read(path)
+    except (OSError, ValueError) as error:
+        raise _core.ArgumentError(f"target: {error}") from error
     return target_of(path, table)
 
 
