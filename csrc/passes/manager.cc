@@ -7,6 +7,7 @@
 #include <set>
 #include <stdexcept>
 #include <tuple>
+#include <utility>
 #include <variant>
 
 #include "core/cat.h"
@@ -65,14 +66,16 @@ void RunGuarded(const Pass& pass, const Target& target, Graph& graph, Report& re
   }
 }
 
-// std::logic_error where the pass broke the graph, or said that it changed what it did not.
-void CheckOutcome(const Graph& graph, const std::string& before, const Rewrites& rewrites) {
+// std::logic_error where the pass broke the graph, or said that it changed what it did not. text:
+// of the graph, before the pass and then behind it.
+void CheckOutcome(const Graph& graph, const Rewrites& rewrites, std::string& text) {
   const std::vector<Violation> violations = FindViolations(graph);
   if (!violations.empty()) {
     const Violation& first = violations.front();
     throw std::logic_error(Cat(first.rule, ": ", first.node, ": ", first.message));
   }
-  const bool changed = ToText(graph) != before;
+  const std::string before = std::exchange(text, ToText(graph));
+  const bool changed = text != before;
   if (changed == rewrites.made().empty() && !rewrites.refused()) {
     throw std::logic_error(Cat("says that it made ", rewrites.made().size(),
                                " rewrites, and the graph ", changed ? "changed" : "is the same"));
@@ -88,20 +91,20 @@ PassError Fault(const Pass& pass, const std::string& what, const Rewrites& rewri
   return {Cat(pass.name(), ": ", what, behind), last, count};
 }
 
-// Runs one pass on the result's graph.
-void RunPass(const Pass& pass, const Target& target, size_t fuel, OptimizeResult& result) {
+// Runs one pass on the result's graph, of which `text` is the text.
+void RunPass(const Pass& pass, const Target& target, size_t fuel, OptimizeResult& result,
+             std::string& text) {
   const bool at_rest = fuel != Rewrites::kNoLimit && ChangesNothing(pass, target, result.graph);
   Report report{Rewrites(pass.name(), at_rest ? Rewrites::kNoLimit : fuel), {}};
   PassStats stats;
   stats.pass = pass.name();
   stats.nodes_before = static_cast<int>(result.graph.nodes.size());
-  const std::string before = ToText(result.graph);
   const auto start = std::chrono::steady_clock::now();
   try {
     RunGuarded(pass, target, result.graph, report);
     const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
     stats.ms = took.count();
-    CheckOutcome(result.graph, before, report.rewrites);
+    CheckOutcome(result.graph, report.rewrites, text);
   } catch (const std::logic_error& error) {
     throw Fault(pass, error.what(), report.rewrites, result.rewrites.size());
   }
@@ -136,9 +139,10 @@ OptimizeResult PassManager::Run(const Graph& graph, size_t fuel) const {
   result.operators_before = CountOperators(graph);
   result.key = KeyOf(graph);
   if (fuel != Rewrites::kNoLimit) result.key.parts.emplace_back("fuel", Cat(fuel));
+  std::string text = result.key.graph;
   for (const Pass* pass : passes_) {
     const size_t left = fuel == Rewrites::kNoLimit ? fuel : fuel - result.rewrites.size();
-    RunPass(*pass, target_, left, result);
+    RunPass(*pass, target_, left, result, text);
   }
   result.operators_after = CountOperators(result.graph);
   result.misses = Ranked(result.misses);
