@@ -105,11 +105,11 @@ class Expansion {
   std::unordered_map<std::string, ValueId> values_;
 };
 
-// Rebuilds a graph's nodes with some calls replaced by what they equal.
-class CallExpander {
+// Rebuilds a graph's nodes with some of them replaced by what they equal.
+class Expander {
  public:
-  CallExpander(Graph& graph, bool (*choose)(const Op&), const std::function<bool(const Node&)>& may)
-      : graph_(graph), choose_(choose), may_(may) {}
+  Expander(Graph& graph, const std::function<bool(const Node&)>& choose)
+      : graph_(graph), choose_(choose) {}
 
   int Run() {
     std::vector<Node> nodes = std::exchange(graph_.nodes, {});
@@ -121,18 +121,23 @@ class CallExpander {
  private:
   void Append(Node node, int nesting) {
     Substitute(node.inputs);
-    if (!node.op || node.op->equals().empty() || !choose_(*node.op) || (may_ && !may_(node))) {
+    const bool equals = node.region || (node.op && !node.op->equals().empty());
+    if (!equals || !choose_(node)) {
       graph_.nodes.push_back(std::move(node));
       return;
     }
     if (nesting == kMaxNesting) {
-      throw GraphError(Cat(node.op->name(), ": Equals: expected smaller operators, got a cycle"));
+      throw GraphError(Cat(NodeName(node), ": Equals: expected smaller operators, got a cycle"));
     }
     ++count_;
-    const Graph body = ExpandEquals(*node.op, OperandTypes(graph_, node), node.attrs);
     std::vector<ValueId> given = node.inputs;
     std::erase(given, kAbsent);
-    Replace(node, Inlined(body, given), nesting);
+    Replace(node, Inlined(BodyOf(node), given), nesting);
+  }
+
+  Graph BodyOf(const Node& node) const {
+    if (node.region) return node.region->body;
+    return ExpandEquals(*node.op, OperandTypes(graph_, node), node.attrs);
   }
 
   // The body's nodes, taken out again, so that those among them that are chosen are replaced too.
@@ -172,8 +177,7 @@ class CallExpander {
   }
 
   Graph& graph_;
-  bool (*choose_)(const Op&);
-  const std::function<bool(const Node&)>& may_;
+  const std::function<bool(const Node&)>& choose_;
   int count_ = 0;
   std::unordered_map<ValueId, ValueId> stands_;  // a replaced result -> what stands for it
 };
@@ -186,9 +190,8 @@ Graph ExpandEquals(const Op& op, std::span<const std::optional<Type>> operands,
   return Expansion(op, operands, attrs).Run();
 }
 
-int ExpandCalls(Graph& graph, bool (*choose)(const Op&),
-                const std::function<bool(const Node&)>& may) {
-  return CallExpander(graph, choose, may).Run();
+int Expand(Graph& graph, const std::function<bool(const Node&)>& choose) {
+  return Expander(graph, choose).Run();
 }
 
 std::vector<ValueId> Inline(Graph& graph, const Graph& body, std::span<const ValueId> inputs) {

@@ -12,10 +12,10 @@ namespace fusible {
 // results. Nested fused operators in the body are left as they are. GraphError if op has no Equals.
 Graph ExpandEquals(const Op& op, std::span<const std::optional<Type>> operands, const Attrs& attrs);
 
-// Replaces every call of an operator for which `choose` says so by its Equals body, repeatedly
-// until none is left; returns how many were replaced. may: asked before each; false keeps the call.
-int ExpandCalls(Graph& graph, bool (*choose)(const Op&),
-                const std::function<bool(const Node&)>& may = nullptr);
+// Replaces nodes by what they equal, calls by their Equals body and regions by theirs, and what
+// that brings to light in the same way; returns how many were replaced. choose: asked once of each
+// call that has an Equals body, and of each region.
+int Expand(Graph& graph, const std::function<bool(const Node&)>& choose);
 
 // A body's nodes, appended to `graph` with body inputs bound to `inputs`; returns the values that
 // stand for the body's outputs. Names are made fresh.

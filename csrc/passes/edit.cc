@@ -83,8 +83,9 @@ void ShareEqualCalls(Graph& graph, Rewrites* rewrites) {
 }
 
 void ExpandCalls(Graph& graph, bool (*choose)(const Op&), Rewrites& rewrites) {
-  ExpandCalls(graph, choose,
-              [&](const Node& node) { return rewrites.Take("expand", LabelOf(graph, node)); });
+  Expand(graph, [&](const Node& node) {
+    return node.op && choose(*node.op) && rewrites.Take("expand", LabelOf(graph, node));
+  });
 }
 
 std::vector<int> MutationsBefore(const Graph& graph) {

@@ -33,7 +33,7 @@ void DropDeadNodes(Graph& graph, Rewrites* rewrites = nullptr);
 // them. Asks `rewrites` before each; without it, all are shared as a part of another rewrite.
 void ShareEqualCalls(Graph& graph, Rewrites* rewrites = nullptr);
 
-// Takes calls apart as ExpandCalls does, each a rewrite "expand".
+// Replaces calls by their Equals bodies, as Expand does, each a rewrite "expand".
 void ExpandCalls(Graph& graph, bool (*choose)(const Op&), Rewrites& rewrites);
 
 // How many opaque nodes that mutate stand before each node. What has another count is not the same

@@ -13,43 +13,19 @@ class SelectOps final : public Pass {
     return "Takes apart fused calls that the target lacks, and says which of the rest it lacks.";
   }
   void Run(Graph& graph, const Target& target, Report& report) const override {
-    std::vector<Node> nodes;
-    Replacements replaced;
-    Graph selected = graph;
-    selected.nodes.clear();
-    for (Node node : graph.nodes) {
-      for (ValueId& input : node.inputs) input = replaced.Of(input);
-      const auto lack = node.op ? FindLack(target, *node.op, node.attrs) : std::nullopt;
-      const std::string label = LabelOf(graph, node);
-      if (lack) {
-        report.misses.push_back({node.op->name(), label, lack->reason, lack->hint});
-      }
-      if (lack && !node.op->equals().empty() && report.rewrites.Take("expand", label)) {
-        TakeApart(node, selected, replaced);
-      } else {
-        selected.nodes.push_back(std::move(node));
-      }
+    const auto lacks = [&](const Node& call) {
+      const auto lack = FindLack(target, *call.op, call.attrs);
+      if (!lack) return false;
+      report.misses.push_back({call.op->name(), LabelOf(graph, call), lack->reason, lack->hint});
+      return true;
+    };
+    Expand(graph, [&](const Node& node) {
+      return node.op && lacks(node) && report.rewrites.Take("expand", LabelOf(graph, node));
+    });
+    for (const Node& node : graph.nodes) {
+      if (node.op && node.op->equals().empty()) lacks(node);
     }
-    if (report.rewrites.made().empty()) return;
-    graph = std::move(selected);
-    replaced.Apply(graph);
-    Compact(graph);
-  }
-
- private:
-  static void TakeApart(const Node& node, Graph& graph, Replacements& replaced) {
-    std::vector<std::optional<Type>> operands;
-    std::vector<ValueId> inputs;
-    for (ValueId input : node.inputs) {
-      operands.push_back(input == kAbsent ? std::nullopt : std::optional(graph.TypeOf(input)));
-      if (input != kAbsent) inputs.push_back(input);
-    }
-    const Graph body = ExpandEquals(*node.op, operands, node.attrs);
-    const std::vector<ValueId> results = Inline(graph, body, inputs);
-    for (size_t i = 0; i < results.size(); ++i) {
-      std::swap(graph.values[node.outputs[i]].name, graph.values[results[i]].name);
-      replaced.Set(node.outputs[i], results[i]);
-    }
+    if (!report.rewrites.made().empty()) Compact(graph);
   }
 };
 

@@ -58,7 +58,7 @@ Made Make(const Op& op, std::span<const TensorView> operands, const Attrs& attrs
         IsAbsent(tensor) ? std::nullopt : std::optional(Type{tensor.dtype, ToShape(tensor.shape)}));
   }
   Graph body = ExpandEquals(op, made.operands, attrs);
-  ExpandCalls(body, [](const Op& part) { return !part.equals().empty() && !part.rows(); });
+  Expand(body, [](const Node& node) { return node.op && !node.op->rows(); });
   const auto prefix = CommonPrefix(body);
   if (!prefix) {
     throw UnsupportedError(Cat(op.name(), ": expected what it equals to be rows of one kind"));

@@ -42,7 +42,7 @@ Graph Alone(const Graph& graph, const Node& node) {
 
 Graph Equal(const Graph& graph, const Node& node) {
   Graph body = ExpandEquals(*node.op, OperandTypes(graph, node), node.attrs);
-  ExpandCalls(body, [](const Op& op) { return !op.equals().empty() && !op.rows(); });
+  Expand(body, [](const Node& node) { return node.op && !node.op->rows(); });
   return body;
 }
 

@@ -109,7 +109,8 @@ struct RowProgram::State {
 RowProgram::RowProgram(const Graph& body, int prefix) : state_(std::make_unique<State>()) {
   state_->body = body;
   state_->prefix = prefix;
-  ExpandCalls(state_->body, [](const Op& op) { return !op.rows() && !op.kernel() && !op.view(); });
+  Expand(state_->body,
+         [](const Node& node) { return node.op && !node.op->rows() && !node.op->kernel(); });
   const auto plan = state_->Make(ContiguousLayouts(state_->body));
   state_->block_rows = plan->block_rows;
   state_->scratch_bytes = plan->scratch_bytes;
