@@ -11,7 +11,7 @@ from fusible import _core
 
 HEADER = '''"""The native half of fusible. Written by ci/generate.py from the extension."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 '''

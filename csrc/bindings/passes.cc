@@ -1,4 +1,5 @@
 // Targets, pass managers and their results.
+#include <pybind11/functional.h>
 #include <pybind11/stl.h>
 
 #include "bindings/attributes.h"
@@ -158,13 +159,16 @@ void BindResult(py::module_& m) {
         return Cat(rewrite.pass, ": ", rewrite.rule, " at ", rewrite.node);
       });
   py::class_<PassStats>(m, "PassStats", "What one pass did, and in what time.")
-      .def(py::init<std::string, int, double, int, int>(), py::arg("name"), py::arg("rewrites"),
-           py::arg("ms"), py::arg("nodes_before"), py::arg("nodes_after"))
+      .def(py::init<std::string, int, double, int, int, std::string>(), py::arg("name"),
+           py::arg("rewrites"), py::arg("ms"), py::arg("nodes_before"), py::arg("nodes_after"),
+           py::arg("left_out") = "")
       .def_readonly("name", &PassStats::pass)
       .def_readonly("rewrites", &PassStats::rewrites)
       .def_readonly("ms", &PassStats::ms)
       .def_readonly("nodes_before", &PassStats::nodes_before)
-      .def_readonly("nodes_after", &PassStats::nodes_after);
+      .def_readonly("nodes_after", &PassStats::nodes_after)
+      .def_readonly("left_out", &PassStats::left_out,
+                    "Why it did not run, as a sentence; empty where it ran.");
   py::class_<OptimizeResult>(m, "OptimizeResult", "A graph after a pipeline, and what it did.")
       .def(py::init(&MakeResult), py::kw_only(), py::arg("graph"), py::arg("before"),
            py::arg("after"), py::arg("fusions"), py::arg("misses"), py::arg("rewrites"),
@@ -179,11 +183,18 @@ void BindResult(py::module_& m) {
       .def_readonly("key", &OptimizeResult::key);
 }
 
-// The range is a part of its own, so that the key without one stays as it is.
-Key KeyOf(const PassManager& manager, const std::optional<std::pair<int64_t, int64_t>>& range) {
-  Key key = manager.key();
-  if (range) key.parts.emplace_back("range", Cat(range->first, " to ", range->second));
-  return key;
+using RangePair = std::optional<std::pair<int64_t, int64_t>>;
+
+std::optional<SizeRange> RangeOf(const RangePair& sizes) {
+  return sizes ? std::optional(SizeRange{sizes->first, sizes->second}) : std::nullopt;
+}
+
+std::vector<std::string> PassesOf(const PassManager& manager) {
+  std::vector<std::string> names;
+  for (const Stage& stage : manager.pipeline()) {
+    for (const PassCall& call : stage.calls) names.emplace_back(call.pass->name());
+  }
+  return names;
 }
 
 }  // namespace
@@ -195,13 +206,32 @@ void BindPasses(py::module_& m) {
       .def(py::init<std::string_view, Target>(), py::arg("pipeline"), py::arg("target"))
       .def(
           "run",
-          [](const PassManager& manager, const Graph& graph, std::optional<size_t> fuel) {
-            return manager.Run(graph, fuel.value_or(Rewrites::kNoLimit));
+          [](const PassManager& manager, const Graph& graph, std::optional<size_t> fuel,
+             const RangePair& range, const std::optional<decltype(RunOptions::watch)>& watch) {
+            return manager.Run(graph, {.fuel = fuel.value_or(Rewrites::kNoLimit),
+                                       .range = RangeOf(range),
+                                       .watch = watch.value_or(nullptr)});
           },
-          py::arg("graph"), py::arg("fuel") = py::none(), py::call_guard<Unlocked>())
-      .def("key", &KeyOf, py::arg("range") = py::none())
-      .def("key_of", &PassManager::KeyOf, py::arg("graph"), py::call_guard<Unlocked>())
-      .def_property_readonly("pipeline", &PassManager::pipeline);
+          py::arg("graph"), py::arg("fuel") = py::none(), py::arg("range") = py::none(),
+          py::arg("watch") = py::none(), py::call_guard<Unlocked>())
+      .def(
+          "key",
+          [](const PassManager& manager, const RangePair& range) {
+            return manager.key(RangeOf(range));
+          },
+          py::arg("range") = py::none())
+      .def(
+          "key_of",
+          [](const PassManager& manager, const Graph& graph, const RangePair& range) {
+            return manager.KeyOf(graph, RangeOf(range));
+          },
+          py::arg("graph"), py::arg("range") = py::none(), py::call_guard<Unlocked>())
+      .def_property_readonly("passes", &PassesOf)
+      .def_property_readonly("pipeline",
+                             [](const PassManager& manager) { return ToText(manager.pipeline()); });
+  m.def(
+      "check_pipeline", [](std::string_view text) { ParsePipeline(text); }, py::arg("text"),
+      "ArgumentError where a text is no pipeline.");
   m.def(
       "pass_names",
       [] {

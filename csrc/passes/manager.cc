@@ -5,6 +5,7 @@
 #include <iterator>
 #include <optional>
 #include <set>
+#include <span>
 #include <stdexcept>
 #include <tuple>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "core/cat.h"
 #include "core/digest.h"
 #include "core/error.h"
+#include "ir/structure.h"
 #include "ir/text.h"
 #include "ir/verify.h"
 #include "ir/views.h"
@@ -22,18 +24,8 @@
 namespace fusible {
 namespace {
 
-std::vector<const Pass*> ParsePipeline(std::string_view text) {
-  std::vector<const Pass*> passes;
-  while (!text.empty()) {
-    const size_t comma = std::min(text.find(','), text.size());
-    std::string_view name = text.substr(0, comma);
-    while (name.starts_with(' ')) name.remove_prefix(1);
-    while (name.ends_with(' ')) name.remove_suffix(1);
-    passes.push_back(&RequirePass(name));
-    text.remove_prefix(std::min(comma + 1, text.size()));
-  }
-  return passes;
-}
+// Enough for every graph that comes to rest: canonicalize and share-common take three.
+constexpr int kMostRounds = 64;
 
 // Regions and calls at top level; views cost nothing.
 int CountOperators(const Graph& graph) {
@@ -91,30 +83,6 @@ PassError Fault(const Pass& pass, const std::string& what, const Rewrites& rewri
   return {Cat(pass.name(), ": ", what, behind), last, count};
 }
 
-// Runs one pass on the result's graph, of which `text` is the text.
-void RunPass(const Pass& pass, const Target& target, size_t fuel, OptimizeResult& result,
-             std::string& text) {
-  const bool at_rest = fuel != Rewrites::kNoLimit && ChangesNothing(pass, target, result.graph);
-  Report report{Rewrites(pass.name(), at_rest ? Rewrites::kNoLimit : fuel), {}};
-  PassStats stats;
-  stats.pass = pass.name();
-  stats.nodes_before = static_cast<int>(result.graph.nodes.size());
-  const auto start = std::chrono::steady_clock::now();
-  try {
-    RunGuarded(pass, target, result.graph, report);
-    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
-    stats.ms = took.count();
-    CheckOutcome(result.graph, report.rewrites, text);
-  } catch (const std::logic_error& error) {
-    throw Fault(pass, error.what(), report.rewrites, result.rewrites.size());
-  }
-  stats.rewrites = static_cast<int>(report.rewrites.made().size());
-  stats.nodes_after = static_cast<int>(result.graph.nodes.size());
-  result.stats.push_back(stats);
-  std::ranges::copy(report.rewrites.made(), std::back_inserter(result.rewrites));
-  std::ranges::move(report.misses, std::back_inserter(result.misses));
-}
-
 // Each reason once: what would save most first, and of those that save the same in order of passes.
 std::vector<Miss> Ranked(const std::vector<Miss>& misses) {
   std::set<std::tuple<std::string, std::string, std::string>> seen;
@@ -126,62 +94,161 @@ std::vector<Miss> Ranked(const std::vector<Miss>& misses) {
   return distinct;
 }
 
+// made: since the graph was as it is now, or in the last round.
+ArgumentError Chase(const Stage& stage, std::string_view got, std::span<const Rewrite> made) {
+  std::vector<std::string> rules;  // each once, with the place where it came first
+  std::set<std::pair<std::string, std::string>> known;
+  for (const Rewrite& one : made) {
+    if (!known.emplace(one.pass, one.rule).second) continue;
+    rules.push_back(Cat(one.pass, ": ", one.rule, " at ", one.node));
+  }
+  std::string text;
+  for (size_t i = 0; i < rules.size(); ++i) {
+    text += Cat(i == 0 ? "" : i + 1 == rules.size() ? " and " : ", ", rules[i]);
+  }
+  return ArgumentError(Cat("pipeline: ", ToText(stage), ": expected it to come to rest, ", got,
+                           ": ", text, " chase each other"));
+}
+
+// One run of a pipeline: what is done goes into the result.
+class PipelineRun {
+ public:
+  PipelineRun(const Target& target, const RunOptions& options, OptimizeResult& result)
+      : target_(target), options_(options), result_(result), text_(result.key.graph) {}
+
+  void Run(const Stage& stage) {
+    std::vector<const Pass*> passes;
+    for (const PassCall& call : stage.calls) {
+      if (const std::string reason = FindLeftOut(call); reason.empty()) {
+        passes.push_back(call.pass);
+      } else {
+        const int nodes = static_cast<int>(result_.graph.nodes.size());
+        result_.stats.push_back({std::string(call.pass->name()), 0, 0, nodes, nodes, reason});
+      }
+    }
+    if (stage.fixpoint) return RunToRest(stage, passes);
+    for (const Pass* pass : passes) RunPass(*pass);
+  }
+
+ private:
+  // Why the call does not take part in this run; "" where it does.
+  std::string FindLeftOut(const PassCall& call) const {
+    if (!call.range || (options_.range && call.range->Holds(*options_.range))) return "";
+    return Cat("runs for sizes ", ToText(*call.range), ", and the result is for ",
+               options_.range ? ToText(*options_.range) : "any size");
+  }
+
+  void RunToRest(const Stage& stage, const std::vector<const Pass*>& passes) {
+    std::map<std::string, size_t> seen;  // a graph -> how many rewrites had been made then
+    size_t done = result_.rewrites.size();
+    for (int round = 0; round < kMostRounds; ++round) {
+      done = result_.rewrites.size();
+      const auto [before, fresh] = seen.try_emplace(HashOf({text_}), done);
+      if (!fresh) throw Chase(stage, "got a graph again", MadeSince(before->second));
+      for (const Pass* pass : passes) RunPass(*pass);
+      if (result_.rewrites.size() == done) return;
+    }
+    throw Chase(stage, Cat("got more than ", kMostRounds, " rounds"), MadeSince(done));
+  }
+
+  std::span<const Rewrite> MadeSince(size_t first) const {
+    return std::span(result_.rewrites).subspan(first);
+  }
+
+  void RunPass(const Pass& pass) {
+    const bool limited = options_.fuel != Rewrites::kNoLimit;
+    const bool at_rest = limited && ChangesNothing(pass, target_, result_.graph);
+    const size_t left =
+        limited && !at_rest ? options_.fuel - result_.rewrites.size() : Rewrites::kNoLimit;
+    Report report{Rewrites(pass.name(), left), {}};
+    PassStats stats;
+    stats.pass = pass.name();
+    stats.nodes_before = static_cast<int>(result_.graph.nodes.size());
+    const auto start = std::chrono::steady_clock::now();
+    try {
+      RunGuarded(pass, target_, result_.graph, report);
+      const std::chrono::duration<double, std::milli> took =
+          std::chrono::steady_clock::now() - start;
+      stats.ms = took.count();
+      CheckOutcome(result_.graph, report.rewrites, text_);
+    } catch (const std::logic_error& error) {
+      throw Fault(pass, error.what(), report.rewrites, result_.rewrites.size());
+    }
+    stats.rewrites = static_cast<int>(report.rewrites.made().size());
+    stats.nodes_after = static_cast<int>(result_.graph.nodes.size());
+    Keep(stats, report);
+  }
+
+  void Keep(const PassStats& stats, const Report& report) {
+    if (options_.watch) options_.watch(stats, result_.graph, Ranked(report.misses));
+    result_.stats.push_back(stats);
+    std::ranges::copy(report.rewrites.made(), std::back_inserter(result_.rewrites));
+    std::ranges::copy(report.misses, std::back_inserter(result_.misses));
+  }
+
+  const Target& target_;
+  const RunOptions& options_;
+  OptimizeResult& result_;
+  std::string text_;  // of the result's graph
+};
+
+// The stage with the passes that keys see; the others are written down.
+Stage Cacheable(const Stage& stage, const Target& target, std::vector<std::string>& left_out) {
+  Stage kept{.calls = {}, .fixpoint = stage.fixpoint};
+  for (const PassCall& call : stage.calls) {
+    const auto excluded = target.uncacheable.find(std::string(call.pass->name()));
+    if (excluded == target.uncacheable.end()) {
+      kept.calls.push_back(call);
+    } else {
+      left_out.push_back(Cat("pass ", excluded->first, ": ", excluded->second));
+    }
+  }
+  return kept;
+}
+
 }  // namespace
 
 PassManager::PassManager(std::string_view pipeline, Target target)
-    : passes_(ParsePipeline(pipeline.empty() ? std::string_view(target.pipeline) : pipeline)),
+    : pipeline_(ParsePipeline(pipeline.empty() ? std::string_view(target.pipeline) : pipeline)),
       target_(std::move(target)) {}
 
-OptimizeResult PassManager::Run(const Graph& graph, size_t fuel) const {
+OptimizeResult PassManager::Run(const Graph& graph, const RunOptions& options) const {
   Verify(graph, "input");
   OptimizeResult result;
   result.graph = graph;
   result.operators_before = CountOperators(graph);
-  result.key = KeyOf(graph);
-  if (fuel != Rewrites::kNoLimit) result.key.parts.emplace_back("fuel", Cat(fuel));
-  std::string text = result.key.graph;
-  for (const Pass* pass : passes_) {
-    const size_t left = fuel == Rewrites::kNoLimit ? fuel : fuel - result.rewrites.size();
-    RunPass(*pass, target_, left, result, text);
-  }
+  result.key = KeyOf(graph, options.range);
+  if (options.fuel != Rewrites::kNoLimit) result.key.parts.emplace_back("fuel", Cat(options.fuel));
+  PipelineRun run(target_, options, result);
+  for (const Stage& stage : pipeline_) run.Run(stage);
   result.operators_after = CountOperators(result.graph);
   result.misses = Ranked(result.misses);
   result.fusions = CountFusions(result.graph);
   return result;
 }
 
-Key PassManager::key() const {
-  Sha256 passes;
-  std::string names;
+Key PassManager::key(const std::optional<SizeRange>& range) const {
   Key key;
-  for (const Pass* pass : passes_) {
-    const auto excluded = target_.uncacheable.find(std::string(pass->name()));
-    if (excluded != target_.uncacheable.end()) {
-      key.left_out.push_back(Cat("pass ", excluded->first, ": ", excluded->second));
-      continue;
-    }
-    passes.UpdateFramed(pass->name());
-    passes.UpdateFramed(pass->contract());
-    names += Cat(names.empty() ? "" : ",", pass->name());
+  Sha256 contracts;
+  Pipeline kept;
+  for (const Stage& stage : pipeline_) {
+    Stage cacheable = Cacheable(stage, target_, key.left_out);
+    for (const PassCall& call : cacheable.calls) contracts.UpdateFramed(call.pass->contract());
+    if (!cacheable.calls.empty()) kept.push_back(std::move(cacheable));
   }
   key.parts = {{"build", std::string(BuildId())},
                {"target", target_.ToText()},
-               {"passes", Cat(names, " ", Hex(passes.Finish()))}};
+               {"passes", Cat(ToText(kept), " ", Hex(contracts.Finish()))}};
+  if (range) key.parts.emplace_back("range", ToText(*range));
   return key;
 }
 
-Key PassManager::KeyOf(const Graph& graph) const {
+Key PassManager::KeyOf(const Graph& graph, const std::optional<SizeRange>& range) const {
   Key result = GraphKey(graph);
-  Key ours = key();
+  Key ours = key(range);
   for (auto& part : ours.parts) result.parts.push_back(std::move(part));
   result.left_out = std::move(ours.left_out);
   return result;
-}
-
-std::string PassManager::pipeline() const {
-  std::string names;
-  for (const Pass* pass : passes_) names += Cat(names.empty() ? "" : ",", pass->name());
-  return names;
 }
 
 }  // namespace fusible

@@ -1,13 +1,16 @@
 // Runs a pipeline of passes: verifies, counts and times each, and makes keys.
 #pragma once
 
+#include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "ir/key.h"
 #include "passes/pass.h"
+#include "passes/pipeline.h"
 
 namespace fusible {
 
@@ -16,6 +19,7 @@ struct PassStats {
   int rewrites = 0;  // as far as there was fuel
   double ms = 0;
   int nodes_before = 0, nodes_after = 0;
+  std::string left_out;  // why it did not run, as a sentence; "" where it ran
 };
 
 struct OptimizeResult {
@@ -25,27 +29,40 @@ struct OptimizeResult {
   std::map<std::string, int> fusions;  // name -> count
   std::vector<Miss> misses;
   std::vector<Rewrite> rewrites;  // in order
-  std::vector<PassStats> stats;
+  std::vector<PassStats> stats;   // in order; of a fixpoint each pass once a round
   Key key;  // of graph and pipeline: GraphKey of the input graph, then the pipeline's parts, then
             // the fuel
 };
 
+struct RunOptions {
+  size_t fuel = Rewrites::kNoLimit;  // only the first so many rewrites of the run are made
+  // The sizes of the token dimension that the result is for; none: any. A pass with a range of its
+  // own runs where that holds all of these. Nothing checks them against the graph, and results
+  // are right for any size.
+  std::optional<SizeRange> range;
+  // Called behind each pass that ran, with the graph that it left and its own near misses.
+  std::function<void(const PassStats&, const Graph&, const std::vector<Miss>&)> watch;
+};
+
 class PassManager {
  public:
-  // pipeline: pass names joined by ','; empty: the target's own. ArgumentError for an unknown name.
+  // pipeline: as ParsePipeline takes it; empty: the target's own.
   PassManager(std::string_view pipeline, Target target);
-  // fuel: only the first so many rewrites of the run are made; the graph is legal after any number.
-  // GraphError for a graph that is not legal, PassError where a pass fails or breaks it.
-  OptimizeResult Run(const Graph& graph, size_t fuel = Rewrites::kNoLimit) const;
-  // Parts: "build", "target", "passes" (ordered, with multiplicity, each with its contract; without
-  // those that the target calls uncacheable, which stand in left_out).
-  Key key() const;
-  Key KeyOf(const Graph& graph) const;  // the key of the result of Run, without limit
+  // The graph is legal after any number of rewrites.
+  // GraphError for a graph that is not legal, PassError where a pass fails or breaks it,
+  // ArgumentError where the passes of a fixpoint chase each other.
+  OptimizeResult Run(const Graph& graph, const RunOptions& options = {}) const;
+  // Parts: "build", "target", "passes" (the pipeline's text, and a hash of the contracts of its
+  // passes; without those that the target calls uncacheable, which stand in left_out), and "range"
+  // where there is one, whatever the passes make of it.
+  Key key(const std::optional<SizeRange>& range = {}) const;
+  // The key of the result of Run, without limit.
+  Key KeyOf(const Graph& graph, const std::optional<SizeRange>& range = {}) const;
   const Target& target() const { return target_; }
-  std::string pipeline() const;
+  const Pipeline& pipeline() const { return pipeline_; }
 
  private:
-  std::vector<const Pass*> passes_;
+  Pipeline pipeline_;
   Target target_;
 };
 

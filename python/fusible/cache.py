@@ -18,7 +18,7 @@ from fusible import _core
 from fusible.files import write_whole
 from fusible.passes import PassManager, Result
 
-_FORMAT = "1"
+_FORMAT = "2"
 _ENTRY = re.compile(r"[0-9a-f-]{36}-[0-9a-f]{64}\.json")
 _TEMPORARY = re.compile(r"\.[0-9a-f-]{36}-.*")  # what a killed process leaves of an entry
 _ABANDONED = 3600.0  # seconds without a change, after which nobody is still writing one
@@ -57,14 +57,19 @@ class CompileCache:
         self.limit = limit
         _prepare(self.directory)
 
-    def run(self, manager: PassManager, graph: _core.Graph) -> Result:
-        """What ``manager.run(graph)`` gives, from the cache where it is there."""
-        key = manager.key_of(graph)
+    def run(
+        self,
+        manager: PassManager,
+        graph: _core.Graph,
+        range: tuple[int, int] | None = None,
+    ) -> Result:
+        """What ``manager.run(graph, range=range)`` gives, from the cache where it is there."""
+        key = manager.key_of(graph, range)
         path = self.directory / _name(key, manager.pipeline, str(graph))
         found = self._load(path, key)
         if found is not None:
             return Result(found, manager.target, cached=True)
-        result = manager.run(graph)
+        result = manager.run(graph, range=range)
         self._store(path, result)
         return result
 
@@ -164,7 +169,10 @@ def _encode(name: str, result: Result) -> str:
         "fusions": result.fusions,
         "misses": [(m.rule, m.node, m.reason, m.hint, m.saves) for m in result.misses],
         "rewrites": [(r.pass_name, r.rule, r.node) for r in result.rewrites],
-        "stats": [(s.name, s.rewrites, s.ms, s.nodes_before, s.nodes_after) for s in result.stats],
+        "stats": [
+            (s.name, s.rewrites, s.ms, s.nodes_before, s.nodes_after, s.left_out)
+            for s in result.stats
+        ],
     }
     body = json.dumps(entry)
     return f"{hashlib.sha256(body.encode()).hexdigest()}\n{body}"

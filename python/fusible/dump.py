@@ -2,52 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
+from textwrap import indent
 
 from fusible import _core
 from fusible.files import write_whole
-from fusible.passes import PassManager, Result
+from fusible.passes import Miss, Watch
+from fusible.patterns import draw
 
 
-def stages(
-    graph: _core.Graph, manager: PassManager, fuel: int | None = None
-) -> Iterator[tuple[str, Result]]:
-    """Name of each pass, and what it alone did to what the passes before it made of the graph.
-
-    A pass is a pure function, so a run pass by pass is the same as a run of the pipeline.
-    """
-    for name in manager.pipeline.split(","):
-        result = PassManager(name, manager.target).run(graph, fuel=fuel)
-        fuel = None if fuel is None else fuel - len(result.rewrites)
-        graph = result.graph
-        yield name, result
-
-
-def patterns() -> str:
-    """Every fused operator with the body that it equals, which is what passes look for."""
-    described = [_core.find_op(name).describe() for name in _core.op_names()]
-    texts = []
-    for op in described:
-        if op["equals"]:
-            body = [line.strip() for line in op["equals"].strip().splitlines()]
-            texts.append("\n".join([op["signature"], *(f"  {line}" for line in body), ""]))
-    return "\n".join(texts)
-
-
-def dump(
-    graph: _core.Graph, manager: PassManager, folder: str | Path, fuel: int | None = None
-) -> None:
+class Dump:
     """Writes ``00-input.ir``, ``01-canonicalize.ir``, … and ``patterns.txt`` into a folder.
 
-    The folder is made if it is not there. Where a pass fails, the graphs before it are there.
+    The folder is made if it is not there. A run calls it behind each pass that takes part; where
+    a pass fails, the graphs before it are there.
+
+    Args:
+        graph: what the run begins with.
+        folder: for the files.
+        watch: called as well, behind the file.
 
     Raises:
         OSError: the folder or a file cannot be written.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "patterns.txt", patterns())
-    write_whole(folder / "00-input.ir", str(graph))
-    for number, (name, result) in enumerate(stages(graph, manager, fuel), 1):
-        write_whole(folder / f"{number:02}-{name}.ir", str(result.graph))
+
+    def __init__(self, graph: _core.Graph, folder: str | Path, watch: Watch | None = None) -> None:
+        self._folder, self._watch, self._number = Path(folder), watch, 0
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_whole(self._folder / "patterns.txt", patterns())
+        write_whole(self._folder / "00-input.ir", str(graph))
+
+    def __call__(self, stats: _core.PassStats, graph: _core.Graph, misses: list[Miss]) -> None:
+        """Writes the graph that a pass left."""
+        self._number += 1
+        write_whole(self._folder / f"{self._number:02}-{stats.name}.ir", str(graph))
+        if self._watch is not None:
+            self._watch(stats, graph, misses)
+
+
+def patterns() -> str:
+    """Every rule that passes look for: the fused operator, and a drawing of what it equals."""
+    drawn = (f"{rule.signature}\n{indent(draw(rule), '  ')}\n" for rule in _core.rules())
+    return "\n".join(drawn)

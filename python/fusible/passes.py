@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fusible import _core
+from fusible import _core, pipelines
 from fusible.targets import Target, load_target
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Miss = _core.Miss
 Rewrite = _core.Rewrite
+# Called behind each pass with its statistics, the graph, and its near misses.
+Watch = Callable[[_core.PassStats, _core.Graph, list[Miss]], None]
 
 
 class Operators(NamedTuple):
@@ -93,7 +95,10 @@ class Result:
 
     @property
     def stats(self) -> list[_core.PassStats]:
-        """Rewrites, milliseconds and nodes of each pass."""
+        """Rewrites, milliseconds and nodes of each pass, in order; of a fixpoint, of each round.
+
+        A pass that took no part has the reason in ``left_out``.
+        """
         return self._native.stats
 
     @property
@@ -147,34 +152,55 @@ def _whole(name: str, count: int) -> int:
 
 
 class PassManager:
-    """A pipeline of passes for a target; a run is a pure function of graph and target.
+    """A pipeline of passes for a target; a run is a pure function of graph, target and range.
+
+    A pipeline is text, or a TOML file that holds one (see `fusible.pipelines`)::
+
+        canonicalize,share-common,fuse-ops,drop-dead
+        fuse-ops@[1,512],fuse-rows@[513,],drop-dead
+        fixpoint(canonicalize,share-common),fuse-ops
+
+    A pass with a range, whose end may be open, takes part in a run whose own range lies inside,
+    and in no other: not where the two only overlap, nor where the run is for any size. The passes
+    in ``fixpoint(...)`` run in turn until none of them changes the graph.
 
     Args:
-        pipeline: pass names joined by commas; ``None`` is the target's own.
+        pipeline: the text, or the path of a file that ends in ``.toml``; ``None`` is the target's
+            own.
         target: a target, the name of one, or the path of a TOML file.
 
     Raises:
-        ArgumentError: an unknown pass or target, or a pipeline without a pass.
+        ArgumentError: an unknown pass or target, a pipeline without a pass, or a file that holds
+            none.
     """
 
-    def __init__(self, pipeline: str | None = None, target: str | Target = "cpu") -> None:
+    def __init__(self, pipeline: str | Path | None = None, target: str | Target = "cpu") -> None:
         self.target = target if isinstance(target, Target) else load_target(target)
+        if isinstance(pipeline, Path) or str(pipeline).endswith(".toml"):
+            pipeline = pipelines.read(Path(str(pipeline)))
         if pipeline is not None and not pipeline.strip():
             raise _core.ArgumentError(f"pipeline: expected names of passes, got {pipeline!r}")
         self._native = _core.PassManager(pipeline or "", self.target)
 
     @property
     def pipeline(self) -> str:
-        """Names of the passes, in order."""
+        """The pipeline as text: the same for pipelines that are the same."""
         return self._native.pipeline
+
+    @property
+    def passes(self) -> list[str]:
+        """Names of the passes, in order, whatever sizes they are for."""
+        return self._native.passes
 
     def run(
         self,
         graph: _core.Graph,
         *,
         fuel: int | None = None,
+        range: tuple[int, int] | None = None,
         dump: str | Path | None = None,
         reproducer: str | Path | None = None,
+        watch: Watch | None = None,
     ) -> Result:
         """The result of the pipeline on `graph`, verified after each pass.
 
@@ -184,55 +210,62 @@ class PassManager:
                 is legal after each, and the first rewrites are those that a run without a limit
                 makes first. What only follows from a rewrite, such as dropping calls that died of
                 it, belongs to it; dropping calls that were dead already is a rewrite of its own.
+            range: the least and the greatest size of the token dimension that the result is for,
+                both counted in; ``None`` for any size. It decides which passes take part; those
+                that do not say so in ``stats``. The result is right for any size all the same:
+                nothing compares the range with the graph, or with what it is called with.
             dump: a folder for the graph before and after each pass, and for all patterns.
             reproducer: a folder for a file from which a pass that fails can be run again
                 (``fusible replay FILE``).
+            watch: called behind each pass that took part, with its statistics, the graph that it
+                left, and its near misses. What it raises ends the run.
 
         Raises:
             GraphError: the graph is not legal.
-            ArgumentError: a fuel that is no whole number from 0.
+            ArgumentError: a fuel that is no whole number from 0, a range that is no such pair, or
+                a fixpoint that does not come to rest; the message names the rules that chase
+                each other.
             PassError: a pass failed, or left a graph that is not legal: a fault of fusible.
             OSError: a file cannot be written.
         """
         if fuel is not None:
             _check_fuel(fuel)
-        try:
-            if dump is not None:
-                from fusible.dump import dump as write_stages
+        sizes = None if range is None else check_range(range)
+        if dump is not None:
+            from fusible.dump import Dump
 
-                write_stages(graph, self, dump, fuel)
-            return Result(self._native.run(graph, fuel), self.target)
+            watch = Dump(graph, dump, watch)
+        try:
+            return Result(self._native.run(graph, fuel, sizes, watch), self.target)
         except _core.PassError as error:
             if reproducer is not None:
-                self._reproduce(graph, fuel, error, reproducer)
+                from fusible.reproducer import Reproducer
+
+                made = Reproducer(
+                    str(graph), self.pipeline, self.target, fuel, str(error), range=sizes
+                )
+                error.args = (f"{error}; run it again: fusible replay {made.write(reproducer)}",)
             raise
-
-    def _reproduce(
-        self, graph: _core.Graph, fuel: int | None, error: _core.PassError, folder: str | Path
-    ) -> None:
-        """Writes how the pass failed to a file, and the file's name into the error."""
-        from fusible.reproducer import Reproducer
-
-        made = Reproducer(str(graph), self.pipeline, self.target, fuel, str(error))
-        error.args = (f"{error}; run it again: fusible replay {made.write(folder)}",)
 
     def key(self, range: tuple[int, int] | None = None) -> _core.Key:
         """The key of build, target, passes and range, without a graph.
 
-        Passes have no options beside what the target says, so those are in the key with it.
+        The passes count as the pipeline's text, so with their ranges. The range of a run is a part
+        of its own, and counts also where no pass asks for it: what is made for some sizes alone
+        is not what is made for any. Keys of equal ranges are equal, so a cache holds one entry
+        for each range that its user tells apart.
 
         Args:
-            range: the least and the greatest size that what is made with the key is for, both
-                counted in; ``None`` for any size.
+            range: as for ``run``.
 
         Raises:
             ArgumentError: a range that is no such pair.
         """
-        return self._native.key(None if range is None else _checked(range))
+        return self._native.key(None if range is None else check_range(range))
 
-    def key_of(self, graph: _core.Graph) -> _core.Key:
-        """The key of ``run(graph)``, without the run."""
-        return self._native.key_of(graph)
+    def key_of(self, graph: _core.Graph, range: tuple[int, int] | None = None) -> _core.Key:
+        """The key of ``run(graph, range=range)``, without the run."""
+        return self._native.key_of(graph, None if range is None else check_range(range))
 
     def uuid(self, range: tuple[int, int] | None = None) -> str:
         """``key(range)`` as an RFC 9562 UUID, different when a pass would do something else."""
@@ -244,7 +277,8 @@ def _check_fuel(fuel: int) -> None:
         raise _core.ArgumentError(f"fuel: expected a whole number from 0, got {fuel!r}")
 
 
-def _checked(sizes: tuple[int, int]) -> tuple[int, int]:
+def check_range(sizes: tuple[int, int]) -> tuple[int, int]:
+    """The range itself; ArgumentError where it is not the least and the greatest of some sizes."""
     match sizes:
         case (int() as least, int() as greatest) if 0 <= least <= greatest < 2**63:
             return least, greatest
@@ -256,8 +290,9 @@ def _checked(sizes: tuple[int, int]) -> tuple[int, int]:
 def optimize(
     graph: _core.Graph,
     target: str | Target = "cpu",
-    pipeline: str | None = None,
+    pipeline: str | Path | None = None,
     *,
+    range: tuple[int, int] | None = None,
     cache: str | Path | CompileCache | None = None,
 ) -> Result:
     """Runs a pipeline on a graph for a target, which this machine need not be.
@@ -265,18 +300,20 @@ def optimize(
     Args:
         graph: left as it is.
         target: a target, the name of one, or the path of a TOML file.
-        pipeline: pass names joined by commas; ``None`` is the target's own.
+        pipeline: as for ``PassManager``; ``None`` is the target's own.
+        range: the sizes that the result is for, as for ``PassManager.run``.
         cache: a directory, or a ``CompileCache``, where the result is looked for and kept.
 
     Raises:
-        ArgumentError: an unknown pass or target, or a directory that cannot be used.
+        ArgumentError: an unknown pass or target, a range that is none, or a directory that
+            cannot be used.
     """
     manager = PassManager(pipeline, target)
     if cache is None:
-        return manager.run(graph)
+        return manager.run(graph, range=range)
     from fusible.cache import open_cache
 
-    return open_cache(cache).run(manager, graph)
+    return open_cache(cache).run(manager, graph, range)
 
 
 _OPERATIONS: dict[type, Callable[[int, int], int]] = {

@@ -27,7 +27,7 @@ class Verdict(NamedTuple):
 
 def judge(rule: _core.Rule, target: Target) -> Verdict:
     """Whether a rule can apply on a target in its own pipeline, whatever the graph."""
-    passes = {name.strip() for name in target.pipeline.split(",")}
+    passes = _core.PassManager("", target).passes
     lack = rule.lack(target)
     if "fuse-ops" in passes and lack is None:
         return Verdict("fuse-ops", "", "", rule.limits(target))

@@ -1,7 +1,7 @@
 """A pass that failed, as one text file from which it can be run again.
 
-The file is TOML: the message, the pipeline, the fuel, the build, the graph as text, and the target
-as a target's own file holds it.
+The file is TOML: the message, the pipeline, the fuel, the range, the build, the graph as text, and
+the target as a target's own file holds it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from typing import NoReturn
 
 from fusible import _core, toml
 from fusible.files import write_whole
-from fusible.passes import PassManager
+from fusible.passes import PassManager, check_range
 from fusible.targets import Target, target_of
 
 MOST_BYTES = 64 << 20
 _KEYS = {"fusible": str, "build": str, "message": str, "pipeline": str, "graph": str}
-_ALL_KEYS = {**_KEYS, "fuel": int, "target": dict}
+_OPTIONS = {"fuel": int, "range": list}
+_ALL_KEYS = {**_KEYS, **_OPTIONS, "target": dict}
 _HEADING = "# A pass failed. `fusible replay FILE` runs it again and says whether it still does.\n"
 
 
@@ -28,12 +29,13 @@ class Reproducer:
 
     Attributes:
         graph: text of the graph that the pipeline was given.
-        pipeline: names of passes.
+        pipeline: its text.
         target: what for.
         fuel: how many rewrites were allowed; None for any number.
         message: how it failed.
         build: id of the build that failed.
         version: of fusible.
+        range: the sizes that the result was for; None for any.
     """
 
     graph: str
@@ -43,6 +45,7 @@ class Reproducer:
     message: str
     build: str = _core.build_id
     version: str = _core.version
+    range: tuple[int, int] | None = None
 
     def text(self) -> str:
         """The file."""
@@ -52,6 +55,7 @@ class Reproducer:
             f"message = {toml.string(self.message)}",
             f"pipeline = {toml.string(self.pipeline)}",
             *([] if self.fuel is None else [f"fuel = {self.fuel}"]),
+            *([] if self.range is None else [f"range = {toml.value([*self.range])}"]),
             f"graph = {toml.lines(self.graph)}",
             "",
             *toml.table("target", self.target.table()),
@@ -86,7 +90,7 @@ class Reproducer:
         """
         manager, graph = self.parsed()
         try:
-            manager.run(graph, fuel=self.fuel)
+            manager.run(graph, fuel=self.fuel, range=self.range)
         except _core.PassError as error:
             return str(error)
         return None
@@ -107,12 +111,13 @@ def read_reproducer(path: str | Path) -> Reproducer:
     for key, kind in _ALL_KEYS.items():
         if key in table and type(table[key]) is not kind:
             _refuse(path, key, kind.__name__, type(table[key]).__name__)
-        if key not in table and key != "fuel":
+        if key not in table and key not in _OPTIONS:
             _refuse(path, key, "a value", "none")
     for key in table.keys() - _ALL_KEYS.keys():
         _refuse(path, key, f"one of {', '.join(_ALL_KEYS)}", "an unknown key")
     if not 0 <= table.get("fuel", 0) < 2**63:
         _refuse(path, "fuel", "a whole number from 0", str(table["fuel"]))
+    sizes = tuple(table["range"]) if "range" in table else None
     made = Reproducer(
         graph=table["graph"],
         pipeline=table["pipeline"],
@@ -121,8 +126,11 @@ def read_reproducer(path: str | Path) -> Reproducer:
         message=table["message"],
         build=table["build"],
         version=table["fusible"],
+        range=sizes,
     )
     try:
+        if made.range is not None:
+            check_range(made.range)
         made.parsed()
     except _core.Error as error:
         raise _core.ArgumentError(f"{path}: {error}") from error

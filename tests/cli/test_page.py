@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import fusible
-from fusible.page.graph import statements, steps_of
+from fusible.page.graph import Steps, statements
 from support import browser
 from support.command import refused, run
 from support.sources import ROOT
@@ -48,7 +48,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_each_pass_goes_on_where_the_last_one_ended() -> None:
     manager = fusible.PassManager(None, TARGET)
-    steps, result = steps_of(manager, graph()), manager.run(graph())
+    run = Steps(graph())
+    result, steps = manager.run(graph(), watch=run), run.made
     assert [step.name for step in steps] == manager.pipeline.split(",")
     assert steps[0].before == graph()
     assert all(a.after == b.before for a, b in pairwise(steps))

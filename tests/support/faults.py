@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fusible import _core
+from fusible.passes import Watch
 
 
 def plant(monkeypatch: pytest.MonkeyPatch, at: int, message: str = "fuse-ops: types: y") -> None:
@@ -16,12 +17,26 @@ def plant(monkeypatch: pytest.MonkeyPatch, at: int, message: str = "fuse-ops: ty
             self._native = native(pipeline, target)
             self.pipeline = self._native.pipeline
 
-        def run(self, graph: _core.Graph, fuel: int | None = None) -> _core.OptimizeResult:
-            result = self._native.run(graph, fuel)
-            if len(result.rewrites) >= at:
-                last = result.rewrites[at - 1] if at else _core.Rewrite("canonicalize", "", "")
-                raise fault(last, at, message)
-            return result
+        def run(
+            self,
+            graph: _core.Graph,
+            fuel: int | None = None,
+            range: tuple[int, int] | None = None,
+            watch: Watch | None = None,
+        ) -> _core.OptimizeResult:
+            whole = self._native.run(graph, fuel, range).rewrites
+            done = 0
+
+            def until(stats: _core.PassStats, graph: _core.Graph, misses: list[_core.Miss]) -> None:
+                nonlocal done
+                done += stats.rewrites
+                if done >= at:
+                    last = whole[at - 1] if at else _core.Rewrite("canonicalize", "", "")
+                    raise fault(last, at, message)
+                if watch is not None:
+                    watch(stats, graph, misses)
+
+            return self._native.run(graph, fuel, range, until)
 
     monkeypatch.setattr(_core, "PassManager", Planted)
 

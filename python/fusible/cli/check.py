@@ -94,22 +94,19 @@ def fuse(
     source: Source, target: fusible.Target, named: Mapping[str, int]
 ) -> tuple[fusible.Result, dict[str, int]]:
     """The result on the graph, and the sizes that formulas may name: L of a model, and `named`."""
-    import fusible
-
     if source.model is None:
-        return fusible.optimize(source.read(target), target, source.pipeline), {**named}
+        return source.optimize(source.read(target), target), {**named}
     if "L" in named:
         raise click.UsageError(
             "check: --size: expected L only with GRAPH (--layers says it), got L"
         )
     model = source.read_model(target)
-    result = fusible.optimize(model.trace(), target, source.pipeline)
+    result = source.optimize(model.trace(), target)
     return result, {"L": model.depth, **named}
 
 
 def fitted(source: Source, target: fusible.Target, result: fusible.Result) -> Counts:
     """What was fused: of a model in formulas of L, as far as two more numbers of layers agree."""
-    import fusible
     from fusible.gate.fusion import formula
 
     if source.model is None:
@@ -118,7 +115,7 @@ def fitted(source: Source, target: fusible.Target, result: fusible.Result) -> Co
     found = {model.depth: result.fusions}
     for layers in other_layers(model.depth, model.config.layers):
         graph = source.read_model(target, layers).trace()
-        found[layers] = fusible.optimize(graph, target, source.pipeline).fusions
+        found[layers] = source.optimize(graph, target).fusions
     return {
         name: formula({layers: counts.get(name, 0) for layers, counts in found.items()})
         for name in result.fusions

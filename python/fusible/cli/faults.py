@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fusible.cli import options
-from fusible.cli.graphs import read_graph
+from fusible.cli.graphs import PIPELINE, read_graph
 
 if TYPE_CHECKING:
     import fusible
@@ -26,7 +26,7 @@ _CHECK = (
 @click.argument("graph")
 @click.option("--check", "what", required=True, metavar="CHECK", help=_CHECK)
 @options.target
-@click.option("--pipeline", default=None, help="Passes joined by commas (default: the target's).")
+@click.option("--pipeline", default=None, help=PIPELINE)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the inputs of `bits`.")
 @options.as_json
 def bisect(

@@ -22,6 +22,8 @@ _FP8 = "Linear layers in fp8 or in bf16 (default: fp8 for deepseek-v3.2, else bf
 _FORMAT = "The fp8 format in the model's graph (default: the target's)."
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _DIFF = "Say why the target B fuses less than the target A."
+_RANGE = "The sizes of the token dimension that the result is for (default: any)."
+PIPELINE = "A pipeline, or a TOML file that holds one (default: the target's)."
 _EXPECT = "Fail with exit code 1 unless the fusion NAME was made COUNT times."
 
 
@@ -72,6 +74,7 @@ class Source:
     pipeline: str | None
     fp8: bool | None
     fp8_format: str | None
+    range: tuple[int, int] | None
 
     def __post_init__(self) -> None:
         of_model = {
@@ -97,14 +100,19 @@ class Source:
             return read_graph(str(self.graph))
         return self.read_model(target).trace()
 
+    def optimize(self, graph: fusible.Graph, target: fusible.Target) -> fusible.Result:
+        """What the pipeline makes of a graph for a target, and for the sizes that are asked for."""
+        import fusible
+
+        return fusible.optimize(graph, target, self.pipeline, range=self.range)
+
 
 _SOURCE = (
     click.argument("graph", required=False),
     options.model,
     options.target,
-    click.option(
-        "--pipeline", default=None, help="Passes joined by commas (default: the target's)."
-    ),
+    click.option("--pipeline", default=None, help=PIPELINE),
+    click.option("--range", nargs=2, type=int, metavar="LEAST GREATEST", default=None, help=_RANGE),
     click.option("--fp8/--no-fp8", default=None, help=_FP8),
     click.option(
         "--fp8-format", type=click.Choice(["e4m3fn", "e4m3fnuz"]), default=None, help=_FORMAT
@@ -152,6 +160,7 @@ def explain(
       fusible explain --model deepseek-v3.2 --target rocm-gfx950
       fusible explain --model llama-3.1-8b --fp8 --layers 32 --json
       fusible explain --model llama-3.1-8b --fp8 --diff cuda-sm90 rocm-gfx942
+      fusible explain graph.ir --pipeline 'fuse-ops@[1,512],drop-dead' --range 1 256
     """
     import fusible
     from fusible.demo.run import graph_report
@@ -160,7 +169,7 @@ def explain(
         return explain_difference(source, diff, {"--expect": expect, "--save": save}, as_json)
     counts = expected_counts(expect)
     target = fusible.load_target(source.target)
-    result = fusible.optimize(source.read(target), target, source.pipeline)
+    result = source.optimize(source.read(target), target)
     if save is not None:
         from fusible.files import write_whole
 
@@ -190,7 +199,7 @@ def explain_difference(
         raise _usage(f"{given[0]}: expected none beside --diff, got one")
     a, b = (fusible.load_target(target) for target in targets)
     graph = source.read(a)
-    results = [fusible.optimize(graph, target, source.pipeline) for target in (a, b)]
+    results = [source.optimize(graph, target) for target in (a, b)]
     found = compare(*results)
     if as_json:
         click.echo(json.dumps(found))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import fusible
 
 _TARGET = "The key of optimizing GRAPH for this target."
-_PIPELINE = "Passes joined by commas (default: the target's); only with --target."
+_PIPELINE = "A pipeline, or a TOML file of one (default: the target's); only with --target."
 
 
 @click.command()

@@ -32,4 +32,4 @@ def graph(source: Source, html: Path) -> None:
     target = fusible.load_target(source.target)
     manager = fusible.PassManager(source.pipeline, target)
     title = f"{source.name} for {target.name}"
-    write_whole(html, render(manager, source.read(target), title))
+    write_whole(html, render(manager, source.read(target), title, source.range))

@@ -52,6 +52,7 @@ def graph_report(result: fusible.Result, times: dict[str, Any] | None = None) ->
         "operators": {"before": result.operators.before, "after": result.operators.after},
         "fusions": dict(result.fusions),
         "misses": [miss_report(miss) for miss in result.misses],
+        "left_out": {one.name: one.left_out for one in result.stats if one.left_out},
         "key": str(result.key),
         "times": times or {},
     }

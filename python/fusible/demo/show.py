@@ -81,6 +81,8 @@ def print_graph(out: Console, name: str, report: dict[str, Any]) -> None:
         rows = [(fusion, str(count)) for fusion, count in report["fusions"].items()]
         print_rows(out, ("fused", "count"), rows)
     print_misses(out, report["misses"])
+    for left_out, reason in report["left_out"].items():
+        out.print(f"{left_out} took no part: it {reason}", highlight=False)
 
 
 def print_misses(out: Console, misses: list[dict[str, Any]]) -> None:

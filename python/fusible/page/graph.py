@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from fusible import _core
-from fusible.dump import stages
 from fusible.page import page, text
 from fusible.passes import Miss, PassManager, Result
 
@@ -30,24 +29,31 @@ class Stage:
     misses: list[Miss]
 
 
-def steps_of(manager: PassManager, graph: _core.Graph) -> list[Stage]:
-    """A run pass by pass; a near miss belongs to the first pass that says it."""
-    made, before, known = [], graph, set[tuple[str, str, str]]()
-    for name, result in stages(graph, manager):
-        new = [miss for miss in result.misses if _identity(miss) not in known]
-        known.update(map(_identity, new))
-        made.append(Stage(name, len(result.rewrites), before, result.graph, new))
-        before = result.graph
-    return made
+class Steps:
+    """What a run calls behind each pass; a near miss belongs to the first pass that says it."""
+
+    def __init__(self, graph: _core.Graph) -> None:
+        self.made: list[Stage] = []
+        self._before, self._known = graph, set[tuple[str, str, str]]()
+
+    def __call__(self, stats: _core.PassStats, graph: _core.Graph, misses: list[Miss]) -> None:
+        """Keeps what a pass did."""
+        new = [miss for miss in misses if _identity(miss) not in self._known]
+        self._known.update(map(_identity, new))
+        self.made.append(Stage(stats.name, stats.rewrites, self._before, graph, new))
+        self._before = graph
 
 
 def _identity(miss: Miss) -> tuple[str, str, str]:
     return miss.rule, miss.node, miss.reason
 
 
-def render(manager: PassManager, graph: _core.Graph, title: str) -> str:
-    """The page of a graph that goes through a pipeline."""
-    steps, result = steps_of(manager, graph), manager.run(graph)
+def render(
+    manager: PassManager, graph: _core.Graph, title: str, sizes: tuple[int, int] | None = None
+) -> str:
+    """The page of a graph that goes through a pipeline, for some sizes or for any."""
+    run = Steps(graph)
+    result, steps = manager.run(graph, range=sizes, watch=run), run.made
     misses = {_identity(miss): number for number, miss in enumerate(result.misses)}
     columns = _Columns(misses)
     body = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fusible import _core, toml
+from fusible import _core, pipelines, toml
 from fusible.targets.schema import check
 
 Target = _core.Target
@@ -49,6 +49,9 @@ def target_of(path: Path, table: dict[str, Any]) -> Target:
     Raises:
         ArgumentError: it describes none; the message names file and key.
     """
+    if isinstance(table.get("pipeline"), list):
+        text = pipelines.text_of(f"target: {path}: pipeline", table["pipeline"])
+        table = {**table, "pipeline": text}
     check(path, table)
     fields = {key: value for key, value in table.items() if key != "description"}
     try:
