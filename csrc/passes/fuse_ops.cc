@@ -176,7 +176,8 @@ class FuseOps final : public Pass {
     Graph plain = graph;
     DropDeadNodes(plain);  // what nobody reads neither fuses nor stands in the way
     ExpandCalls(plain, [](const Op& op) { return !op.equals().empty(); }, report.rewrites);
-    if (!report.rewrites.made().empty()) ShareEqualCalls(plain);
+    const bool apart = !report.rewrites.made().empty();
+    if (apart) ShareEqualCalls(plain);
     const Matcher matcher(plain);
     Selection selection = SelectSites(matcher, target);
     report.misses = std::move(selection.misses);
@@ -184,7 +185,7 @@ class FuseOps final : public Pass {
     Graph fused = Fuse(plain, matcher, selection.chosen, report);
     if (report.rewrites.made().empty()) return;
     // What was fused already has been taken apart and put together again.
-    if (GraphKey(fused).uuid() == GraphKey(graph).uuid()) return report.rewrites.Cancel();
+    if (apart && GraphKey(fused).uuid() == GraphKey(graph).uuid()) return report.rewrites.Cancel();
     ShareEqualCalls(fused);  // views taken again of one result
     graph = std::move(fused);
     Compact(graph);

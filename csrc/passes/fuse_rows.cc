@@ -1,6 +1,5 @@
 #include <algorithm>
 
-#include "ir/key.h"
 #include "ir/pattern.h"
 #include "ir/rows.h"
 #include "ir/views.h"
@@ -149,7 +148,6 @@ class FuseRows final : public Pass {
     ReplaceByRegions(fused, std::move(groups), rewrites);
     if (rewrites.made().empty()) return;
     ShareEqualCalls(fused);  // views taken again of one result
-    if (GraphKey(fused).uuid() == GraphKey(graph).uuid()) return rewrites.Cancel();
     graph = std::move(fused);
     Compact(graph);
   }
