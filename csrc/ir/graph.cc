@@ -71,6 +71,12 @@ bool IsValueName(std::string_view name) {
          std::all_of(name.begin(), name.end(), IsNamePart);
 }
 
+NameIndex& NameIndex::operator=(NameIndex other) noexcept {
+  std::swap(seen_, other.seen_);
+  next_.swap(other.next_);
+  return *this;
+}
+
 std::string NameIndex::Fresh(const std::vector<Value>& values, std::string_view hint) {
   if (values.size() < seen_) *this = NameIndex();
   for (; seen_ < values.size(); ++seen_) next_.try_emplace(values[seen_].name, 1);

@@ -53,6 +53,12 @@ bool IsValueName(std::string_view name);
 // are seen; a value renamed by hand is not, so give such a name through FreshName.
 class NameIndex {
  public:
+  NameIndex() = default;
+  NameIndex(const NameIndex&) {}  // found again from the names when it is asked
+  NameIndex(NameIndex&&) = default;
+  NameIndex& operator=(NameIndex) noexcept;
+  ~NameIndex() = default;
+
   std::string Fresh(const std::vector<Value>& values, std::string_view hint);
 
  private:

@@ -39,6 +39,12 @@ class Scope {
     return Append(name, type);
   }
 
+  void Reserve(size_t values, size_t nodes) {
+    graph.values.reserve(values);
+    graph.nodes.reserve(nodes);
+    values_.reserve(values);
+  }
+
   const std::vector<ValueId>& captured() const { return captured_; }  // of outer_, for each input
 
   Graph graph;
@@ -166,6 +172,8 @@ void AddRegion(const syntax::Statement& statement, Scope& scope) {
 
 // Recurses into regions, whose depth the syntax bounds.
 void FillScope(const syntax::Body& body, Scope& scope) {
+  const size_t statements = body.statements.size();
+  scope.Reserve(body.inputs.size() + statements + statements / 4, statements);
   for (const syntax::InputLine& input : body.inputs) {
     scope.graph.inputs.push_back({scope.Define(input.name, input.type), input.kind});
   }

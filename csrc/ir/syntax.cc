@@ -122,7 +122,7 @@ Statement Parser::ParseStatement(int depth) {
 Target Parser::ParseTarget() {
   Target target;
   target.name = lexer_.ExpectName("the name of a value");
-  if (lexer_.Accept(':')) target.type = ParseType();
+  if (lexer_.Accept(':')) target.type = std::make_unique<Type>(ParseType());
   return target;
 }
 

@@ -32,7 +32,7 @@ struct Attr {
 // A result, with its type where the text declares one: `a: bf16[T, 64]`.
 struct Target {
   Name name;
-  std::optional<Type> type;
+  std::unique_ptr<Type> type;  // mostly none, and large
 };
 
 struct Body;

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "ir/infer.h"
 #include "ir/updates.h"
@@ -40,11 +40,12 @@ void CheckOneKind(const Subject& s) {
 }
 
 void CheckInputsDistinct(const Subject& s) {
-  std::unordered_set<ValueId> seen;
+  std::vector<bool> seen(s.graph.values.size());
   for (const Input& input : s.graph.inputs) {
-    if (!seen.insert(input.value).second) {
+    if (seen[input.value]) {
       s.Report(s.NameOf(input.value), "expected an input once, got it again");
     }
+    seen[input.value] = true;
   }
 }
 
@@ -74,22 +75,44 @@ void CheckDefinedBeforeUse(const Subject& s) {
 }
 
 void CheckOutputsDefined(const Subject& s) {
-  std::unordered_set<ValueId> made;
-  for (const Input& input : s.graph.inputs) made.insert(input.value);
-  for (const Node& node : s.graph.nodes) made.insert(node.outputs.begin(), node.outputs.end());
+  std::vector<bool> made(s.graph.values.size());
+  for (const Input& input : s.graph.inputs) made[input.value] = true;
+  for (const Node& node : s.graph.nodes) {
+    for (ValueId output : node.outputs) made[output] = true;
+  }
   for (ValueId output : s.graph.outputs) {
-    if (!made.contains(output)) {
+    if (!made[output]) {
       s.Report(s.NameOf(output), "expected an output that is an input or a node's result");
     }
   }
 }
 
+// A set of at most so many names, in one piece of memory: a graph may have a hundred thousand.
+class NameSet {
+ public:
+  explicit NameSet(size_t most) : slots_(std::bit_ceil(2 * most + 1)) {}
+
+  // Whether the name is new.
+  bool Insert(std::string_view name) {
+    for (size_t at = std::hash<std::string_view>()(name);; ++at) {
+      std::string_view& slot = slots_[at & (slots_.size() - 1)];
+      if (slot == name && slot.data()) return false;
+      if (slot.data()) continue;
+      slot = name;
+      return true;
+    }
+  }
+
+ private:
+  std::vector<std::string_view> slots_;  // half of them stay empty, so that a search ends
+};
+
 void CheckUniqueNames(const Subject& s) {
-  std::unordered_set<std::string_view> seen;
+  NameSet seen(s.graph.values.size() + s.graph.inputs.size());
   const auto check = [&](ValueId id) {
     const std::string& name = s.NameOf(id);
     if (!IsValueName(name)) s.Report(name, "expected a name such as `x`, got `", name, "`");
-    if (!seen.insert(name).second) s.Report(name, "expected a name of its own, got it again");
+    if (!seen.Insert(name)) s.Report(name, "expected a name of its own, got it again");
   };
   for (const Input& input : s.graph.inputs) check(input.value);
   for (const Node& node : s.graph.nodes) {

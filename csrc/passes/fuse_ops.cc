@@ -18,8 +18,11 @@ namespace {
 // through are taken again of the fused call's results.
 class Rewriter {
  public:
-  explicit Rewriter(const Graph& graph)
-      : original_(graph), graph_(graph), inserted_(graph.nodes.size()) {}
+  explicit Rewriter(const Graph& graph) : original_(graph), inserted_(graph.nodes.size()) {
+    graph_.values = graph.values;
+    graph_.inputs = graph.inputs;
+    graph_.outputs = graph.outputs;
+  }
 
   void Apply(const Match& match) {
     const Pattern& pattern = match.rule->pattern;

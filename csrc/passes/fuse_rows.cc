@@ -113,7 +113,7 @@ void ReplaceByRegions(Graph& graph, std::vector<RowGroup> groups, Rewrites& rewr
   }
   std::vector<Node> nodes;
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    if (!gone[i]) nodes.push_back(graph.nodes[i]);
+    if (!gone[i]) nodes.push_back(std::move(graph.nodes[i]));
     if (last[i]) nodes.push_back(*std::move(last[i]));
   }
   graph.nodes = std::move(nodes);

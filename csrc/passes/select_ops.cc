@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "ir/expand.h"
 #include "passes/edit.h"
 #include "passes/list.h"
@@ -13,11 +15,8 @@ class SelectOps final : public Pass {
     return "Takes apart fused calls that the target lacks, and says which of the rest it lacks.";
   }
   void Run(Graph& graph, const Target& target, Report& report) const override {
-    std::vector<Node> nodes;
     Replacements replaced;
-    Graph selected = graph;
-    selected.nodes.clear();
-    for (Node node : graph.nodes) {
+    for (Node& node : std::exchange(graph.nodes, {})) {
       for (ValueId& input : node.inputs) input = replaced.Of(input);
       const auto lack = node.op ? FindLack(target, *node.op, node.attrs) : std::nullopt;
       const std::string label = LabelOf(graph, node);
@@ -25,13 +24,12 @@ class SelectOps final : public Pass {
         report.misses.push_back({node.op->name(), label, lack->reason, lack->hint});
       }
       if (lack && !node.op->equals().empty() && report.rewrites.Take("expand", label)) {
-        TakeApart(node, selected, replaced);
+        TakeApart(node, graph, replaced);
       } else {
-        selected.nodes.push_back(std::move(node));
+        graph.nodes.push_back(std::move(node));
       }
     }
     if (report.rewrites.made().empty()) return;
-    graph = std::move(selected);
     replaced.Apply(graph);
     Compact(graph);
   }
