@@ -58,9 +58,9 @@ struct ValueInfo {
 };
 
 ValueInfo InfoOf(const Graph& g, ValueId id, std::string_view kind) {
-  const Value& value = g.values[id];
-  return {value.name, std::string(Name(value.type.dtype)), std::string(kind),
-          ToPython(value.type.shape)};
+  const Type& type = g.TypeOf(id);
+  return {g.values[id].name, std::string(Name(type.dtype)), std::string(kind),
+          ToPython(type.shape)};
 }
 
 std::vector<ValueInfo> InputsOf(const Graph& g) {

@@ -52,7 +52,7 @@ class Scope {
  private:
   ValueId Append(const syntax::Name& name, const Type& type) {
     const auto id = static_cast<ValueId>(graph.values.size());
-    graph.values.push_back({std::string(name.text), type});
+    graph.values.push_back({std::string(name.text), graph.types.Add(type)});
     values_.emplace(name.text, id);
     return id;
   }

@@ -20,6 +20,7 @@ class Rewriter {
  public:
   explicit Rewriter(const Graph& graph) : original_(graph), inserted_(graph.nodes.size()) {
     graph_.values = graph.values;
+    graph_.types = graph.types;
     graph_.inputs = graph.inputs;
     graph_.outputs = graph.outputs;
   }
