@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <unordered_map>
 
 #include "ir/infer.h"
+#include "ir/name_table.h"
 #include "ir/updates.h"
 #include "ir/verify_rules.h"
 
@@ -87,32 +87,12 @@ void CheckOutputsDefined(const Subject& s) {
   }
 }
 
-// A set of at most so many names, in one piece of memory: a graph may have a hundred thousand.
-class NameSet {
- public:
-  explicit NameSet(size_t most) : slots_(std::bit_ceil(2 * most + 1)) {}
-
-  // Whether the name is new.
-  bool Insert(std::string_view name) {
-    for (size_t at = std::hash<std::string_view>()(name);; ++at) {
-      std::string_view& slot = slots_[at & (slots_.size() - 1)];
-      if (slot == name && slot.data()) return false;
-      if (slot.data()) continue;
-      slot = name;
-      return true;
-    }
-  }
-
- private:
-  std::vector<std::string_view> slots_;  // half of them stay empty, so that a search ends
-};
-
 void CheckUniqueNames(const Subject& s) {
-  NameSet seen(s.graph.values.size() + s.graph.inputs.size());
+  NameTable seen(s.graph.values.size());
   const auto check = [&](ValueId id) {
     const std::string& name = s.NameOf(id);
     if (!IsValueName(name)) s.Report(name, "expected a name such as `x`, got `", name, "`");
-    if (!seen.Insert(name)) s.Report(name, "expected a name of its own, got it again");
+    if (!seen.Insert(name, id)) s.Report(name, "expected a name of its own, got it again");
   };
   for (const Input& input : s.graph.inputs) check(input.value);
   for (const Node& node : s.graph.nodes) {
