@@ -135,18 +135,40 @@ std::optional<Graph> Rewritten(const Graph& graph, std::span<const Match* const>
   }
 }
 
+// How many of `more` can be fused together with `chosen`. What some need of each other, more need as
+// well, so the end is found by halving.
+size_t CountCompatible(const Graph& graph, std::vector<const Match*> chosen,
+                       std::span<const Match* const> more) {
+  const size_t before = chosen.size();
+  size_t low = 0, high = more.size();
+  while (low < high) {
+    const size_t middle = (low + high + 1) / 2;
+    chosen.resize(before);
+    chosen.insert(chosen.end(), more.begin(), more.begin() + middle);
+    if (Rewritten(graph, chosen)) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  return low;
+}
+
 // One after the other, as far as they do not need each other.
 std::vector<const Match*> Compatible(const Graph& graph, const Matcher& matcher,
                                      std::span<const Match* const> matches,
                                      std::vector<Miss>* misses) {
   std::vector<const Match*> chosen;
-  for (const Match* match : matches) {
-    chosen.push_back(match);
-    if (Rewritten(graph, chosen)) continue;
-    chosen.pop_back();
-    misses->push_back({match->rule->op->name(), matcher.Label(match->root()), "order",
+  while (!matches.empty()) {
+    const size_t count = CountCompatible(graph, chosen, matches);
+    chosen.insert(chosen.end(), matches.begin(), matches.begin() + count);
+    matches = matches.subspan(count);
+    if (matches.empty()) break;
+    const Match& refused = *matches.front();
+    misses->push_back({refused.rule->op->name(), matcher.Label(refused.root()), "order",
                        "another fusion needs this one's results, and this one needs its results",
-                       SavedBytes(graph, *match)});
+                       SavedBytes(graph, refused)});
+    matches = matches.subspan(1);
   }
   return chosen;
 }
