@@ -9,7 +9,6 @@
 #include "core/cat.h"
 #include "core/error.h"
 #include "ir/key.h"
-#include "ir/syntax.h"
 #include "ir/text.h"
 #include "ir/updates.h"
 #include "ir/verify.h"
@@ -43,12 +42,11 @@ InputKind ParseKind(std::string_view name) {
 }
 
 Type ParseType(const std::string& text) {
-  const std::string graph = Cat("input x: ", text, "\nreturn x\n");
-  const syntax::Body body = syntax::ParseGraphSyntax(graph);
-  if (body.inputs.size() != 1 || !body.statements.empty()) {
+  const Graph graph = ParseGraph(Cat("input x: ", text, "\nreturn x\n"));
+  if (graph.inputs.size() != 1 || !graph.nodes.empty()) {
     throw GraphError(Cat("expected a type such as bf16[T, 4096], got ", text));
   }
-  return body.inputs[0].type;
+  return graph.TypeOf(graph.outputs[0]);
 }
 
 // An input or another value, as plain data.
@@ -58,9 +56,9 @@ struct ValueInfo {
 };
 
 ValueInfo InfoOf(const Graph& g, ValueId id, std::string_view kind) {
-  const Value& value = g.values[id];
-  return {value.name, std::string(Name(value.type.dtype)), std::string(kind),
-          ToPython(value.type.shape)};
+  const Type& type = g.TypeOf(id);
+  return {g.values[id].name, std::string(Name(type.dtype)), std::string(kind),
+          ToPython(type.shape)};
 }
 
 std::vector<ValueInfo> InputsOf(const Graph& g) {

@@ -46,6 +46,12 @@ struct TextOf {
 
 std::string ToText(const AttrValue& value) { return std::visit(TextOf(), value); }
 
+bool SameText(const AttrValue& a, const AttrValue& b) {
+  const double *x = std::get_if<double>(&a), *y = std::get_if<double>(&b);
+  if (!x || !y) return a == b;
+  return (std::isnan(*x) && std::isnan(*y)) || (*x == *y && std::signbit(*x) == std::signbit(*y));
+}
+
 const AttrValue* Attrs::Find(std::string_view name) const {
   for (const Entry& entry : entries_) {
     if (entry.first == name) return &entry.second;
@@ -74,8 +80,7 @@ void Attrs::Missing(std::string_view name) {
 bool operator==(const Attrs& a, const Attrs& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
                     [](const Attrs::Entry& x, const Attrs::Entry& y) {
-                      return x.first == y.first && x.second.index() == y.second.index() &&
-                             ToText(x.second) == ToText(y.second);
+                      return x.first == y.first && SameText(x.second, y.second);
                     });
 }
 

@@ -17,6 +17,8 @@ using AttrValue = std::variant<int64_t, double, bool, std::string, DType, std::v
 // 1e-05, 3, true, "neox", bf16, [0, -1, 64]: what the graph parser reads back as the same value.
 // A float always shows a point, an exponent, or inf/nan, and reads back to the same bits.
 std::string ToText(const AttrValue& value);
+// Whether both have the same text: NaN is NaN, and -0.0 is not 0.0.
+bool SameText(const AttrValue& a, const AttrValue& b);
 
 class Attrs {
  public:
@@ -40,7 +42,7 @@ class Attrs {
   size_t size() const { return entries_.size(); }
   auto begin() const { return entries_.begin(); }
   auto end() const { return entries_.end(); }
-  friend bool operator==(const Attrs& a, const Attrs& b);  // NaN equals the same NaN
+  friend bool operator==(const Attrs& a, const Attrs& b);  // of values as SameText
 
  private:
   template <class T>

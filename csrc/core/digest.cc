@@ -85,25 +85,23 @@ void Sha256::UpdateFramed(std::string_view part) {
 }
 
 // 5.1.1: a one bit, zeros up to 56 bytes of a block, and the message's length in bits, big-endian.
-std::array<uint8_t, 32> Sha256::Finish() {
+Digest Sha256::Finish() {
   const uint64_t bits = length_ * 8;
   std::string tail(1 + (119 - length_ % 64) % 64, '\0');
   tail[0] = '\x80';
   for (int shift = 56; shift >= 0; shift -= 8) tail += static_cast<char>(bits >> shift);
   Update(tail);
-  std::array<uint8_t, 32> digest;
+  Digest digest;
   for (size_t i = 0; i < 32; ++i) {
     digest[i] = static_cast<uint8_t>(state_[i / 4] >> (24 - 8 * (i % 4)));
   }
   return digest;
 }
 
-std::string Hex(const std::array<uint8_t, 32>& digest) {
-  return HexOf(digest.data(), digest.size());
-}
+std::string Hex(const Digest& digest) { return HexOf(digest.data(), digest.size()); }
 
-std::string Uuid8(const std::array<uint8_t, 32>& digest) {
-  std::array<uint8_t, 32> bytes = digest;
+std::string Uuid8(const Digest& digest) {
+  Digest bytes = digest;
   bytes[6] = static_cast<uint8_t>(0x80 | (bytes[6] & 0x0f));  // version 8
   bytes[8] = static_cast<uint8_t>(0x80 | (bytes[8] & 0x3f));  // variant 10
   std::string text = HexOf(bytes.data(), 16);

@@ -8,13 +8,15 @@
 
 namespace fusible {
 
+using Digest = std::array<uint8_t, 32>;
+
 class Sha256 {
  public:
   Sha256();
   void Update(std::string_view bytes);
   // A length (8 bytes, little-endian) and then the bytes: no two lists of parts hash alike.
   void UpdateFramed(std::string_view part);
-  std::array<uint8_t, 32> Finish();
+  Digest Finish();
 
  private:
   void Block(const uint8_t* data);
@@ -23,8 +25,8 @@ class Sha256 {
   uint64_t length_ = 0;
 };
 
-std::string Hex(const std::array<uint8_t, 32>& digest);
+std::string Hex(const Digest& digest);
 // Its first 16 bytes, with version and variant set.
-std::string Uuid8(const std::array<uint8_t, 32>& digest);
+std::string Uuid8(const Digest& digest);
 
 }  // namespace fusible

@@ -19,6 +19,17 @@ std::string LegalName(std::string_view hint) {
   return name == "none" ? "none_" : name;
 }
 
+size_t HashOf(const Type& type) {
+  auto hash = static_cast<size_t>(type.dtype);
+  const auto mix = [&](size_t part) { hash = (hash ^ part) * 0x9E3779B97F4A7C15 ^ hash >> 29; };
+  for (const Dim& dim : type.shape) {
+    mix(static_cast<size_t>(dim.factor));
+    mix(static_cast<size_t>(dim.offset));
+    if (dim.symbol) mix(reinterpret_cast<uintptr_t>(&dim.symbol.name()));
+  }
+  return hash;
+}
+
 // Compares two graphs mention by mention: which numbers their values have does not matter.
 class Comparison {
  public:
@@ -71,6 +82,33 @@ bool IsValueName(std::string_view name) {
          std::all_of(name.begin(), name.end(), IsNamePart);
 }
 
+int32_t TypeTable::Add(const Type& type) {
+  if (2 * types_.size() >= slots_.size()) {
+    slots_.assign(std::max<size_t>(8, 2 * slots_.size()), -1);
+    for (size_t i = 0; i < types_.size(); ++i) *Slot(types_[i]) = static_cast<int32_t>(i);
+  }
+  int32_t* slot = Slot(type);
+  if (*slot < 0) {
+    *slot = static_cast<int32_t>(types_.size());
+    types_.push_back(type);
+  }
+  return *slot;
+}
+
+// Where the type is, or would be.
+int32_t* TypeTable::Slot(const Type& type) {
+  size_t at = HashOf(type);
+  const auto slot = [&] { return &slots_[at & (slots_.size() - 1)]; };
+  while (*slot() >= 0 && !(types_[*slot()] == type)) ++at;
+  return slot();
+}
+
+NameIndex& NameIndex::operator=(NameIndex other) noexcept {
+  std::swap(seen_, other.seen_);
+  next_.swap(other.next_);
+  return *this;
+}
+
 std::string NameIndex::Fresh(const std::vector<Value>& values, std::string_view hint) {
   if (values.size() < seen_) *this = NameIndex();
   for (; seen_ < values.size(); ++seen_) next_.try_emplace(values[seen_].name, 1);
@@ -87,7 +125,8 @@ std::string NameIndex::Fresh(const std::vector<Value>& values, std::string_view 
 std::string Graph::FreshName(std::string_view hint) const { return names.Fresh(values, hint); }
 
 ValueId Graph::AddValue(std::string_view hint, const Type& type) {
-  values.push_back({FreshName(hint), type});
+  const int32_t number = types.Add(type);
+  values.push_back({FreshName(hint), number});
   return static_cast<ValueId>(values.size() - 1);
 }
 

@@ -18,8 +18,22 @@ using ValueId = int32_t;
 inline constexpr ValueId kAbsent = -1;  // an optional operand that is not given
 
 struct Value {
-  std::string name;  // unique within its graph, or within its region's body
-  Type type;
+  std::string name;   // unique within its graph, or within its region's body
+  int32_t type = -1;  // its number in the graph's types
+};
+
+// Each type once: a graph has thousands of values, and a few dozen types.
+class TypeTable {
+ public:
+  int32_t Add(const Type& type);  // its number, an old one where it is there already
+  // Good until the next Add.
+  const Type& operator[](int32_t number) const { return types_[number]; }
+
+ private:
+  int32_t* Slot(const Type& type);
+
+  std::vector<Type> types_;
+  std::vector<int32_t> slots_;  // numbers of types by their hash, half of them -1: none
 };
 
 enum class InputKind : uint8_t { kPlain, kConstant, kUpdated };
@@ -53,6 +67,12 @@ bool IsValueName(std::string_view name);
 // are seen; a value renamed by hand is not, so give such a name through FreshName.
 class NameIndex {
  public:
+  NameIndex() = default;
+  NameIndex(const NameIndex&) {}  // found again from the names when it is asked
+  NameIndex(NameIndex&&) = default;
+  NameIndex& operator=(NameIndex) noexcept;
+  ~NameIndex() = default;
+
   std::string Fresh(const std::vector<Value>& values, std::string_view hint);
 
  private:
@@ -76,8 +96,10 @@ struct Graph {
   const Node& AddCall(const Op& op, std::vector<ValueId> inputs, const Attrs& attrs,
                       std::span<const std::string> names = {});
 
-  const Type& TypeOf(ValueId id) const { return values[id].type; }
+  const Type& TypeOf(ValueId id) const { return types[values[id].type]; }
+  void SetType(ValueId id, const Type& type) { values[id].type = types.Add(type); }
 
+  TypeTable types;          // also of values that are dead
   mutable NameIndex names;  // no part of what the graph is
 };
 

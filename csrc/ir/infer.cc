@@ -41,17 +41,16 @@ void BindNode(Graph& graph, Node& node, const std::map<std::string, int64_t>& si
   }
   if (!node.opaque.empty()) {
     for (ValueId output : node.outputs) {
-      Value& value = graph.values[output];
-      value.type = BindType(value.name, value.type, sizes);
+      graph.SetType(output, BindType(graph.values[output].name, graph.TypeOf(output), sizes));
     }
     return;
   }
   const std::vector<Type> types = InferTypes(graph, node);
   for (size_t i = 0; i < types.size(); ++i) {
-    Value& value = graph.values[node.outputs[i]];
-    value.type = types[i];
-    const std::string problem = ShapeProblem(value.type.shape);
-    if (!problem.empty()) throw ShapeError(Cat(NodeName(node), ": ", value.name, ": ", problem));
+    graph.SetType(node.outputs[i], types[i]);
+    const std::string problem = ShapeProblem(types[i].shape);
+    if (problem.empty()) continue;
+    throw ShapeError(Cat(NodeName(node), ": ", graph.values[node.outputs[i]].name, ": ", problem));
   }
 }
 
@@ -78,8 +77,8 @@ std::vector<Type> InferTypes(const Graph& graph, const Node& node) {
 Graph BindSymbols(const Graph& graph, const std::map<std::string, int64_t>& sizes) {
   Graph bound = graph;
   for (const Input& input : bound.inputs) {
-    Value& value = bound.values[input.value];
-    value.type = BindType(value.name, value.type, sizes);
+    const Type type = BindType(bound.values[input.value].name, bound.TypeOf(input.value), sizes);
+    bound.SetType(input.value, type);
   }
   for (Node& node : bound.nodes) BindNode(bound, node, sizes);
   return bound;

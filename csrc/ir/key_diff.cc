@@ -83,7 +83,7 @@ class Read {
   // The live nodes that the other graph has not, or not as often, though it has all that they read:
   // where the difference begins. The nodes behind them differ for that reason alone.
   Lines FirstNotIn(const Read& other) const {
-    std::map<std::string, int> left;
+    std::map<Digest, int> left;
     for (const Structure::LiveNode& node : other.structure_.live()) ++left[node.hash];
     const auto& live = structure_.live();
     std::vector<bool> differs(live.size());

@@ -310,7 +310,8 @@ bool IsInside(const Match& match, int32_t node) {
 // A node outside the match that needs what the match gives, and that the match needs; else -1.
 int32_t FindDetour(const Matcher& matcher, const Match& match) {
   std::vector<int32_t> stack = match.nodes;
-  std::vector<bool> seen(matcher.graph().nodes.size(), false);
+  const int32_t first = std::ranges::min(match.nodes);
+  std::vector<bool> seen(match.root() + 1 - first, false);  // from the first node on
   while (!stack.empty()) {
     const int32_t node = stack.back();
     stack.pop_back();
@@ -318,8 +319,8 @@ int32_t FindDetour(const Matcher& matcher, const Match& match) {
       for (int32_t user : matcher.users(output)) {
         if (user > match.root()) continue;
         if (IsInside(match, user) && !IsInside(match, node)) return node;
-        if (seen[user]) continue;
-        seen[user] = true;
+        if (seen[user - first]) continue;
+        seen[user - first] = true;
         stack.push_back(user);
       }
     }

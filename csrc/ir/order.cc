@@ -170,8 +170,12 @@ void Compact(Graph& graph) {
   numbering.MentionAll(graph.outputs);
   std::vector<Value> values;
   values.reserve(numbering.order().size());
-  for (ValueId old : numbering.order()) values.push_back(std::move(graph.values[old]));
+  TypeTable types;
+  for (ValueId old : numbering.order()) {
+    values.push_back({std::move(graph.values[old].name), types.Add(graph.TypeOf(old))});
+  }
   graph.values = std::move(values);
+  graph.types = std::move(types);
   graph.names = NameIndex();
 }
 

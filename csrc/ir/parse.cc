@@ -1,9 +1,9 @@
 // From the syntax tree of a graph to the graph: names, operators and types resolved.
 #include <algorithm>
-#include <unordered_map>
 
 #include "core/cat.h"
 #include "ir/infer.h"
+#include "ir/name_table.h"
 #include "ir/syntax.h"
 #include "ir/text.h"
 #include "ir/updates.h"
@@ -18,11 +18,14 @@ using syntax::Fail;
 // become the body's inputs when they are first mentioned.
 class Scope {
  public:
-  explicit Scope(Scope* outer) : outer_(outer) {}
+  // expected: how many nodes there will be.
+  Scope(Scope* outer, size_t expected) : outer_(outer), values_(expected) {
+    graph.values.reserve(expected);
+    graph.nodes.reserve(expected);
+  }
 
   ValueId Find(const syntax::Name& name) {
-    const auto found = values_.find(name.text);
-    if (found != values_.end()) return found->second;
+    if (const auto found = values_.Find(name.text)) return *found;
     if (!outer_) Fail(name, Cat("expected a value defined above, got `", name.text, "`"));
     const ValueId outer = outer_->Find(name);
     captured_.push_back(outer);
@@ -33,7 +36,7 @@ class Scope {
 
   ValueId Define(const syntax::Name& name, const Type& type) {
     if (!IsValueName(name.text)) Fail(name, "expected the name of a value, got `none`");
-    if (values_.contains(name.text)) {
+    if (values_.Find(name.text)) {
       Fail(name, Cat("expected a new name, got `", name.text, "` again"));
     }
     return Append(name, type);
@@ -46,14 +49,14 @@ class Scope {
  private:
   ValueId Append(const syntax::Name& name, const Type& type) {
     const auto id = static_cast<ValueId>(graph.values.size());
-    graph.values.push_back({std::string(name.text), type});
-    values_.emplace(name.text, id);
+    graph.values.push_back({std::string(name.text), graph.types.Add(type)});
+    values_.Insert(name.text, id);
     return id;
   }
 
   Scope* outer_;
   std::vector<ValueId> captured_;
-  std::unordered_map<std::string_view, ValueId> values_;
+  NameTable values_;
 };
 
 Attrs GivenAttrs(const syntax::Statement& statement) {
@@ -149,13 +152,20 @@ void AddOpaque(const syntax::Statement& statement, Scope& scope) {
   scope.graph.nodes.push_back(std::move(node));
 }
 
-void FillScope(const syntax::Body& body, Scope& scope);
+void AddResults(const syntax::Body& body, Scope& scope) {
+  for (const syntax::Return& result : body.returns) {
+    scope.graph.outputs.push_back(scope.Find(result.value));
+  }
+}
+
+void AddStatement(const syntax::Statement& statement, Scope& scope);
 
 void AddRegion(const syntax::Statement& statement, Scope& scope) {
   auto region = std::make_shared<Region>();
   region->name = statement.callee.text;
-  Scope inner(&scope);
-  FillScope(*statement.body, inner);
+  Scope inner(&scope, statement.body->statements.size());
+  for (const syntax::Statement& each : statement.body->statements) AddStatement(each, inner);
+  AddResults(*statement.body, inner);
   region->body = std::move(inner.graph);
   Node node;
   node.inputs = inner.captured();
@@ -165,21 +175,13 @@ void AddRegion(const syntax::Statement& statement, Scope& scope) {
 }
 
 // Recurses into regions, whose depth the syntax bounds.
-void FillScope(const syntax::Body& body, Scope& scope) {
-  for (const syntax::InputLine& input : body.inputs) {
-    scope.graph.inputs.push_back({scope.Define(input.name, input.type), input.kind});
-  }
-  for (const syntax::Statement& statement : body.statements) {
-    if (statement.body) {
-      AddRegion(statement, scope);
-    } else if (statement.callee.text == "opaque") {
-      AddOpaque(statement, scope);
-    } else {
-      AddOp(statement, scope);
-    }
-  }
-  for (const syntax::Return& result : body.returns) {
-    scope.graph.outputs.push_back(scope.Find(result.value));
+void AddStatement(const syntax::Statement& statement, Scope& scope) {
+  if (statement.body) {
+    AddRegion(statement, scope);
+  } else if (statement.callee.text == "opaque") {
+    AddOpaque(statement, scope);
+  } else {
+    AddOp(statement, scope);
   }
 }
 
@@ -208,9 +210,16 @@ Graph ParseGraph(std::string_view text) {
   if (text.size() > kMaxGraphText) {
     throw GraphError(Cat("expected at most ", kMaxGraphText, " bytes of text, got ", text.size()));
   }
-  const syntax::Body body = syntax::ParseGraphSyntax(text);
-  Scope scope(nullptr);
-  FillScope(body, scope);
+  // A text of nothing but ends of lines does not get memory for as many nodes.
+  constexpr int64_t kMostForeseen = 1 << 16;
+  Scope scope(nullptr, std::min<int64_t>(std::ranges::count(text, '\n'), kMostForeseen));
+  const syntax::Body body = syntax::ReadGraphSyntax(
+      text,
+      [&](const syntax::InputLine& input) {
+        scope.graph.inputs.push_back({scope.Define(input.name, input.type), input.kind});
+      },
+      [&](const syntax::Statement& statement) { AddStatement(statement, scope); });
+  AddResults(body, scope);
   SetNewValues(body, scope.graph);
   return std::move(scope.graph);
 }

@@ -1,6 +1,7 @@
 // From a graph to its text.
-#include <sstream>
+#include <utility>
 
+#include "core/cat.h"
 #include "ir/syntax.h"
 #include "ir/text.h"
 
@@ -11,29 +12,33 @@ class Printer {
  public:
   std::string Print(const Graph& graph) {
     for (const Input& input : graph.inputs) {
-      out_ << syntax::Keyword(input.kind) << ' ';
+      Write(syntax::Keyword(input.kind), ' ');
       Declare(graph, input.value);
-      out_ << '\n';
+      Write('\n');
     }
     PrintNodes(graph, "");
-    out_ << "return";
+    Write("return");
     PrintResults(graph);
-    out_ << '\n';
-    return out_.str();
+    Write('\n');
+    return std::move(out_);
   }
 
   std::string Print(const Graph& graph, const Node& node) {
     PrintNode(graph, node, "");
-    const std::string text = out_.str();
-    return text.substr(0, text.find(" {\n"));
+    return out_.substr(0, out_.find(" {\n"));
   }
 
  private:
+  template <class... Parts>
+  void Write(const Parts&... parts) {
+    (AppendPart(out_, parts), ...);
+  }
+
   void PrintNodes(const Graph& graph, const std::string& indent) {
     for (const Node& node : graph.nodes) {
-      out_ << indent;
+      Write(indent);
       PrintNode(graph, node, indent);
-      out_ << '\n';
+      Write('\n');
     }
   }
 
@@ -43,23 +48,23 @@ class Printer {
       if (input.new_value >= 0) updates[input.new_value] = input.value;
     }
     for (size_t k = 0; k < updates.size(); ++k) {
-      out_ << (k == 0 ? " " : ", ");
+      Write(k == 0 ? " " : ", ");
       Mention(graph, graph.outputs[k]);
-      if (updates[k] != kAbsent) out_ << " -> " << graph.values[updates[k]].name;
+      if (updates[k] != kAbsent) Write(" -> ", graph.values[updates[k]].name);
     }
   }
 
   void PrintNode(const Graph& graph, const Node& node, const std::string& indent) {
     const bool typed = !node.opaque.empty();
     Join(node.outputs, [&](ValueId id) { typed ? Declare(graph, id) : Mention(graph, id); });
-    if (!node.outputs.empty()) out_ << " = ";
+    if (!node.outputs.empty()) Write(" = ");
     if (node.region) {
-      out_ << "rows " << node.region->name << " {\n";
+      Write("rows ", node.region->name, " {\n");
       const Graph& body = node.region->body;
       PrintNodes(body, indent + "  ");
-      out_ << indent << "  return";
+      Write(indent, "  return");
       Join(body.outputs, [&](ValueId id) { Mention(body, id); }, " ");
-      out_ << '\n' << indent << '}';
+      Write('\n', indent, '}');
     } else {
       PrintCall(graph, node);
     }
@@ -67,45 +72,45 @@ class Printer {
 
   // Absent operands at the end are left out, as are attributes with their default.
   void PrintCall(const Graph& graph, const Node& node) {
-    std::vector<ValueId> operands = node.inputs;
-    while (node.op && !operands.empty() && operands.back() == kAbsent) operands.pop_back();
-    out_ << (node.op ? node.op->name() : "opaque") << '(';
+    std::span<const ValueId> operands = node.inputs;
+    while (node.op && !operands.empty() && operands.back() == kAbsent) {
+      operands = operands.first(operands.size() - 1);
+    }
+    Write(node.op ? std::string_view(node.op->name()) : "opaque", '(');
     Join(operands, [&](ValueId id) { Mention(graph, id); });
     std::string_view separator = operands.empty() ? "" : ", ";
     const auto print = [&](std::string_view name, const AttrValue& value) {
-      out_ << separator << name << '=' << ToText(value);
+      Write(separator, name, '=', ToText(value));
       separator = ", ";
     };
     if (!node.op) print("name", node.opaque);
     if (node.mutates) print("mutates", true);
     for (const auto& [name, value] : node.attrs) {
       const AttrSpec* spec = node.op ? node.op->signature().FindAttr(name) : nullptr;
-      // As text, where -0.0 is not 0.0.
-      const bool is_default =
-          spec && spec->default_value && ToText(*spec->default_value) == ToText(value);
+      const bool is_default = spec && spec->default_value && SameText(*spec->default_value, value);
       if (!is_default) print(name, value);
     }
-    out_ << ')';
+    Write(')');
   }
 
   void Mention(const Graph& graph, ValueId id) {
-    out_ << (id == kAbsent ? "none" : graph.values[id].name);
+    Write(id == kAbsent ? std::string_view("none") : graph.values[id].name);
   }
 
   void Declare(const Graph& graph, ValueId id) {
-    out_ << graph.values[id].name << ": " << graph.TypeOf(id);
+    Write(graph.values[id].name, ": ", Cat(graph.TypeOf(id)));
   }
 
   template <class F>
-  void Join(const std::vector<ValueId>& ids, const F& print, std::string_view before = "") {
+  void Join(std::span<const ValueId> ids, const F& print, std::string_view before = "") {
     for (ValueId id : ids) {
-      out_ << before;
+      Write(before);
       print(id);
       before = ", ";
     }
   }
 
-  std::ostringstream out_;
+  std::string out_;
 };
 
 }  // namespace

@@ -1,9 +1,9 @@
 #include "ir/structure.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "core/cat.h"
-#include "core/digest.h"
 #include "ir/syntax.h"
 
 namespace fusible {
@@ -32,28 +32,19 @@ std::vector<bool> FindLive(const Graph& graph) {
   return live;
 }
 
-// The hashes of the operands, a line each.
-template <class Hashes>
-std::string OperandsText(const Node& node, const Hashes& values) {
-  std::vector<std::string> operands;
-  for (ValueId input : node.inputs) {
-    operands.push_back(input == kAbsent ? "none" : values[input].hash);
-  }
-  if (node.op && node.op->commutes() && operands[0] > operands[1]) {
-    std::swap(operands[0], operands[1]);
-  }
-  std::string text;
-  for (const std::string& operand : operands) text += operand + "\n";
-  return text;
+std::string_view BytesOf(const Digest& digest) {
+  return {reinterpret_cast<const char*>(digest.data()), digest.size()};
 }
 
 }  // namespace
 
-std::string HashOf(std::initializer_list<std::string_view> parts) {
+Digest DigestOf(std::initializer_list<std::string_view> parts) {
   Sha256 hash;
   for (std::string_view part : parts) hash.UpdateFramed(part);
-  return Hex(hash.Finish());
+  return hash.Finish();
 }
+
+std::string HashOf(std::initializer_list<std::string_view> parts) { return Hex(DigestOf(parts)); }
 
 Structure::Structure(const Graph& graph) {
   Hashes values(graph.values.size());
@@ -62,12 +53,15 @@ Structure::Structure(const Graph& graph) {
     const Input& input = graph.inputs[i];
     inputs_ += Cat(syntax::Keyword(input.kind), " ", TypeText(graph.TypeOf(input.value), &fresh));
     inputs_ += input.new_value < 0 ? "\n" : Cat(" -> ", input.new_value, "\n");
-    values[input.value].hash = HashOf({"input", Cat(i)});
+    values[input.value].hash = DigestOf({"input", Cat(i)});
   }
   symbols_ = std::move(fresh);
   HashNodes(graph, values);
   nodes_text_ = Cat(live_.size(), " nodes, sha256:", HashOf({NodesText(0), SymbolsText()}));
-  for (ValueId output : graph.outputs) outputs_ += values[output].hash + "\n";
+  for (ValueId output : graph.outputs) {
+    const Hashed& value = values[output];
+    outputs_ += HashOf({BytesOf(value.hash), Cat(value.result)}) + "\n";
+  }
 }
 
 void Structure::HashNodes(const Graph& graph, Hashes& values) {
@@ -80,29 +74,50 @@ void Structure::HashNodes(const Graph& graph, Hashes& values) {
       HashRegion(graph, node, values);
       continue;
     }
-    const std::string hash =
+    const Digest hash =
         node.op ? HashCall(node, values) : HashOpaque(graph, node, values, mutation);
     const int32_t number = AddLive(graph, node, values, hash);
     for (size_t r = 0; r < node.outputs.size(); ++r) {
-      values[node.outputs[r]] = {HashOf({hash, Cat(r)}), number};
+      values[node.outputs[r]] = {hash, static_cast<int32_t>(r), number};
     }
-    if (node.mutates) mutation = hash;
+    if (node.mutates) mutation = BytesOf(hash);
   }
 }
 
-std::string Structure::HashCall(const Node& node, const Hashes& values) {
-  ops_.insert(node.op);
-  return HashOf({"op", node.op->name(), AttrsText(node.attrs), OperandsText(node, values)});
+// For each operand the hash of what made it and the number of the result, 36 bytes together; zeros
+// for one that is absent.
+std::string Structure::OperandsText(const Node& node, const Hashes& values) {
+  constexpr size_t kEach = sizeof(Digest) + sizeof(int32_t);
+  std::string text(node.inputs.size() * kEach, '\0');
+  char* at = text.data();
+  for (ValueId input : node.inputs) {
+    if (input != kAbsent) {
+      std::memcpy(at, values[input].hash.data(), sizeof(Digest));
+      for (size_t i = 0; i < sizeof(int32_t); ++i) {  // in one order on every machine
+        at[sizeof(Digest) + i] = static_cast<char>(values[input].result >> (8 * i));
+      }
+    }
+    at += kEach;
+  }
+  if (node.op && node.op->commutes() && std::memcmp(text.data(), &text[kEach], kEach) > 0) {
+    std::swap_ranges(text.begin(), text.begin() + kEach, text.begin() + kEach);
+  }
+  return text;
 }
 
-std::string Structure::HashOpaque(const Graph& graph, const Node& node, const Hashes& values,
-                                  const std::string& mutation) {
+Digest Structure::HashCall(const Node& node, const Hashes& values) {
+  ops_.insert(node.op);
+  return DigestOf({"op", node.op->name(), AttrsText(node.attrs), OperandsText(node, values)});
+}
+
+Digest Structure::HashOpaque(const Graph& graph, const Node& node, const Hashes& values,
+                             std::string_view mutation) {
   Symbols fresh;  // symbols that no input has, by their number in this node
   std::string types;
   for (ValueId output : node.outputs) types += TypeText(graph.TypeOf(output), &fresh) + "\n";
-  const std::string hash = HashOf({"opaque", node.opaque, node.mutates ? "mutates" : "", mutation,
-                                   types, AttrsText(node.attrs), OperandsText(node, values)});
-  for (const auto& [symbol, number] : fresh) met_[symbol].push_back(Cat(hash, " ", number));
+  const Digest hash = DigestOf({"opaque", node.opaque, node.mutates ? "mutates" : "", mutation,
+                                types, AttrsText(node.attrs), OperandsText(node, values)});
+  for (const auto& [symbol, number] : fresh) met_[symbol].push_back(Cat(Hex(hash), " ", number));
   return hash;
 }
 
@@ -114,22 +129,24 @@ void Structure::HashRegion(const Graph& graph, const Node& node, Hashes& values)
   Hashes inner(body.values.size());
   for (size_t i = 0; i < body.inputs.size(); ++i) {
     const Hashed& outer = values[node.inputs[i]];
-    inner[body.inputs[i].value] = {HashOf({"region", outer.hash}), outer.made_by};
+    inner[body.inputs[i].value] = {DigestOf({"region", BytesOf(outer.hash)}), outer.result,
+                                   outer.made_by};
   }
   const size_t first = live_.size();
   HashNodes(body, inner);
   const auto end = static_cast<int32_t>(live_.size());
-  const int32_t number = AddLive(graph, node, values, HashOf({"region", NodesText(first)}));
+  const int32_t number = AddLive(graph, node, values, DigestOf({"region", NodesText(first)}));
   for (auto i = static_cast<int32_t>(first); i < end; ++i) live_[number].reads.push_back(i);
   for (size_t r = 0; r < node.outputs.size(); ++r) {
     const Hashed& made = inner[body.outputs[r]];
-    values[node.outputs[r]] = {HashOf({"region result", made.hash}), made.made_by};
+    values[node.outputs[r]] = {DigestOf({"region result", BytesOf(made.hash)}), made.result,
+                               made.made_by};
   }
 }
 
 int32_t Structure::AddLive(const Graph& graph, const Node& node, const Hashes& values,
-                           std::string hash) {
-  LiveNode added{&graph, &node, std::move(hash), {}};
+                           const Digest& hash) {
+  LiveNode added{&graph, &node, hash, {}};
   for (ValueId input : node.inputs) {
     if (input != kAbsent && values[input].made_by >= 0) {
       added.reads.push_back(values[input].made_by);
@@ -141,14 +158,13 @@ int32_t Structure::AddLive(const Graph& graph, const Node& node, const Hashes& v
 
 // The hashes of the live nodes from `first` on, sorted.
 std::string Structure::NodesText(size_t first) const {
-  std::vector<std::string_view> hashes;
+  std::vector<Digest> hashes;
+  hashes.reserve(live_.size() - first);
   for (size_t i = first; i < live_.size(); ++i) hashes.push_back(live_[i].hash);
   std::ranges::sort(hashes);
   std::string text;
-  for (std::string_view hash : hashes) {
-    text += hash;
-    text += '\n';
-  }
+  text.reserve(hashes.size() * sizeof(Digest));
+  for (const Digest& hash : hashes) text += BytesOf(hash);
   return text;
 }
 

@@ -6,22 +6,25 @@
 #include <string>
 #include <vector>
 
+#include "core/digest.h"
 #include "ir/graph.h"
 
 namespace fusible {
 
-// SHA-256 of length-framed parts, in hexadecimal.
+// SHA-256 of length-framed parts, and the same in hexadecimal.
+Digest DigestOf(std::initializer_list<std::string_view> parts);
 std::string HashOf(std::initializer_list<std::string_view> parts);
 
-// Hashes nodes from what they are and what flows into them. A value's hash stands for everything
-// that it is computed from. The first two operands of an operator that commutes have no order.
+// Hashes nodes from what they are and what flows into them: operands count as the hash of what made
+// them and the number of the result, so that a value stands for everything that it is computed
+// from. The first two operands of an operator that commutes have no order.
 class Structure {
  public:
   // A node that an output or a mutation depends on, those of regions too. Refers to the graph.
   struct LiveNode {
     const Graph* graph;  // the body, where it is in a region
     const Node* node;
-    std::string hash;
+    Digest hash;
     std::vector<int32_t> reads;  // the live nodes that made its operands, or that are inside it
   };
 
@@ -38,19 +41,21 @@ class Structure {
   const std::vector<LiveNode>& live() const { return live_; }
 
  private:
-  struct Hashed {  // a value
-    std::string hash;
+  struct Hashed {          // a value
+    Digest hash{};         // of what made it
+    int32_t result = 0;    // which of its results it is
     int32_t made_by = -1;  // a live node; -1: an input
   };
   using Hashes = std::vector<Hashed>;
   using Symbols = std::map<std::string, std::string>;  // what stands for each
 
   void HashNodes(const Graph& graph, Hashes& values);
-  std::string HashCall(const Node& node, const Hashes& values);
-  std::string HashOpaque(const Graph& graph, const Node& node, const Hashes& values,
-                         const std::string& mutation);
+  Digest HashCall(const Node& node, const Hashes& values);
+  Digest HashOpaque(const Graph& graph, const Node& node, const Hashes& values,
+                    std::string_view mutation);
   void HashRegion(const Graph& graph, const Node& node, Hashes& values);
-  int32_t AddLive(const Graph& graph, const Node& node, const Hashes& values, std::string hash);
+  int32_t AddLive(const Graph& graph, const Node& node, const Hashes& values, const Digest& hash);
+  static std::string OperandsText(const Node& node, const Hashes& values);
   std::string NodesText(size_t first) const;
   std::string TypeText(const Type& type, Symbols* fresh) const;
   std::string SymbolsText();

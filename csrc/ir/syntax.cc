@@ -17,13 +17,20 @@ class Parser {
 
   Body ParseAll() {
     Body body = ParseBody(0);
-    lexer_.SkipNewlines();
-    if (lexer_.Peek().kind != Token::Kind::kEnd) lexer_.Unexpected("the end of the text");
+    ExpectEnd();
+    return body;
+  }
+
+  Body ReadAll(const OnInput& on_input, const OnStatement& on_statement) {
+    Body body = ReadLines(0, on_input, on_statement);
+    ExpectEnd();
     return body;
   }
 
  private:
   Body ParseBody(int depth);
+  Body ReadLines(int depth, const OnInput& on_input, const OnStatement& on_statement);
+  void ExpectEnd();
   bool AtInputLine(int depth) const;
   bool AtReturn() const;
   InputLine ParseInputLine();
@@ -47,15 +54,27 @@ class Parser {
 };
 
 Body Parser::ParseBody(int depth) {
+  std::vector<Statement> statements;
+  Body body = ReadLines(depth, nullptr,
+                        [&](Statement& statement) { statements.push_back(std::move(statement)); });
+  body.statements = std::move(statements);
+  return body;
+}
+
+// The body, without its statements.
+Body Parser::ReadLines(int depth, const OnInput& on_input, const OnStatement& on_statement) {
   Body body;
   lexer_.SkipNewlines();
   while (!AtReturn()) {
     if (AtInputLine(depth)) {
-      body.inputs.push_back(ParseInputLine());
+      const InputLine input = ParseInputLine();
+      EndLine();
+      on_input(input);
     } else {
-      body.statements.push_back(ParseStatement(depth));
+      Statement statement = ParseStatement(depth);
+      EndLine();
+      on_statement(statement);
     }
-    EndLine();
     lexer_.SkipNewlines();
   }
   body.end = lexer_.Next().at;
@@ -64,6 +83,11 @@ Body Parser::ParseBody(int depth) {
     body.returns.push_back(ParseReturn(depth));
   } while (lexer_.Accept(','));
   return body;
+}
+
+void Parser::ExpectEnd() {
+  lexer_.SkipNewlines();
+  if (lexer_.Peek().kind != Token::Kind::kEnd) lexer_.Unexpected("the end of the text");
 }
 
 Return Parser::ParseReturn(int depth) {
@@ -122,7 +146,7 @@ Statement Parser::ParseStatement(int depth) {
 Target Parser::ParseTarget() {
   Target target;
   target.name = lexer_.ExpectName("the name of a value");
-  if (lexer_.Accept(':')) target.type = ParseType();
+  if (lexer_.Accept(':')) target.type = std::make_unique<Type>(ParseType());
   return target;
 }
 
@@ -292,7 +316,10 @@ const Attr* Statement::FindAttr(std::string_view name) const {
   return nullptr;
 }
 
-Body ParseGraphSyntax(std::string_view text) { return Parser(text, false).ParseAll(); }
+Body ReadGraphSyntax(std::string_view text, const OnInput& on_input,
+                     const OnStatement& on_statement) {
+  return Parser(text, false).ReadAll(on_input, on_statement);
+}
 
 Body ParseEqualsSyntax(std::string_view text) { return Parser(text, true).ParseAll(); }
 

@@ -3,6 +3,7 @@
 // types.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -32,7 +33,7 @@ struct Attr {
 // A result, with its type where the text declares one: `a: bf16[T, 64]`.
 struct Target {
   Name name;
-  std::optional<Type> type;
+  std::unique_ptr<Type> type;  // mostly none, and large
 };
 
 struct Body;
@@ -61,14 +62,19 @@ struct Return {
 };
 
 struct Body {
-  std::vector<InputLine> inputs;  // of a whole graph only
   std::vector<Statement> statements;
   std::vector<Return> returns;
   Name end;  // the word `return`
 };
 
+using OnInput = std::function<void(const InputLine&)>;
+using OnStatement = std::function<void(Statement&)>;
+
 // Throw GraphError `line 3, column 7: expected …, got …`.
-Body ParseGraphSyntax(std::string_view text);   // with input lines, no attribute names as values
+// A whole graph, with input lines and no attribute names as values. A graph may be long: each line
+// is handed on as soon as it is read, and is not kept. Returned is what the graph returns.
+Body ReadGraphSyntax(std::string_view text, const OnInput& on_input,
+                     const OnStatement& on_statement);
 Body ParseEqualsSyntax(std::string_view text);  // no input lines; attribute names as values
 
 // How the input lines of each kind begin: "input", "constant", "updated".

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "ir/infer.h"
+#include "ir/name_table.h"
 #include "ir/updates.h"
 #include "ir/verify_rules.h"
 
@@ -40,11 +40,12 @@ void CheckOneKind(const Subject& s) {
 }
 
 void CheckInputsDistinct(const Subject& s) {
-  std::unordered_set<ValueId> seen;
+  std::vector<bool> seen(s.graph.values.size());
   for (const Input& input : s.graph.inputs) {
-    if (!seen.insert(input.value).second) {
+    if (seen[input.value]) {
       s.Report(s.NameOf(input.value), "expected an input once, got it again");
     }
+    seen[input.value] = true;
   }
 }
 
@@ -74,22 +75,24 @@ void CheckDefinedBeforeUse(const Subject& s) {
 }
 
 void CheckOutputsDefined(const Subject& s) {
-  std::unordered_set<ValueId> made;
-  for (const Input& input : s.graph.inputs) made.insert(input.value);
-  for (const Node& node : s.graph.nodes) made.insert(node.outputs.begin(), node.outputs.end());
+  std::vector<bool> made(s.graph.values.size());
+  for (const Input& input : s.graph.inputs) made[input.value] = true;
+  for (const Node& node : s.graph.nodes) {
+    for (ValueId output : node.outputs) made[output] = true;
+  }
   for (ValueId output : s.graph.outputs) {
-    if (!made.contains(output)) {
+    if (!made[output]) {
       s.Report(s.NameOf(output), "expected an output that is an input or a node's result");
     }
   }
 }
 
 void CheckUniqueNames(const Subject& s) {
-  std::unordered_set<std::string_view> seen;
+  NameTable seen(s.graph.values.size());
   const auto check = [&](ValueId id) {
     const std::string& name = s.NameOf(id);
     if (!IsValueName(name)) s.Report(name, "expected a name such as `x`, got `", name, "`");
-    if (!seen.insert(name).second) s.Report(name, "expected a name of its own, got it again");
+    if (!seen.Insert(name, id)) s.Report(name, "expected a name of its own, got it again");
   };
   for (const Input& input : s.graph.inputs) check(input.value);
   for (const Node& node : s.graph.nodes) {

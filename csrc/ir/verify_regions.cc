@@ -41,11 +41,12 @@ void CheckRegionInputs(const Subject& s) {
         s.Report(node, "expected operand ", i, " of the region, got none");
         continue;
       }
-      const Value& outer = s.graph.values[node.inputs[i]];
-      const Value& input = body.values[inner];
-      if (outer.name != input.name || !(outer.type == input.type)) {
-        s.Report(node, "expected input ", outer.name, ": ", outer.type, " of the body, got ",
-                 input.name, ": ", input.type);
+      const std::string& outer = s.NameOf(node.inputs[i]);
+      const Type& type = s.graph.TypeOf(node.inputs[i]);
+      const std::string& input = body.values[inner].name;
+      if (outer != input || !(type == body.TypeOf(inner))) {
+        s.Report(node, "expected input ", outer, ": ", type, " of the body, got ", input, ": ",
+                 body.TypeOf(inner));
       }
       if (body.inputs[i].kind != InputKind::kPlain)
         s.Report(node, "expected plain inputs in the body");

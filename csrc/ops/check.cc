@@ -99,12 +99,9 @@ std::string ExpectedText(const AttrSpec& spec) {
   return Cat(KindText(spec.kind), ", at least ", *spec.lowest);
 }
 
-AttrValue CheckAttr(const Op& op, const AttrSpec& spec, AttrValue value) {
-  if (spec.kind == AttrKind::kFloat && std::holds_alternative<int64_t>(value)) {
-    value = static_cast<double>(std::get<int64_t>(value));
-  }
+void CheckAttr(const Op& op, const AttrSpec& spec, const AttrValue& value) {
   const bool chosen = spec.choices.empty() || std::ranges::count(spec.choices, value) > 0;
-  if (IsOfKind(value, spec.kind) && chosen && IsAtLeast(spec.lowest, value)) return value;
+  if (IsOfKind(value, spec.kind) && chosen && IsAtLeast(spec.lowest, value)) return;
   throw ArgumentError(
       Cat(op.name(), ": ", spec.name, ": expected ", ExpectedText(spec), ", got ", ToText(value)));
 }
@@ -326,10 +323,15 @@ class Binder {
 
 Attrs CompleteAttrs(const Op& op, const Attrs& attrs) {
   RefuseUnknown(op, attrs);
-  Attrs complete;
+  Attrs complete = attrs;
   for (const AttrSpec& spec : op.signature().attrs) {
-    if (const AttrValue* given = attrs.Find(spec.name)) {
-      complete.Set(spec.name, CheckAttr(op, spec, *given));
+    const AttrValue* given = attrs.Find(spec.name);
+    if (given && spec.kind == AttrKind::kFloat && std::holds_alternative<int64_t>(*given)) {
+      complete.Set(spec.name, static_cast<double>(std::get<int64_t>(*given)));
+      given = complete.Find(spec.name);
+    }
+    if (given) {
+      CheckAttr(op, spec, *given);
     } else if (spec.default_value) {
       complete.Set(spec.name, *spec.default_value);
     } else if (!spec.optional) {

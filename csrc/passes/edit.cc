@@ -1,7 +1,7 @@
 #include "passes/edit.h"
 
 #include <algorithm>
-#include <map>
+#include <unordered_map>
 
 #include "core/cat.h"
 #include "ir/expand.h"
@@ -62,12 +62,12 @@ void DropDeadNodes(Graph& graph, Rewrites* rewrites) {
 }
 
 void ShareEqualCalls(Graph& graph, Rewrites* rewrites) {
-  std::map<std::string, std::vector<ValueId>> calls;
+  std::unordered_map<std::string, std::vector<ValueId>> calls;
   const std::vector<int> mutations = MutationsBefore(graph);
   Replacements shared;
   std::vector<Node> kept;
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    Node node = graph.nodes[i];
+    Node node = std::move(graph.nodes[i]);
     for (ValueId& input : node.inputs) input = shared.Of(input);
     const auto [call, fresh] = node.op
                                    ? calls.try_emplace(CallText(node, mutations[i]), node.outputs)

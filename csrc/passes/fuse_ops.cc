@@ -18,8 +18,12 @@ namespace {
 // through are taken again of the fused call's results.
 class Rewriter {
  public:
-  explicit Rewriter(const Graph& graph)
-      : original_(graph), graph_(graph), inserted_(graph.nodes.size()) {}
+  explicit Rewriter(const Graph& graph) : original_(graph), inserted_(graph.nodes.size()) {
+    graph_.values = graph.values;
+    graph_.types = graph.types;
+    graph_.inputs = graph.inputs;
+    graph_.outputs = graph.outputs;
+  }
 
   void Apply(const Match& match) {
     const Pattern& pattern = match.rule->pattern;
@@ -131,18 +135,40 @@ std::optional<Graph> Rewritten(const Graph& graph, std::span<const Match* const>
   }
 }
 
+// How many of `more` can be fused together with `chosen`. What some need of each other, more need
+// as well, so the end is found by halving.
+size_t CountCompatible(const Graph& graph, std::vector<const Match*> chosen,
+                       std::span<const Match* const> more) {
+  const size_t before = chosen.size();
+  size_t low = 0, high = more.size();
+  while (low < high) {
+    const size_t middle = (low + high + 1) / 2;
+    chosen.resize(before);
+    chosen.insert(chosen.end(), more.begin(), more.begin() + middle);
+    if (Rewritten(graph, chosen)) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  return low;
+}
+
 // One after the other, as far as they do not need each other.
 std::vector<const Match*> Compatible(const Graph& graph, const Matcher& matcher,
                                      std::span<const Match* const> matches,
                                      std::vector<Miss>* misses) {
   std::vector<const Match*> chosen;
-  for (const Match* match : matches) {
-    chosen.push_back(match);
-    if (Rewritten(graph, chosen)) continue;
-    chosen.pop_back();
-    misses->push_back({match->rule->op->name(), matcher.Label(match->root()), "order",
+  while (!matches.empty()) {
+    const size_t count = CountCompatible(graph, chosen, matches);
+    chosen.insert(chosen.end(), matches.begin(), matches.begin() + count);
+    matches = matches.subspan(count);
+    if (matches.empty()) break;
+    const Match& refused = *matches.front();
+    misses->push_back({refused.rule->op->name(), matcher.Label(refused.root()), "order",
                        "another fusion needs this one's results, and this one needs its results",
-                       SavedBytes(graph, *match)});
+                       SavedBytes(graph, refused)});
+    matches = matches.subspan(1);
   }
   return chosen;
 }
@@ -176,7 +202,8 @@ class FuseOps final : public Pass {
     Graph plain = graph;
     DropDeadNodes(plain);  // what nobody reads neither fuses nor stands in the way
     ExpandCalls(plain, [](const Op& op) { return !op.equals().empty(); }, report.rewrites);
-    if (!report.rewrites.made().empty()) ShareEqualCalls(plain);
+    const bool apart = !report.rewrites.made().empty();
+    if (apart) ShareEqualCalls(plain);
     const Matcher matcher(plain);
     Selection selection = SelectSites(matcher, target);
     report.misses = std::move(selection.misses);
@@ -184,7 +211,7 @@ class FuseOps final : public Pass {
     Graph fused = Fuse(plain, matcher, selection.chosen, report);
     if (report.rewrites.made().empty()) return;
     // What was fused already has been taken apart and put together again.
-    if (GraphKey(fused).uuid() == GraphKey(graph).uuid()) return report.rewrites.Cancel();
+    if (apart && GraphKey(fused).uuid() == GraphKey(graph).uuid()) return report.rewrites.Cancel();
     ShareEqualCalls(fused);  // views taken again of one result
     graph = std::move(fused);
     Compact(graph);

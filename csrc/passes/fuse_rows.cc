@@ -1,6 +1,7 @@
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
-#include "ir/key.h"
 #include "ir/pattern.h"
 #include "ir/rows.h"
 #include "ir/views.h"
@@ -46,7 +47,7 @@ const Node* FindParting(const Graph& graph, const std::vector<int32_t>& producer
 }
 
 // Takes the reshape of the results instead of the operand. False where that cannot be written.
-bool SinkView(Graph& graph, const Node& view, Node node, std::vector<Node>* nodes) {
+bool SinkView(Graph& graph, const Node& view, Node node) {
   std::vector<std::optional<Type>> operands;
   node.inputs[OnlyRowOperand(node)] = view.inputs[0];
   for (ValueId input : node.inputs) {
@@ -68,28 +69,28 @@ bool SinkView(Graph& graph, const Node& view, Node node, std::vector<Node>* node
     node.outputs[i] = graph.AddValue(name, binding.results[i]);
     views[i].inputs = {node.outputs[i]};
   }
-  nodes->push_back(node);
-  nodes->insert(nodes->end(), views.begin(), views.end());
+  graph.nodes.push_back(std::move(node));
+  std::ranges::move(views, std::back_inserter(graph.nodes));
   return true;
 }
 
 // Moves reshapes that only count rows otherwise behind the row operators that follow them. Returns
-// whether there was one.
+// whether there was one. Going down once is enough: what a reshape was moved behind comes later.
 bool SinkViews(Graph& graph) {
   bool any = false;
-  for (bool moved = true; moved; any |= moved) {
-    moved = false;
-    const std::vector<int32_t> producers = Producers(graph);
-    std::vector<Node> nodes;
-    for (const Node& node : graph.nodes) {
-      const Node* view = moved ? nullptr : FindParting(graph, producers, node);
-      if (view && SinkView(graph, *view, node, &nodes)) {
-        moved = true;
-      } else {
-        nodes.push_back(node);
-      }
+  std::vector<int32_t> producers(graph.values.size(), -1);
+  for (Node& node : std::exchange(graph.nodes, {})) {
+    const size_t first = graph.nodes.size();
+    const Node* view = FindParting(graph, producers, node);
+    if (view && SinkView(graph, *view, node)) {
+      any = true;
+    } else {
+      graph.nodes.push_back(std::move(node));
     }
-    graph.nodes = std::move(nodes);
+    producers.resize(graph.values.size(), -1);
+    for (size_t i = first; i < graph.nodes.size(); ++i) {
+      for (ValueId output : graph.nodes[i].outputs) producers[output] = static_cast<int32_t>(i);
+    }
   }
   if (any) DropDeadNodes(graph);
   return any;
@@ -114,7 +115,7 @@ void ReplaceByRegions(Graph& graph, std::vector<RowGroup> groups, Rewrites& rewr
   }
   std::vector<Node> nodes;
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    if (!gone[i]) nodes.push_back(graph.nodes[i]);
+    if (!gone[i]) nodes.push_back(std::move(graph.nodes[i]));
     if (last[i]) nodes.push_back(*std::move(last[i]));
   }
   graph.nodes = std::move(nodes);
@@ -149,7 +150,6 @@ class FuseRows final : public Pass {
     ReplaceByRegions(fused, std::move(groups), rewrites);
     if (rewrites.made().empty()) return;
     ShareEqualCalls(fused);  // views taken again of one result
-    if (GraphKey(fused).uuid() == GraphKey(graph).uuid()) return rewrites.Cancel();
     graph = std::move(fused);
     Compact(graph);
   }

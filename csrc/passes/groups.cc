@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <set>
 
 #include "core/cat.h"
@@ -42,7 +43,10 @@ class Grouper {
         producers_(Producers(graph)),
         mutations_(MutationsBefore(graph)),
         results_(graph.values.size(), false),
-        group_(graph.nodes.size(), -1) {
+        group_(graph.nodes.size(), -1),
+        reach_(graph.nodes.size()),
+        seen_(graph.nodes.size(), 0) {
+    std::iota(reach_.begin(), reach_.end(), 0);
     for (ValueId output : graph.outputs) results_[output] = true;
     for (int32_t i = 0; i < Size(); ++i) {
       if (!IsRowOp(graph.nodes[i])) continue;
@@ -169,6 +173,7 @@ class Grouper {
     joined.insert(members_[from].begin(), members_[from].end());
     if (auto boundary = FindBoundary(joined)) return boundary;
     for (int32_t node : members_[from]) group_[node] = into;
+    Extend(*joined.begin(), *joined.rbegin());
     members_[into] = std::move(joined);
     members_[from].clear();
     return std::nullopt;
@@ -228,15 +233,13 @@ class Grouper {
   // Behind this node nothing leads back to the members: no group that begins before it ends later.
   int32_t Horizon(const Members& members) const {
     int32_t horizon = *members.rbegin();
-    for (bool moved = true; moved;) {
-      moved = false;
-      for (const Members& group : members_) {
-        if (group.empty() || *group.begin() > horizon || *group.rbegin() <= horizon) continue;
-        horizon = *group.rbegin();
-        moved = true;
-      }
-    }
+    while (reach_[horizon] > horizon) horizon = reach_[horizon];
     return horizon;
+  }
+
+  // A group that begins here ends there.
+  void Extend(int32_t begin, int32_t end) {
+    for (int32_t i = begin; i < end && reach_[i] < end; ++i) reach_[i] = end;
   }
 
   // A node outside that needs the members' results and that a member needs, groups counting as one
@@ -244,8 +247,8 @@ class Grouper {
   int32_t FindDetour(const Members& members, const std::set<int32_t>& views) const {
     const int32_t horizon = Horizon(members);
     std::vector<int32_t> stack(members.begin(), members.end());
-    std::vector<bool> seen(graph_.nodes.size(), false);
-    for (int32_t node : stack) seen[node] = true;
+    ++search_;
+    for (int32_t node : stack) seen_[node] = search_;
     while (!stack.empty()) {
       const int32_t node = stack.back();
       stack.pop_back();
@@ -253,23 +256,23 @@ class Grouper {
       for (ValueId output : graph_.nodes[node].outputs) {
         for (int32_t user : users_[output]) {
           if (members.contains(user) && !inside) return node;
-          if (user <= horizon) Visit(user, &seen, &stack);
+          if (user <= horizon) Visit(user, &stack);
         }
       }
     }
     return -1;
   }
 
-  void Visit(int32_t node, std::vector<bool>* seen, std::vector<int32_t>* stack) const {
-    if ((*seen)[node]) return;
+  void Visit(int32_t node, std::vector<int32_t>* stack) const {
+    if (seen_[node] == search_) return;
     if (group_[node] < 0) {
-      (*seen)[node] = true;
+      seen_[node] = search_;
       stack->push_back(node);
       return;
     }
     for (int32_t member : members_[group_[node]]) {
-      if (!(*seen)[member]) stack->push_back(member);
-      (*seen)[member] = true;
+      if (seen_[member] != search_) stack->push_back(member);
+      seen_[member] = search_;
     }
   }
 
@@ -374,6 +377,9 @@ class Grouper {
   std::vector<bool> results_;
   std::vector<int> group_;        // of each node, -1: not a row operator
   std::vector<Members> members_;  // of each group; empty: joined to another
+  std::vector<int32_t> reach_;    // where the groups end that begin at or before each node
+  mutable int64_t search_ = 0;    // the present walk, and the last one that met each node: a walk
+  mutable std::vector<int64_t> seen_;  // costs what it meets, not what the graph holds
   std::map<std::pair<int32_t, int32_t>, Boundary> boundaries_;  // (reader, maker)
 };
 

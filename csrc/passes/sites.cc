@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 
 #include "core/cat.h"
 #include "ir/views.h"
@@ -55,6 +56,23 @@ bool IsSameCall(const Match& a, const Match& b) {
   return a.rule == b.rule && a.attrs == b.attrs && std::ranges::equal(operands(a), operands(b));
 }
 
+class DisjointSets {
+ public:
+  explicit DisjointSets(size_t size) : parents_(size) {
+    std::iota(parents_.begin(), parents_.end(), size_t{0});
+  }
+
+  // One of the set, the same for all in it.
+  size_t Find(size_t i) {
+    while (parents_[i] != i) i = parents_[i] = parents_[parents_[i]];
+    return i;
+  }
+  void Join(size_t a, size_t b) { parents_[Find(a)] = Find(b); }
+
+ private:
+  std::vector<size_t> parents_;
+};
+
 class Selector {
  public:
   Selector(const Matcher& matcher, const Target& target)
@@ -65,7 +83,9 @@ class Selector {
 
   Selection Run() {
     Collect();
-    while (Settle()) {
+    for (const std::vector<Site*>& sites : Neighbourhoods()) {
+      while (Settle(sites)) {
+      }
     }
     Selection selection;
     for (const Site& site : sites_) {
@@ -104,23 +124,51 @@ class Selector {
     }
   }
 
+  // The sites in sets, each in order of roots, such that none looks at one of another set: they
+  // share no call, and none reads what another keeps inside. A graph of many layers has many.
+  std::vector<std::vector<Site*>> Neighbourhoods() {
+    DisjointSets sets(sites_.size());
+    for (size_t i = 0; i < sites_.size(); ++i) {
+      for (const Option& option : sites_[i].options) {
+        for (int32_t node : option.match.nodes) {
+          for (size_t other : owners_[node]) sets.Join(i, other);
+          for (ValueId value : graph_.nodes[node].outputs) {
+            if (IsInterior(option.match, value)) JoinReaders(i, value, &sets);
+          }
+        }
+      }
+    }
+    std::map<size_t, std::vector<Site*>> found;
+    for (size_t i = 0; i < sites_.size(); ++i) found[sets.Find(i)].push_back(&sites_[i]);
+    std::vector<std::vector<Site*>> sites;
+    for (auto& [first, set] : found) sites.push_back(std::move(set));
+    return sites;
+  }
+
+  void JoinReaders(size_t site, ValueId value, DisjointSets* sets) const {
+    for (int32_t user : matcher_.users(value)) {
+      for (size_t other : owners_[user]) sets->Join(site, other);
+      if (IsView(graph_.nodes[user])) JoinReaders(site, graph_.nodes[user].outputs[0], sets);
+    }
+  }
+
   // One step; true when some site had to take a smaller rule, which changes what others may do.
   // Claims come last, and are judged anew whenever a site gave way for another reason: it may have
   // claimed.
-  bool Settle() {
+  bool Settle(const std::vector<Site*>& sites) const {
     bool changed = false;
-    for (Site& site : sites_) {
-      if (site.current() && !IsSuperseded(site)) {
-        changed |= Refuse(&site, FindEscape(*site.current()));
+    for (Site* site : sites) {
+      if (site->current() && !IsSuperseded(*site)) {
+        changed |= Refuse(site, FindEscape(*site->current()));
       }
     }
     if (changed) {
-      for (Site& site : sites_) site.ForgetClaims();
+      for (Site* site : sites) site->ForgetClaims();
       return true;
     }
-    for (Site& site : sites_) {
-      if (!site.current() || IsSuperseded(site)) continue;
-      if (Refuse(&site, FindClaim(site))) return true;
+    for (Site* site : sites) {
+      if (!site->current() || IsSuperseded(*site)) continue;
+      if (Refuse(site, FindClaim(*site))) return true;
     }
     return false;
   }

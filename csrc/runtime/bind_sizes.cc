@@ -30,7 +30,8 @@ std::string BindDim(const Dim& dim, int64_t size, SymbolSizes& sizes) {
 
 void BindInput(const Graph& graph, const Input& input, const TensorView& array,
                SymbolSizes& sizes) {
-  const auto& [name, type] = graph.values[input.value];
+  const std::string& name = graph.values[input.value].name;
+  const Type& type = graph.TypeOf(input.value);
   const std::string_view what = input.kind == InputKind::kConstant ? "weights" : "inputs";
   if (array.dtype != type.dtype) {
     throw DTypeError(Cat(what, ": ", name, ": expected ", type, ", got ", Got(array)));

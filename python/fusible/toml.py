@@ -42,7 +42,7 @@ def parse(text: str, where: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{where}: expected TOML, got {error}") from None
     except RecursionError:
-        raise ValueError(f"{where}: too many brackets in brackets") from None
+        raise ValueError(f"{where}: expected TOML, got too many brackets in brackets") from None
     return table
 
 

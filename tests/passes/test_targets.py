@@ -84,7 +84,7 @@ def test_equal_targets_have_equal_text(tmp_path):
         ("[capabilities]", "[costs]\nspeed = true\n[capabilities]", "costs.speed: .*unknown key"),
         ("[capabilities]", "[costs]\nkeep = 1\n[capabilities]", "costs.keep: .*false, got 1"),
         ('"mine"', '"mine"\nscratch_bytes = 9223372036854775808', "scratch_bytes: expected 1 to"),
-        ("true", "[" * 5000 + "]" * 5000, "mine.toml: too many brackets in brackets"),
+        ("true", "[" * 5000 + "]" * 5000, "mine.toml: expected TOML, got too many"),
     ],
 )
 def test_a_wrong_file_names_file_and_key(tmp_path, old, new, message):
