@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fusible.information import info
     from fusible.memory import Pool, pool
     from fusible.passes import Miss, PassManager, Result, Rewrite, optimize
+    from fusible.pieces import Piece, Pieces, split_at
     from fusible.targets import Target, load_target
     from fusible.targets import names as targets
 
@@ -47,6 +48,8 @@ _HOMES = {
     "Miss": "passes",
     "PassError": "_core",
     "PassManager": "passes",
+    "Piece": "pieces",
+    "Pieces": "pieces",
     "Pool": "memory",
     "Profile": "compile",
     "RangeError": "_core",
@@ -65,6 +68,7 @@ _HOMES = {
     "optimize": "passes",
     "pool": "memory",
     "spec": "graph",
+    "split_at": "pieces",
     "targets": "targets",
     "trace": "graph",
 }
@@ -82,6 +86,8 @@ __all__ = [
     "Miss",
     "PassError",
     "PassManager",
+    "Piece",
+    "Pieces",
     "Pool",
     "Profile",
     "RangeError",
@@ -101,6 +107,7 @@ __all__ = [
     "optimize",
     "pool",
     "spec",
+    "split_at",
     "targets",
     "trace",
 ]
