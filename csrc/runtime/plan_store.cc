@@ -138,7 +138,7 @@ bool PlanStore::IsWhole(ValueId value) const {
          at.strides == LayoutStrides(shape, 4);
 }
 
-Executable::ResultSpec PlanStore::AddResult(ValueId value, int k, bool updated) {
+Executable::ResultSpec PlanStore::AddResult(ValueId value, int k, bool is_input) {
   const Stored at = stored_[value];
   Executable::ResultSpec spec{
       .dtype = graph_.TypeOf(value).dtype, .shape = ShapeOf(value), .strides = at.strides};
@@ -146,7 +146,7 @@ Executable::ResultSpec PlanStore::AddResult(ValueId value, int k, bool updated) 
   const bool whole = IsWhole(value);
   if (whole && block.home.base < 0) {
     block.home.base = plan_.bases.Result(k);
-  } else if (whole && updated) {
+  } else if (whole && is_input) {
     spec.updates = *InputOf(value);
   } else {
     spec.strides = ContiguousStrides(spec.shape);

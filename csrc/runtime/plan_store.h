@@ -38,8 +38,9 @@ class PlanStore {
   // The value's memory as the step about to be added uses it: a block, until Finish.
   Memory Use(ValueId value);
 
-  // Lets result k be the value's own memory, or a copy of it; returns how it lies.
-  Executable::ResultSpec AddResult(ValueId value, int k, bool updated);
+  // Lets result k be the value's own memory, or a copy of it; returns how it lies. is_input: where
+  // the memory is an input's, it is the caller's array.
+  Executable::ResultSpec AddResult(ValueId value, int k, bool is_input);
 
   // Decides the arena, and tells every step its memory.
   void Finish();

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fusible.cli import options
-from fusible.cli.graphs import PIPELINE, read_graph
+from fusible.cli.graphs import read_graph
 
 if TYPE_CHECKING:
     import fusible
@@ -26,11 +26,19 @@ _CHECK = (
 @click.argument("graph")
 @click.option("--check", "what", required=True, metavar="CHECK", help=_CHECK)
 @options.target
-@click.option("--pipeline", default=None, help=PIPELINE)
+@options.pipeline
+@options.sizes
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the inputs of `bits`.")
 @options.as_json
 def bisect(
-    *, graph: str, what: str, target: str, pipeline: str | None, seed: int, as_json: bool
+    *,
+    graph: str,
+    what: str,
+    target: str,
+    pipeline: str | None,
+    range: tuple[int, int] | None,
+    seed: int,
+    as_json: bool,
 ) -> int:
     r"""Finds the first rewrite of a pipeline that breaks GRAPH (a file, - for standard input).
 
@@ -49,7 +57,7 @@ def bisect(
     import fusible
 
     read = read_graph(graph)
-    found = fusible.bisect(read, _check_of(what, read, seed), target, pipeline)
+    found = fusible.bisect(read, _check_of(what, read, seed), target, pipeline, range=range)
     click.echo(json.dumps(_record(found)) if as_json else _sentences(found), nl=as_json)
     return 1 if found.suspects else 0
 
