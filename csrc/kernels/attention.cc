@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/attention_plan.h"
@@ -12,7 +13,8 @@
 #define HWY_TARGET_INCLUDE "kernels/attention.cc"
 #include "hwy/foreach_target.h"
 #include "kernels/simd/math-inl.h"
-#include "kernels/simd/panels-inl.h"
+#include "kernels/simd/scores-inl.h"
+#include "kernels/simd/values-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
@@ -37,26 +39,53 @@ struct Part {
 // A maximum that can be subtracted: that of no finite score would turn exp(-inf) into NaN.
 float Subtrahend(float max) { return max == -std::numeric_limits<float>::infinity() ? 0.0f : max; }
 
-// Scores become exp(score - maximum); those outside of `keys` (in the block) are not used.
-void SoftmaxRow(const AttentionArgs& a, Range keys, float* scores, float* max, float* sum) {
-  const VF none = SetF(-std::numeric_limits<float>::infinity());
+// e^x for x <= 0, and 0 where that is no normal f32; a NaN stays.
+HWY_INLINE VF Weight(VF x) {
+  const Reduced e = Reduce(AtLeast(x, -88.0f));
+  return hn::Mul(e.power, PowerOfTwo(e.n));
+}
+
+// Scores of a block, of which some keys count; outside of them there may be anything.
+struct RowScores {
+  float* scores;
+  VF scale;
+  Range keys;
+
+  HWY_INLINE VF At(int64_t i) const {
+    const VF score = hn::Mul(hn::Load(DF(), scores + i), scale);
+    constexpr int64_t kNext = kLanes;
+    if (HWY_LIKELY(i >= keys.begin && i + kNext <= keys.end)) return score;
+    const VU count = SetBits(keys.end - keys.begin);
+    const VU index = SetBits(static_cast<uint32_t>(i - keys.begin));
+    const auto inside = hn::Lt(hn::Add(hn::Iota(DU(), 0), index), count);
+    return hn::IfThenElse(hn::RebindMask(DF(), inside), score,
+                          SetF(-std::numeric_limits<float>::infinity()));
+  }
+};
+
+void CapScores(const AttentionArgs& a, Range vectors, float* scores) {
   const VF scale = SetF(a.scale), cap = SetF(a.softcap);
-  const int64_t step = kLanes, begin = keys.begin - keys.begin % step;
-  const VU first = SetBits(keys.begin), count = SetBits(keys.end - keys.begin);
-  VF largest = none;
-  for (int64_t i = begin; i < keys.end; i += step) {
-    VF score = hn::Mul(hn::Load(DF(), scores + i), scale);
-    if (a.softcap > 0) score = hn::Mul(cap, Tanh(hn::Div(score, cap)));
-    const VU index = hn::Sub(hn::Iota(DU(), static_cast<uint32_t>(i)), first);
-    score = hn::IfThenElse(hn::RebindMask(DF(), hn::Lt(index, count)), score, none);
-    largest = hn::Max(largest, score);
-    hn::Store(score, DF(), scores + i);
+  for (int64_t i = vectors.begin; i < vectors.end; i += kLanes) {
+    const VF score = hn::Mul(hn::Load(DF(), scores + i), scale);
+    hn::Store(hn::Mul(cap, Tanh(hn::Div(score, cap))), DF(), scores + i);
+  }
+}
+
+// Scores become exp(score - maximum), and 0 in the vectors that `keys` fill only in part.
+void SoftmaxRow(const AttentionArgs& a, Range keys, float* scores, float* max, float* sum) {
+  constexpr int64_t kNext = kLanes;
+  const Range vectors = {keys.begin - keys.begin % kNext, keys.end};
+  if (a.softcap > 0) CapScores(a, vectors, scores);
+  const RowScores row = {scores, SetF(a.softcap > 0 ? 1.0f : a.scale), keys};
+  VF largest = SetF(-std::numeric_limits<float>::infinity());
+  for (int64_t i = vectors.begin; i < vectors.end; i += kNext) {
+    largest = hn::Max(largest, row.At(i));
   }
   *max = hn::GetLane(hn::MaxOfLanes(DF(), largest));
   const VF least = SetF(Subtrahend(*max));
   VF total = hn::Zero(DF());
-  for (int64_t i = begin; i < keys.end; i += step) {
-    const VF weight = Exp(hn::Sub(hn::Load(DF(), scores + i), least));
+  for (int64_t i = vectors.begin; i < vectors.end; i += kNext) {
+    const VF weight = Weight(hn::Sub(row.At(i), least));
     total = hn::Add(total, weight);
     hn::Store(weight, DF(), scores + i);
   }
@@ -69,43 +98,61 @@ template <class T>
 void PrefetchRows(const Task& task, const Block& cache, int64_t width, Range keys) {
   keys = Intersect(keys, task.Keys());
   for (int64_t key = keys.begin; key < keys.end; ++key) {
-    const T* row = task.CacheRow<T>(cache, width, task.Slot(key));
+    const T* row = task.CacheRow<T>(cache, task.Slot(key));
     for (int64_t i = 0; i < width; i += 64 / sizeof(T)) hwy::Prefetch(row + i);
   }
 }
 
-// scores[row][key in block] = q * k, for keys `keys` of the block, whose first key is `base`.
+// A block of keys as a task meets it; ranges and slots count from its first key.
+struct KeyBlock {
+  int64_t base;         // of the sequence's keys, the first
+  Range keys;           // that some row sees
+  const Range* ranges;  // that each row sees
+  const int64_t* slots;
+
+  // Keys that some of `count` rows from `row` on see: a tile's rows follow one another.
+  Range Seen(int64_t row, int64_t count) const {
+    return {ranges[row].begin, ranges[row + count - 1].end};
+  }
+};
+
+// scores[row][key] = q * k.
 template <class T>
-void Scores(const Task& task, FloatRows q, int64_t base, Range keys, const int64_t* slots,
-            float* scores) {
+void Scores(const Task& task, const QueryRows& q, const KeyBlock& block, float* scores) {
   static thread_local Scratch scratch;
-  const int64_t size = task.a->size, width = kPanel;
+  constexpr int64_t kWidth = kPanel, kTile = kTileRows;
+  const int64_t size = task.a->size, rows = task.rows();
   float* panel = scratch.Floats(hwy::RoundUpTo(size, 16) * kPanel);
-  for (int64_t first = keys.begin - keys.begin % width; first < keys.end; first += width) {
-    const T* rows[kPanel];
-    for (int64_t i = 0; i < width; ++i) {
-      const int64_t key = std::clamp(first + i, keys.begin, keys.end - 1);
-      rows[i] = task.CacheRow<T>(task.a->k_cache, size, slots[key]);
+  for (int64_t first = block.keys.begin / kWidth * kWidth; first < block.keys.end;
+       first += kWidth) {
+    const T* keys[kPanel];
+    for (int64_t i = 0; i < kWidth; ++i) {
+      const int64_t key = std::clamp(first + i, block.keys.begin, block.keys.end - 1);
+      keys[i] = task.CacheRow<T>(task.a->k_cache, block.slots[key]);
     }
-    const int64_t at = base + first;
-    PrefetchRows<T>(task, task.a->k_cache, size, {at + width, at + 2 * width});
-    PrefetchRows<T>(task, task.a->v_cache, task.a->value_size, {at, at + width});
-    PackPanel(rows, 0, size, 0, panel);
-    Multiply(task.rows(), q, panel, size, {scores + first, kKeys, true});
+    const int64_t at = block.base + first;
+    PrefetchRows<T>(task, task.a->k_cache, size, {at + kWidth, at + 2 * kWidth});
+    PrefetchRows<T>(task, task.a->v_cache, task.a->value_size, {at, at + kWidth});
+    const bool words = PackKeys(keys, size, q.dots, panel);
+    for (int64_t r = 0; r < rows; r += kTile) {
+      const int64_t count = std::min(kTile, rows - r);
+      if (Intersect(block.Seen(r, count), {first, first + kWidth}).empty()) continue;
+      float* out = scores + r * kKeys + first;
+      if (words) {
+        ScoreFew<AsWords>(count, q.words.From(r, 0), panel, size, out);
+      } else {
+        ScoreFew<AsFloats>(count, q.floats.From(r, 0), panel, size, out);
+      }
+    }
   }
 }
 
-// Sums over each row's own keys: those that all rows of a tile see together, the others row by row
-// before and after, so that no row meets a key it does not see. ranges: of keys in the block.
-void MultiplyVisible(int64_t rows, const Range* ranges, FloatRows weights, const float* panel,
-                     Sums sums) {
+// Calls multiply(row, count, keys) for rows of a tile: with those keys that all of them see, and
+// row by row with the others, before and after, so that no row meets a key it does not see.
+template <class F>
+HWY_INLINE void ForVisible(int64_t rows, const Range* ranges, const F& multiply) {
   Range common = {0, kKeys};
   for (int64_t r = 0; r < rows; ++r) common = Intersect(common, ranges[r]);
-  const auto multiply = [&](int64_t row, int64_t count, Range keys) HWY_ATTR {
-    if (keys.empty()) return;
-    MultiplyFew(count, weights.From(row, keys.begin), panel + keys.begin * kPanel,
-                keys.end - keys.begin, sums.From(row));
-  };
   if (common.empty()) {
     for (int64_t r = 0; r < rows; ++r) multiply(r, 1, ranges[r]);
     return;
@@ -117,48 +164,59 @@ void MultiplyVisible(int64_t rows, const Range* ranges, FloatRows weights, const
 
 // part.values[row] = sum over the row's keys of weight * value.
 template <class T>
-void WeighValues(const Task& task, const Range* ranges, const float* weights, Range keys,
-                 const int64_t* slots, const Part& part) {
+void WeighValues(const Task& task, const KeyBlock& block, const float* weights, const Part& part) {
   static thread_local Scratch scratch;
+  constexpr int64_t kTile = kTileRows, kColumns = kPanel;
+  const int64_t rows = task.rows(), size = task.a->value_size;
+  const bool pack = rows > kFewTiles * kTile;
   float* panel = scratch.Floats(kKeys * kPanel);
-  const int64_t rows = task.rows(), tile = kTileRows;
+  const T* values[kKeys];
+  for (int64_t key = block.keys.begin; key < block.keys.end; ++key) {
+    values[key] = task.CacheRow<T>(task.a->v_cache, block.slots[key]);
+  }
   std::fill_n(part.values, rows * part.stride, 0.0f);
-  for (int64_t col = 0; col < task.a->value_size; col += kPanel) {
-    const int64_t count = std::min<int64_t>(kPanel, task.a->value_size - col);
-    for (int64_t key = keys.begin; key < keys.end; ++key) {
-      const T* value = task.CacheRow<T>(task.a->v_cache, task.a->value_size, slots[key]) + col;
-      float* out = panel + key * kPanel;
-      ForSteps(count, [=](auto at) HWY_ATTR { Store(Load(value, at), out, Full{at.i}); });
-    }
-    for (int64_t r = 0; r < rows; r += tile) {
-      const FloatRows from = FloatRows{weights, kKeys}.From(r, 0);
-      const Sums to = {part.values + r * part.stride + col, static_cast<size_t>(part.stride),
-                       false};
-      MultiplyVisible(std::min(tile, rows - r), ranges + r, from, panel, to);
+  for (int64_t col = 0; col < size; col += kColumns) {
+    const ValueColumns<T> columns = {values, col, std::min(kColumns, size - col)};
+    if (pack) PackValues(columns, block.keys, panel);
+    for (int64_t r = 0; r < rows; r += kTile) {
+      ForVisible(std::min(kTile, rows - r), block.ranges + r,
+                 [&](int64_t row, int64_t count, Range keys) HWY_ATTR {
+        if (keys.empty()) return;
+        const FloatRows from = FloatRows{weights, kKeys}.From(r + row, 0);
+        float* to = part.values + (r + row) * part.stride + col;
+        const Sums sums = {to, static_cast<size_t>(part.stride), false};
+        if (!pack) return WeighFew(count, from, columns, keys, sums);
+        MultiplyFew(count, from.From(0, keys.begin), panel + keys.begin * kPanel,
+                    keys.end - keys.begin, sums);
+      });
     }
   }
 }
 
 // The part of one block of keys.
 template <class T>
-void BlockPart(const Task& task, FloatRows q, int64_t block, const Part& part) {
+void BlockPart(const Task& task, const QueryRows& q, int64_t number, const Part& part) {
   static thread_local Scratch scratch;
   static thread_local std::vector<Range> ranges;
-  const int64_t rows = task.rows(), base = block * kKeys;
+  const int64_t rows = task.rows(), base = number * kKeys;
   float* scores = scratch.Floats(rows * kKeys);
   ranges.resize(rows);
-  const Range all = Intersect(BlockKeys(block), task.Keys());
-  const Range keys = {all.begin - base, all.end - base};
-  int64_t slots[kKeys];
-  for (int64_t key = keys.begin; key < keys.end; ++key) slots[key] = task.Slot(base + key);
-  Scores<T>(task, q, base, keys, slots, scores);
   for (int64_t r = 0; r < rows; ++r) {
-    const Range visible = Intersect(BlockKeys(block), task.Visible(r));
+    const Range visible = Intersect(BlockKeys(number), task.Visible(r));
     ranges[r] = {visible.begin - base, visible.end - base};
+  }
+  const Range all = Intersect(BlockKeys(number), task.Keys());
+  int64_t slots[kKeys];
+  const KeyBlock block = {base, {all.begin - base, all.end - base}, ranges.data(), slots};
+  for (int64_t key = block.keys.begin; key < block.keys.end; ++key) {
+    slots[key] = task.Slot(base + key);
+  }
+  Scores<T>(task, q, block, scores);
+  for (int64_t r = 0; r < rows; ++r) {
     if (ranges[r].empty()) continue;
     SoftmaxRow(*task.a, ranges[r], scores + r * kKeys, part.max + r, part.sum + r);
   }
-  WeighValues<T>(task, ranges.data(), scores, keys, slots, part);
+  WeighValues<T>(task, block, scores, part);
 }
 
 // Adds the part of a block to that of the blocks before it.
@@ -188,18 +246,33 @@ void Clear(const Task& task, const Part& part) {
   std::fill_n(part.values, task.rows() * part.stride, 0.0f);
 }
 
+// Floats from one query of a task to the next: not a multiple of a large power of two, so that the
+// rows of a tile do not share one set of the cache.
 size_t QueryStride(const Task& task) { return hwy::RoundUpTo(task.a->size, 32) + 16; }
+// The same of its elements as they are stored, for bf16.
+size_t WordStride(const Task& task) { return hwy::RoundUpTo(task.a->size / 2, 32) + 16; }
 
+size_t QueryFloats(const Task& task) {
+  return task.rows() * (QueryStride(task) + WordStride(task));
+}
+
+// Copies the queries of a task, as f32 and, where dot products may be taken, as they are.
 template <class T>
-FloatRows Queries(const Task& task, float* memory) {
-  const int64_t size = task.a->size;
-  const size_t stride = QueryStride(task);
-  for (int64_t r = 0; r < task.rows(); ++r) {
+QueryRows Queries(const Task& task, float* memory) {
+  const int64_t size = task.a->size, rows = task.rows();
+  QueryRows q = {{memory, QueryStride(task)}, {nullptr, WordStride(task)}, false};
+  float* words = memory + rows * q.floats.stride;
+  q.words.data = words;
+  q.dots = kHasDots && std::is_same_v<T, BF16> && size % 2 == 0 && HasBf16Conversion();
+  if (q.dots) std::memset(words, 0, rows * q.words.stride * sizeof(float));
+  for (int64_t r = 0; r < rows; ++r) {
     const T* row = task.a->q.Row<T>(task.TokenOf(r)) + task.HeadOf(r) * size;
-    float* floats = memory + r * stride;
+    float* floats = memory + r * q.floats.stride;
     ForSteps(size, [=](auto at) HWY_ATTR { Store(Load(row, at), floats, Full{at.i}); });
+    if (q.dots) std::memcpy(words + r * q.words.stride, row, size * sizeof(T));
   }
-  return {memory, stride};
+  if constexpr (kHasDots) q.dots = q.dots && AreUsual(words, rows * q.words.stride);
+  return q;
 }
 
 template <class T>
@@ -209,7 +282,11 @@ void StoreResults(const Task& task, const Part& part) {
     T* y = task.a->y.Row<T>(task.TokenOf(r)) + task.HeadOf(r) * size;
     const float* values = part.values + r * part.stride;
     const VF sum = SetF(part.sum[r]);
-    ForSteps(size, [=](auto at) HWY_ATTR { Store(Div(Load(values, at), sum), y, at); });
+    ForSteps(size, [=](auto at) HWY_ATTR {
+      const float* step = values + at.i;  // even, then odd
+      const Pair pair = {hn::Load(DF(), step), hn::Load(DF(), step + kLanes)};
+      Store(Div(pair, sum), y, at);
+    });
   }
 }
 
@@ -217,21 +294,21 @@ void StoreResults(const Task& task, const Part& part) {
 template <class T>
 void RunTasks(std::span<const Task> tasks) {
   static thread_local Scratch scratch;
+  static thread_local std::vector<QueryRows> queries;
   const Task& first = tasks.front();
   const int64_t part_floats = Part::Floats(first);
-  const int64_t query_floats = hwy::RoundUpTo(first.rows() * QueryStride(first), 16);
-  const int64_t each = part_floats + query_floats;
+  const int64_t each = part_floats + hwy::RoundUpTo(QueryFloats(first), 16);
   float* memory = scratch.Floats(tasks.size() * each + part_floats);
   const Part part = Part::In(memory + tasks.size() * each, first);
+  queries.clear();
   for (size_t i = 0; i < tasks.size(); ++i) {
-    Queries<T>(tasks[i], memory + i * each + part_floats);
+    queries.push_back(Queries<T>(tasks[i], memory + i * each + part_floats));
     Clear(tasks[i], Part::In(memory + i * each, first));
   }
   for (int64_t block = first.Blocks().begin; block < first.Blocks().end; ++block) {
     for (size_t i = 0; i < tasks.size(); ++i) {
-      float* own = memory + i * each;
-      BlockPart<T>(tasks[i], {own + part_floats, QueryStride(first)}, block, part);
-      Merge(tasks[i], block, part, Part::In(own, first));
+      BlockPart<T>(tasks[i], queries[i], block, part);
+      Merge(tasks[i], block, part, Part::In(memory + i * each, first));
     }
   }
   for (size_t i = 0; i < tasks.size(); ++i) {
@@ -255,7 +332,7 @@ void RunSplit(const AttentionPlan& plan) {
       const int64_t g = std::ranges::upper_bound(starts, unit) - starts.begin() - 1;
       const int64_t in_group = unit - starts[g];
       const Task& task = tasks[g * plan.together + in_group % plan.together];
-      const FloatRows q = Queries<T>(task, queries.Floats(task.rows() * QueryStride(task)));
+      const QueryRows q = Queries<T>(task, queries.Floats(QueryFloats(task)));
       const int64_t block = task.Blocks().begin + in_group / plan.together;
       BlockPart<T>(task, q, block, Part::In(memory + unit * each, task));
     }

@@ -48,8 +48,8 @@ struct Task {
     return table[key / a->page] * a->page + key % a->page;
   }
   template <class T>
-  const T* CacheRow(const Block& cache, int64_t width, int64_t slot) const {
-    return cache.Row<T>(0) + (slot * a->kv_heads + kv_head) * width;
+  const T* CacheRow(const Block& cache, int64_t slot) const {
+    return cache.Row<T>(slot * a->kv_heads + kv_head);
   }
 };
 

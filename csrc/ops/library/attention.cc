@@ -79,8 +79,8 @@ void RunAttention(const WholeCall& c) {
   };
   kernels::Attention({.q = block(c.in[kQ], heads * size),
                       .y = block(c.out[0], heads * value_size),
-                      .k_cache = block(c.in[kKeys], 0),
-                      .v_cache = block(c.in[kValues], 0),
+                      .k_cache = block(c.in[kKeys], size),
+                      .v_cache = block(c.in[kValues], value_size),
                       .block_table = Integers(c, kTable),
                       .query_start = Integers(c, kStart),
                       .lengths = Integers(c, kLengths),

@@ -1,0 +1,127 @@
+// Products of queries with panels of keys (kPanel keys, one a lane). Every score is one chain of
+// fma over its elements, the second of each two before the first. That is what AVX512-BF16's dot
+// product of two bf16 does in one instruction, as long as nothing is subnormal: so where the CPU
+// has it, it gives the same bits in half the time.
+#include <type_traits>
+
+#include "kernels/attention_plan.h"
+#include "kernels/simd/panels-inl.h"
+
+#if defined(FUSIBLE_KERNELS_SIMD_SCORES_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef FUSIBLE_KERNELS_SIMD_SCORES_INL_H_
+#undef FUSIBLE_KERNELS_SIMD_SCORES_INL_H_
+#else
+#define FUSIBLE_KERNELS_SIMD_SCORES_INL_H_
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace fusible::kernels::HWY_NAMESPACE {
+
+// How a panel holds elements: as f32, each a row of the panel.
+struct AsFloats {
+  static HWY_INLINE size_t Count(size_t size) { return (size + 1) / 2 * 2; }  // zeros behind
+  static HWY_INLINE size_t At(size_t i) { return i ^ 1; }
+  static HWY_INLINE VF MulAdd(VF x, VF y, VF sum) { return hn::MulAdd(x, y, sum); }
+};
+
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
+inline constexpr bool kHasDots = true;
+
+// Two bf16 in a row of the panel, as they lie in memory.
+struct AsWords {
+  static HWY_INLINE size_t Count(size_t size) { return size / 2; }
+  static HWY_INLINE size_t At(size_t i) { return i; }
+  // This target does not have the instruction: it is said to the assembler, not to the compiler.
+  static HWY_INLINE VF MulAdd(VF x, VF y, VF sum) {
+    asm("vdpbf16ps %2, %1, %0" : "+v"(sum.raw) : "v"(x.raw), "v"(y.raw));
+    return sum;
+  }
+};
+
+// Whether all bf16 of these words (a multiple of kLanes) are zero, or 2^-55 and more: any sum of
+// their products is then a multiple of 2^-124, so that nothing is subnormal on the way.
+HWY_INLINE bool AreUsual(const float* words, size_t count) {
+  const hn::Repartition<uint16_t, DF> d;
+  constexpr uint16_t kLeast = (127 - 55) << 7;
+  const auto minus_one = hn::Set(d, 0xFFFF);
+  auto least = minus_one;
+  for (size_t i = 0; i < count; i += kLanes) {
+    const auto codes = hn::BitCast(d, hn::Load(DF(), words + i));
+    // Twice the magnitude, less one: a zero becomes the largest.
+    least = hn::Min(least, hn::Add(codes, hn::Add(codes, minus_one)));
+  }
+  return hn::AllFalse(d, hn::Lt(least, hn::Set(d, 2 * kLeast - 1)));
+}
+#else
+inline constexpr bool kHasDots = false;
+using AsWords = AsFloats;
+HWY_INLINE bool AreUsual(const float*, size_t) { return false; }
+#endif
+
+// The queries of a task: always as f32, zeros behind; as words where `dots`.
+struct QueryRows {
+  FloatRows floats, words;
+  bool dots;
+};
+
+template <class How, size_t kRows>
+HWY_INLINE void ScoreTile(FloatRows x, const float* HWY_RESTRICT panel, size_t size,
+                          float* HWY_RESTRICT out) {
+  VF acc[kRows][kPanelVectors];
+  HWY_UNROLL(16)
+  for (size_t r = 0; r < kRows; ++r) {
+    HWY_UNROLL(16)
+    for (size_t v = 0; v < kPanelVectors; ++v) acc[r][v] = hn::Zero(DF());
+  }
+  const size_t count = How::Count(size);
+  for (size_t i = 0; i < count; ++i) {
+    const size_t at = How::At(i);
+    VF column[kPanelVectors];
+    HWY_UNROLL(16)
+    for (size_t v = 0; v < kPanelVectors; ++v) {
+      column[v] = hn::Load(DF(), panel + at * kPanel + v * kLanes);
+    }
+    HWY_UNROLL(16)
+    for (size_t r = 0; r < kRows; ++r) {
+      const VF value = hn::Set(DF(), x.data[r * x.stride + at]);
+      HWY_UNROLL(16)
+      for (size_t v = 0; v < kPanelVectors; ++v) {
+        acc[r][v] = How::MulAdd(value, column[v], acc[r][v]);
+      }
+    }
+  }
+  HWY_UNROLL(16)
+  for (size_t r = 0; r < kRows; ++r) {
+    HWY_UNROLL(16)
+    for (size_t v = 0; v < kPanelVectors; ++v) {
+      hn::Store(acc[r][v], DF(), out + r * kKeys + v * kLanes);
+    }
+  }
+}
+
+// At most kRows rows of scores, each kKeys behind the one before.
+template <class How, size_t kRows = kTileRows>
+HWY_NOINLINE void ScoreFew(size_t rows, FloatRows x, const float* panel, size_t size, float* out) {
+  if (rows == kRows) return ScoreTile<How, kRows>(x, panel, size, out);
+  if constexpr (kRows > 1) ScoreFew<How, kRows - 1>(rows, x, panel, size, out);
+}
+
+// Packs keys as words where `dots` and all of them are usual, else as f32. True for words.
+template <class T>
+HWY_INLINE bool PackKeys(const T* const* rows, size_t size, bool dots, float* panel) {
+  if constexpr (kHasDots && std::is_same_v<T, BF16>) {
+    if (dots) {
+      const float* words[kPanel];
+      for (size_t i = 0; i < kPanel; ++i) words[i] = reinterpret_cast<const float*>(rows[i]);
+      PackPanel(words, 0, size / 2, 0, panel);
+      if (AreUsual(panel, size / 2 * kPanel)) return true;
+    }
+  }
+  PackPanel(rows, 0, size, 0, panel);
+  return false;
+}
+
+}  // namespace fusible::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target guard

@@ -1,0 +1,92 @@
+// Weighted sums of values: lanes are columns, and every sum is one chain of fma over keys in
+// ascending order. A step of columns lies as those of even and those of odd index, as storage
+// splits it.
+#include "kernels/attention_plan.h"
+#include "kernels/simd/panels-inl.h"
+
+#if defined(FUSIBLE_KERNELS_SIMD_VALUES_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef FUSIBLE_KERNELS_SIMD_VALUES_INL_H_
+#undef FUSIBLE_KERNELS_SIMD_VALUES_INL_H_
+#else
+#define FUSIBLE_KERNELS_SIMD_VALUES_INL_H_
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace fusible::kernels::HWY_NAMESPACE {
+
+// Up to so many tiles of rows read values where they lie; for more, a copy as f32 is made first.
+inline constexpr int64_t kFewTiles = 2;
+
+// Columns of the values of a block, each row where the cache has it.
+template <class T>
+struct ValueColumns {
+  const T* const* rows;  // by key in the block
+  int64_t col, count;    // kPanel columns, or fewer at the end of a row
+
+  // A step of a key's columns; zeros behind the last.
+  HWY_INLINE Pair At(int64_t key, size_t i) const {
+    const size_t left = count - i;
+    if (HWY_LIKELY(left >= kStep)) return Load(rows[key] + col, Full{i});
+    return Load(rows[key] + col, Tail{i, left});
+  }
+};
+
+// Copies them, as f32: row `key` of the panel.
+template <class T>
+HWY_INLINE void PackValues(ValueColumns<T> values, Range keys, float* panel) {
+  for (int64_t key = keys.begin; key < keys.end; ++key) {
+    float* out = panel + key * kPanel;
+    for (size_t i = 0; i < static_cast<size_t>(values.count); i += kStep) {
+      const Pair value = values.At(key, i);
+      hn::Store(value.even, DF(), out + i);
+      hn::Store(value.odd, DF(), out + i + kLanes);
+    }
+  }
+}
+
+// sums[r] += weights[r][key] * value of the key, over `keys`, of up to kPanel columns.
+template <class T, size_t kRows>
+HWY_INLINE void WeighTile(FloatRows weights, ValueColumns<T> values, Range keys, Sums sums) {
+  constexpr size_t kSteps = kPanel / kStep;
+  VF acc[kRows][kPanelVectors];
+  HWY_UNROLL(16)
+  for (size_t r = 0; r < kRows; ++r) {
+    HWY_UNROLL(16)
+    for (size_t v = 0; v < kPanelVectors; ++v) {
+      acc[r][v] = hn::Load(DF(), sums.data + r * sums.stride + v * kLanes);
+    }
+  }
+  for (int64_t key = keys.begin; key < keys.end; ++key) {
+    HWY_UNROLL(16)
+    for (size_t s = 0; s < kSteps; ++s) {
+      if (s * kStep >= static_cast<size_t>(values.count)) break;
+      const Pair value = values.At(key, s * kStep);
+      HWY_UNROLL(16)
+      for (size_t r = 0; r < kRows; ++r) {
+        const VF weight = hn::Set(DF(), weights.data[r * weights.stride + key]);
+        acc[r][2 * s] = hn::MulAdd(weight, value.even, acc[r][2 * s]);
+        acc[r][2 * s + 1] = hn::MulAdd(weight, value.odd, acc[r][2 * s + 1]);
+      }
+    }
+  }
+  HWY_UNROLL(16)
+  for (size_t r = 0; r < kRows; ++r) {
+    HWY_UNROLL(16)
+    for (size_t v = 0; v < kPanelVectors; ++v) {
+      hn::Store(acc[r][v], DF(), sums.data + r * sums.stride + v * kLanes);
+    }
+  }
+}
+
+// At most kRows rows.
+template <class T, size_t kRows = kTileRows>
+HWY_NOINLINE void WeighFew(size_t rows, FloatRows weights, ValueColumns<T> values, Range keys,
+                           Sums sums) {
+  if (rows == kRows) return WeighTile<T, kRows>(weights, values, keys, sums);
+  if constexpr (kRows > 1) WeighFew<T, kRows - 1>(rows, weights, values, keys, sums);
+}
+
+}  // namespace fusible::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target guard
