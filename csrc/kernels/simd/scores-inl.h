@@ -2,7 +2,10 @@
 // fma over its elements, the second of each two before the first. That is what AVX512-BF16's dot
 // product of two bf16 does in one instruction, as long as nothing is subnormal: so where the CPU
 // has it, it gives the same bits in half the time.
+#include <cstring>
+#include <span>
 #include <type_traits>
+#include <vector>
 
 #include "kernels/attention_plan.h"
 #include "kernels/simd/panels-inl.h"
@@ -38,19 +41,23 @@ struct AsWords {
   }
 };
 
-// Whether all bf16 of these words (a multiple of kLanes) are zero, or 2^-55 and more: any sum of
+// Whether all bf16 of these words (a multiple of 2 kLanes) are zero, or 2^-55 and more: any sum of
 // their products is then a multiple of 2^-124, so that nothing is subnormal on the way.
 HWY_INLINE bool AreUsual(const float* words, size_t count) {
   const hn::Repartition<uint16_t, DF> d;
   constexpr uint16_t kLeast = (127 - 55) << 7;
   const auto minus_one = hn::Set(d, 0xFFFF);
-  auto least = minus_one;
-  for (size_t i = 0; i < count; i += kLanes) {
+  // Twice the magnitude, less one: a zero becomes the largest.
+  const auto load = [=](size_t i) HWY_ATTR {
     const auto codes = hn::BitCast(d, hn::Load(DF(), words + i));
-    // Twice the magnitude, less one: a zero becomes the largest.
-    least = hn::Min(least, hn::Add(codes, hn::Add(codes, minus_one)));
+    return hn::Add(codes, hn::Add(codes, minus_one));
+  };
+  auto least = minus_one, other = minus_one;
+  for (size_t i = 0; i < count; i += 2 * kLanes) {
+    least = hn::Min(least, load(i));
+    other = hn::Min(other, load(i + kLanes));
   }
-  return hn::AllFalse(d, hn::Lt(least, hn::Set(d, 2 * kLeast - 1)));
+  return hn::AllFalse(d, hn::Lt(hn::Min(least, other), hn::Set(d, 2 * kLeast - 1)));
 }
 #else
 inline constexpr bool kHasDots = false;
@@ -63,6 +70,49 @@ struct QueryRows {
   FloatRows floats, words;
   bool dots;
 };
+
+// Floats from one query of a task to the next: not a multiple of a large power of two, so that the
+// rows of a tile do not share one set of the cache.
+size_t QueryStride(const Task& task) { return hwy::RoundUpTo(task.a->size, 32) + 16; }
+// The same of its elements as they are stored, for bf16.
+size_t WordStride(const Task& task) { return hwy::RoundUpTo(task.a->size / 2, 32) + 32; }
+
+size_t QueryFloats(const Task& task) {
+  return task.rows() * (QueryStride(task) + WordStride(task));
+}
+
+// Copies the queries of a task, as f32 and, where dot products may be taken, as they are.
+template <class T>
+QueryRows Queries(const Task& task, float* memory) {
+  const int64_t size = task.a->size, rows = task.rows();
+  QueryRows q = {{memory, QueryStride(task)}, {nullptr, WordStride(task)}, false};
+  float* words = memory + rows * q.floats.stride;
+  q.words.data = words;
+  q.dots = kHasDots && std::is_same_v<T, BF16> && size % 2 == 0 && HasBf16Conversion();
+  if (q.dots) std::memset(words, 0, rows * q.words.stride * sizeof(float));
+  for (int64_t r = 0; r < rows; ++r) {
+    const T* row = task.a->q.Row<T>(task.TokenOf(r)) + task.HeadOf(r) * size;
+    float* floats = memory + r * q.floats.stride;
+    ForSteps(size, [=](auto at) HWY_ATTR { Store(Load(row, at), floats, Full{at.i}); });
+    if (q.dots) std::memcpy(words + r * q.words.stride, row, size * sizeof(T));
+  }
+  if constexpr (kHasDots) q.dots = q.dots && AreUsual(words, rows * q.words.stride);
+  return q;
+}
+
+// Those of some tasks, in memory of the calling thread.
+template <class T>
+const QueryRows* QueriesOf(std::span<const Task> tasks) {
+  static thread_local Scratch scratch;
+  static thread_local std::vector<QueryRows> queries;
+  const int64_t each = hwy::RoundUpTo(QueryFloats(tasks.front()), 16);
+  float* memory = scratch.Floats(tasks.size() * each);
+  queries.clear();
+  for (const Task& task : tasks) {
+    queries.push_back(Queries<T>(task, memory + queries.size() * each));
+  }
+  return queries.data();
+}
 
 template <class How, size_t kRows>
 HWY_INLINE void ScoreTile(FloatRows x, const float* HWY_RESTRICT panel, size_t size,

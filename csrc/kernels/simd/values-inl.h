@@ -16,6 +16,7 @@ namespace fusible::kernels::HWY_NAMESPACE {
 
 // Up to so many tiles of rows read values where they lie; for more, a copy as f32 is made first.
 inline constexpr int64_t kFewTiles = 2;
+inline constexpr int64_t kFewKeys = 16;
 
 // Columns of the values of a block, each row where the cache has it.
 template <class T>
@@ -84,6 +85,21 @@ HWY_NOINLINE void WeighFew(size_t rows, FloatRows weights, ValueColumns<T> value
                            Sums sums) {
   if (rows == kRows) return WeighTile<T, kRows>(weights, values, keys, sums);
   if constexpr (kRows > 1) WeighFew<T, kRows - 1>(rows, weights, values, keys, sums);
+}
+
+// Calls multiply(row, count, keys) for rows of a tile: with those keys that all of them see, and
+// row by row with the others, before and after, so that no row meets a key it does not see.
+template <class F>
+HWY_INLINE void ForVisible(int64_t rows, const Range* ranges, const F& multiply) {
+  Range common = {0, kKeys};
+  for (int64_t r = 0; r < rows; ++r) common = Intersect(common, ranges[r]);
+  if (common.empty()) {
+    for (int64_t r = 0; r < rows; ++r) multiply(r, 1, ranges[r]);
+    return;
+  }
+  for (int64_t r = 0; r < rows; ++r) multiply(r, 1, {ranges[r].begin, common.begin});
+  multiply(0, rows, common);
+  for (int64_t r = 0; r < rows; ++r) multiply(r, 1, {common.end, ranges[r].end});
 }
 
 }  // namespace fusible::kernels::HWY_NAMESPACE
