@@ -29,38 +29,47 @@ struct KeyBlock {
 };
 
 // A share of the rows of a cache that are read next by tasks side by side. Their heads lie next to
-// one another: asked for in this order, memory gives them twice as fast as head by head.
-struct Share {
-  const Slots* slots;  // nullptr: none
-  Range keys;
-  int64_t first_head, heads;
-
-  // The i-th of as many shares as there are tasks.
-  static Share Of(const Slots* slots, size_t i, std::span<const Task> tasks) {
+// one another: asked for in this order, memory gives them twice as fast as head by head. A few
+// lines at a time, because a CPU waits where it has too many to wait for.
+class Share {
+ public:
+  // The i-th of as many shares as there are tasks; nothing where there are no slots. width: of the
+  // elements of a row that are read.
+  Share(const Slots* slots, const Block& cache, int64_t width, size_t i,
+        std::span<const Task> tasks)
+      : slots_(slots) {
+    if (!slots) return;
     const int64_t index = i, count = tasks.size();
-    const Range keys = {index * kKeys / count, (index + 1) * kKeys / count};
-    return {slots, keys, tasks.front().kv_head, count};
+    const Range some = {index * kKeys / count, (index + 1) * kKeys / count};
+    const Range keys = Intersect(some, slots->keys);
+    const int64_t size = Bytes(cache.dtype);
+    key_bytes_ = tasks[0].a->kv_heads * cache.row_stride * size;
+    first_ = cache.data + tasks[0].kv_head * cache.row_stride * size;
+    key_ = keys.begin;
+    key_lines_ = (((count - 1) * cache.row_stride + width) * size + kLine - 1) / kLine;
+    lines_ = std::max<int64_t>(0, keys.end - keys.begin) * key_lines_;
   }
 
-  // Asks for a part of the share, where `part` is one of all keys of a block.
-  template <class T>
-  void Fetch(const Task& task, const Block& cache, int64_t width, Range part) const {
-    if (!slots) return;
-    const int64_t count = keys.end - keys.begin;
-    part = {keys.begin + part.begin * count / kKeys, keys.begin + part.end * count / kKeys};
-    part = Intersect(part, slots->keys);
-    const int64_t bytes = ((heads - 1) * cache.row_stride + width) * sizeof(T);
-    for (int64_t key = part.begin; key < part.end; ++key) {
-      const T* row = cache.Row<T>(slots->at[key] * task.a->kv_heads + first_head);
-      const char* from = reinterpret_cast<const char*>(row);
-      for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i, 0, 2);  // to L2
+  // Asks for it up to `done` of `all` equal pieces.
+  void Fetch(int64_t done, int64_t all) {
+    for (const int64_t end = lines_ * done / all; next_ < end; ++next_) {
+      if (line_ == 0) row_ = first_ + slots_->at[key_++] * key_bytes_;
+      __builtin_prefetch(row_ + line_ * kLine, 0, 2);  // to the second cache
+      if (++line_ == key_lines_) line_ = 0;
     }
   }
+
+ private:
+  static constexpr int64_t kLine = 64;
+  const Slots* slots_;
+  const std::byte *first_ = nullptr, *row_ = nullptr;
+  int64_t key_bytes_ = 0, key_lines_ = 0, lines_ = 0;
+  int64_t key_ = 0, line_ = 0, next_ = 0;
 };
 
 // scores[row][key] = q * k; asks for values meanwhile.
 template <class T>
-void Scores(const Task& task, const QueryRows& q, const KeyBlock& block, const Share& values,
+void Scores(const Task& task, const QueryRows& q, const KeyBlock& block, Share values,
             float* scores) {
   static thread_local Scratch scratch;
   constexpr int64_t kWidth = kPanel, kTile = kTileRows;
@@ -73,8 +82,10 @@ void Scores(const Task& task, const QueryRows& q, const KeyBlock& block, const S
       const int64_t key = std::clamp(first + i, all.begin, all.end - 1);
       keys[i] = task.CacheRow<T>(task.a->k_cache, block.slots.at[key]);
     }
-    values.Fetch<T>(task, task.a->v_cache, task.a->value_size, {first, first + kWidth});
-    const bool words = PackKeys(keys, size, q.dots, panel);
+    const int64_t panels = kKeys / kWidth;
+    const bool words = PackKeys(keys, size, q.dots, panel, [&](int64_t done, int64_t all) {
+      values.Fetch(first / kWidth * all + done, panels * all);
+    });
     for (int64_t r = 0; r < rows; r += kTile) {
       const int64_t count = std::min(kTile, rows - r);
       if (Intersect(block.Seen(r, count), {first, first + kWidth}).empty()) continue;
@@ -90,7 +101,7 @@ void Scores(const Task& task, const QueryRows& q, const KeyBlock& block, const S
 
 // part.values[row] = sum over the row's keys of weight * value; asks for keys meanwhile.
 template <class T>
-void WeighValues(const Task& task, const KeyBlock& block, const Share& keys, const float* weights,
+void WeighValues(const Task& task, const KeyBlock& block, Share keys, const float* weights,
                  const Part& part) {
   static thread_local Scratch scratch;
   constexpr int64_t kTile = kTileRows, kColumns = kPanel;
@@ -105,8 +116,8 @@ void WeighValues(const Task& task, const KeyBlock& block, const Share& keys, con
   std::fill_n(part.values, rows * part.stride, 0.0f);
   for (int64_t first = 0; first < kKeys; first += step) {
     const Range some = {first, first + step};
-    keys.Fetch<T>(task, task.a->k_cache, task.a->size, some);
     for (int64_t col = 0; col < size; col += kColumns) {
+      keys.Fetch(first * size + step * std::min(size, col + kColumns), kKeys * size);
       const ValueColumns<T> columns = {values, col, std::min(kColumns, size - col)};
       if (pack) PackValues(columns, block.slots.keys, panel);
       for (int64_t r = 0; r < rows; r += kTile) {
@@ -133,6 +144,7 @@ void BlockParts(std::span<const Task> tasks, const QueryRows* queries, const Slo
                 const Slots* next, const Part* parts) {
   static thread_local Scratch scratch;
   static thread_local std::vector<Range> ranges;
+  const AttentionArgs& args = *tasks.front().a;
   const int64_t rows = tasks.front().rows();
   float* weights = scratch.Floats(tasks.size() * rows * kKeys);
   ranges.resize(rows);
@@ -140,14 +152,14 @@ void BlockParts(std::span<const Task> tasks, const QueryRows* queries, const Slo
   const KeyBlock block = {slots, ranges.data()};
   for (size_t i = 0; i < tasks.size(); ++i) {
     float* scores = weights + i * rows * kKeys;
-    Scores<T>(tasks[i], queries[i], block, Share::Of(&slots, i, tasks), scores);
+    Scores<T>(tasks[i], queries[i], block, Share(&slots, args.v_cache, args.value_size, i, tasks), scores);
     for (int64_t r = 0; r < rows; ++r) {
       if (ranges[r].empty()) continue;
-      SoftmaxRow(*tasks[i].a, ranges[r], scores + r * kKeys, parts[i].max + r, parts[i].sum + r);
+      SoftmaxRow(args, ranges[r], scores + r * kKeys, parts[i].max + r, parts[i].sum + r);
     }
   }
   for (size_t i = 0; i < tasks.size(); ++i) {
-    const Share keys = Share::Of(next, i, tasks);
+    const Share keys(next, args.k_cache, args.size, i, tasks);
     WeighValues<T>(tasks[i], block, keys, weights + i * rows * kKeys, parts[i]);
   }
 }

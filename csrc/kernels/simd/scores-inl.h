@@ -156,18 +156,30 @@ HWY_NOINLINE void ScoreFew(size_t rows, FloatRows x, const float* panel, size_t 
   if constexpr (kRows > 1) ScoreFew<How, kRows - 1>(rows, x, panel, size, out);
 }
 
+// Packs rows as a panel a line of each at a time; between them calls meanwhile(done, all).
+template <class T, class Meanwhile>
+HWY_INLINE void PackLines(const T* const* rows, size_t size, float* panel,
+                          const Meanwhile& meanwhile) {
+  constexpr size_t kLine = 64 / sizeof(T);
+  for (size_t i = 0; i < size; i += kLine) {
+    meanwhile(HWY_MIN(i + kLine, size), size);
+    PackPanel(rows, i, HWY_MIN(kLine, size - i), 0, panel + i * kPanel);
+  }
+}
+
 // Packs keys as words where `dots` and all of them are usual, else as f32. True for words.
-template <class T>
-HWY_INLINE bool PackKeys(const T* const* rows, size_t size, bool dots, float* panel) {
+template <class T, class Meanwhile>
+HWY_INLINE bool PackKeys(const T* const* rows, size_t size, bool dots, float* panel,
+                         const Meanwhile& meanwhile) {
   if constexpr (kHasDots && std::is_same_v<T, BF16>) {
     if (dots) {
       const float* words[kPanel];
       for (size_t i = 0; i < kPanel; ++i) words[i] = reinterpret_cast<const float*>(rows[i]);
-      PackPanel(words, 0, size / 2, 0, panel);
+      PackLines(words, size / 2, panel, meanwhile);
       if (AreUsual(panel, size / 2 * kPanel)) return true;
     }
   }
-  PackPanel(rows, 0, size, 0, panel);
+  PackLines(rows, size, panel, meanwhile);
   return false;
 }
 
