@@ -20,6 +20,7 @@ namespace fusible::kernels::HWY_NAMESPACE {
 // A block of keys as some tasks side by side meet it.
 struct KeyBlock {
   const Slots& slots;
+  int64_t rows;         // of each task
   const Range* ranges;  // the keys that each row sees, counted from the block's first
 
   // Keys that some of `count` rows from `row` on see: a tile's rows follow one another.
@@ -50,9 +51,13 @@ class Share {
     lines_ = std::max<int64_t>(0, keys.end - keys.begin) * key_lines_;
   }
 
-  // Asks for it up to `done` of `all` equal pieces.
-  void Fetch(int64_t done, int64_t all) {
-    for (const int64_t end = lines_ * done / all; next_ < end; ++next_) {
+  // In how many steps it is asked for.
+  void Divide(int64_t steps) { steps_ = steps; }
+
+  // Asks for the next step's part.
+  void Step() {
+    ++step_;
+    for (const int64_t end = std::min(lines_, lines_ * step_ / steps_); next_ < end; ++next_) {
       if (line_ == 0) row_ = first_ + slots_->at[key_++] * key_bytes_;
       __builtin_prefetch(row_ + line_ * kLine, 0, 2);  // to the second cache
       if (++line_ == key_lines_) line_ = 0;
@@ -65,6 +70,7 @@ class Share {
   const std::byte *first_ = nullptr, *row_ = nullptr;
   int64_t key_bytes_ = 0, key_lines_ = 0, lines_ = 0;
   int64_t key_ = 0, line_ = 0, next_ = 0;
+  int64_t steps_ = 1, step_ = 0;
 };
 
 // scores[row][key] = q * k; asks for values meanwhile.
@@ -73,20 +79,19 @@ void Scores(const Task& task, const QueryRows& q, const KeyBlock& block, Share v
             float* scores) {
   static thread_local Scratch scratch;
   constexpr int64_t kWidth = kPanel, kTile = kTileRows;
-  const int64_t size = task.a->size, rows = task.rows();
+  const int64_t size = task.a->size, rows = block.rows;
   const Range all = block.slots.keys;
   float* panel = scratch.Floats(hwy::RoundUpTo(size, 16) * kPanel);
+  values.Divide(kKeys / kWidth * (PackSteps<T>(size) + (rows + kTile - 1) / kTile));
   for (int64_t first = all.begin / kWidth * kWidth; first < all.end; first += kWidth) {
     const T* keys[kPanel];
     for (int64_t i = 0; i < kWidth; ++i) {
       const int64_t key = std::clamp(first + i, all.begin, all.end - 1);
       keys[i] = task.CacheRow<T>(task.a->k_cache, block.slots.at[key]);
     }
-    const int64_t panels = kKeys / kWidth;
-    const bool words = PackKeys(keys, size, q.dots, panel, [&](int64_t done, int64_t all) {
-      values.Fetch(first / kWidth * all + done, panels * all);
-    });
+    const bool words = PackKeys(keys, size, q.dots, panel, [&] { values.Step(); });
     for (int64_t r = 0; r < rows; r += kTile) {
+      values.Step();
       const int64_t count = std::min(kTile, rows - r);
       if (Intersect(block.Seen(r, count), {first, first + kWidth}).empty()) continue;
       float* out = scores + r * kKeys + first;
@@ -99,42 +104,67 @@ void Scores(const Task& task, const QueryRows& q, const KeyBlock& block, Share v
   }
 }
 
-// part.values[row] = sum over the row's keys of weight * value; asks for keys meanwhile.
+// part.values[row] = sum over the row's keys of weight * value, of many rows: from a copy of the
+// values as f32, panel by panel. Asks for keys meanwhile.
 template <class T>
-void WeighValues(const Task& task, const KeyBlock& block, Share keys, const float* weights,
-                 const Part& part) {
+void WeighPacked(const KeyBlock& block, const T* const* values, int64_t size, Share keys,
+                 const float* weights, const Part& part) {
   static thread_local Scratch scratch;
   constexpr int64_t kTile = kTileRows, kColumns = kPanel;
-  const int64_t rows = task.rows(), size = task.a->value_size;
-  const bool pack = rows > kFewTiles * kTile;
-  const int64_t step = pack ? kKeys : kFewKeys;
-  float* panel = scratch.Floats(kKeys * kPanel);
-  const T* values[kKeys];
-  for (int64_t key = block.slots.keys.begin; key < block.slots.keys.end; ++key) {
-    values[key] = task.CacheRow<T>(task.a->v_cache, block.slots.at[key]);
+  float* panels = scratch.Floats(kKeys * part.stride);
+  const Range all = block.slots.keys;
+  for (int64_t key = all.begin; key < all.end; ++key) {
+    PackValues(values[key], size, panels + key * kPanel);
   }
-  std::fill_n(part.values, rows * part.stride, 0.0f);
-  for (int64_t first = 0; first < kKeys; first += step) {
-    const Range some = {first, first + step};
+  keys.Divide((size + kColumns - 1) / kColumns * ((block.rows + kTile - 1) / kTile));
+  for (int64_t col = 0; col < size; col += kColumns) {
+    const float* panel = panels + col * kKeys;
+    for (int64_t r = 0; r < block.rows; r += kTile) {
+      keys.Step();
+      ForVisible(std::min(kTile, block.rows - r), block.ranges + r,
+                 [&](int64_t row, int64_t count, Range seen) HWY_ATTR {
+        const FloatRows from = FloatRows{weights, kKeys}.From(r + row, seen.begin);
+        MultiplyFew(count, from, panel + seen.begin * kPanel, seen.end - seen.begin,
+                    part.At(r + row, col));
+      });
+    }
+  }
+}
+
+// The same of few rows, which read the values where they lie.
+template <class T>
+void WeighInPlace(const KeyBlock& block, const T* const* values, int64_t size, Share keys,
+                  const float* weights, const Part& part) {
+  constexpr int64_t kTile = kTileRows, kColumns = kPanel;
+  keys.Divide(kKeys / kFewKeys * ((size + kColumns - 1) / kColumns));
+  for (int64_t first = 0; first < kKeys; first += kFewKeys) {
     for (int64_t col = 0; col < size; col += kColumns) {
-      keys.Fetch(first * size + step * std::min(size, col + kColumns), kKeys * size);
+      keys.Step();
       const ValueColumns<T> columns = {values, col, std::min(kColumns, size - col)};
-      if (pack) PackValues(columns, block.slots.keys, panel);
-      for (int64_t r = 0; r < rows; r += kTile) {
-        ForVisible(std::min(kTile, rows - r), block.ranges + r,
+      for (int64_t r = 0; r < block.rows; r += kTile) {
+        ForVisible(std::min(kTile, block.rows - r), block.ranges + r,
                    [&](int64_t row, int64_t count, Range seen) HWY_ATTR {
-          seen = Intersect(seen, some);
-          if (seen.empty()) return;
+          seen = Intersect(seen, {first, first + kFewKeys});
           const FloatRows from = FloatRows{weights, kKeys}.From(r + row, 0);
-          float* to = part.values + (r + row) * part.stride + col;
-          const Sums sums = {to, static_cast<size_t>(part.stride), false};
-          if (!pack) return WeighFew(count, from, columns, seen, sums);
-          MultiplyFew(count, from.From(0, seen.begin), panel + seen.begin * kPanel,
-                      seen.end - seen.begin, sums);
+          if (!seen.empty()) WeighFew(count, from, columns, seen, part.At(r + row, col));
         });
       }
     }
   }
+}
+
+template <class T>
+void WeighValues(const Task& task, const KeyBlock& block, const Share& keys, const float* weights,
+                 const Part& part) {
+  const int64_t size = task.a->value_size;
+  const T* values[kKeys];
+  for (int64_t key = block.slots.keys.begin; key < block.slots.keys.end; ++key) {
+    values[key] = task.CacheRow<T>(task.a->v_cache, block.slots.at[key]);
+  }
+  std::fill_n(part.values, block.rows * part.stride, 0.0f);
+  constexpr int64_t kFewRows = kFewTiles * kTileRows;
+  const auto weigh = block.rows > kFewRows ? WeighPacked<T> : WeighInPlace<T>;
+  weigh(block, values, size, keys, weights, part);
 }
 
 // The parts of one block of keys, of tasks side by side. The keys of all come before the values of
@@ -149,7 +179,7 @@ void BlockParts(std::span<const Task> tasks, const QueryRows* queries, const Slo
   float* weights = scratch.Floats(tasks.size() * rows * kKeys);
   ranges.resize(rows);
   for (int64_t r = 0; r < rows; ++r) ranges[r] = tasks.front().VisibleIn(slots.block, r);
-  const KeyBlock block = {slots, ranges.data()};
+  const KeyBlock block = {slots, rows, ranges.data()};
   for (size_t i = 0; i < tasks.size(); ++i) {
     float* scores = weights + i * rows * kKeys;
     Scores<T>(tasks[i], queries[i], block, Share(&slots, args.v_cache, args.value_size, i, tasks), scores);

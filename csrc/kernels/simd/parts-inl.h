@@ -23,6 +23,10 @@ struct Part {
   float* values;  // [rows][stride]
   int64_t stride;
 
+  Sums At(int64_t row, int64_t col) const {
+    return {values + row * stride + col, static_cast<size_t>(stride), false};
+  }
+
   static int64_t Stride(const Task& task) { return hwy::RoundUpTo(task.a->value_size, kPanel); }
   static int64_t Floats(const Task& task) {
     return hwy::RoundUpTo(task.rows() * (Stride(task) + 2), 16);

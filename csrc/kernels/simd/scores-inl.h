@@ -156,14 +156,23 @@ HWY_NOINLINE void ScoreFew(size_t rows, FloatRows x, const float* panel, size_t 
   if constexpr (kRows > 1) ScoreFew<How, kRows - 1>(rows, x, panel, size, out);
 }
 
-// Packs rows as a panel a line of each at a time; between them calls meanwhile(done, all).
+template <class T>
+inline constexpr size_t kLineElements = 64 / sizeof(T);
+
+// How often PackKeys calls `meanwhile`.
+template <class T>
+constexpr int64_t PackSteps(int64_t size) {
+  constexpr int64_t kLine = kLineElements<T>;
+  return (size + kLine - 1) / kLine;
+}
+
+// Packs rows as a panel, a line of each at a time.
 template <class T, class Meanwhile>
 HWY_INLINE void PackLines(const T* const* rows, size_t size, float* panel,
                           const Meanwhile& meanwhile) {
-  constexpr size_t kLine = 64 / sizeof(T);
-  for (size_t i = 0; i < size; i += kLine) {
-    meanwhile(HWY_MIN(i + kLine, size), size);
-    PackPanel(rows, i, HWY_MIN(kLine, size - i), 0, panel + i * kPanel);
+  for (size_t i = 0; i < size; i += kLineElements<T>) {
+    meanwhile();
+    PackPanel(rows, i, HWY_MIN(kLineElements<T>, size - i), 0, panel + i * kPanel);
   }
 }
 

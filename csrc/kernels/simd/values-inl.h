@@ -32,17 +32,15 @@ struct ValueColumns {
   }
 };
 
-// Copies them, as f32: row `key` of the panel.
+// Copies a key's values, as f32, into its row of each panel.
 template <class T>
-HWY_INLINE void PackValues(ValueColumns<T> values, Range keys, float* panel) {
-  for (int64_t key = keys.begin; key < keys.end; ++key) {
-    float* out = panel + key * kPanel;
-    for (size_t i = 0; i < static_cast<size_t>(values.count); i += kStep) {
-      const Pair value = values.At(key, i);
-      hn::Store(value.even, DF(), out + i);
-      hn::Store(value.odd, DF(), out + i + kLanes);
-    }
-  }
+HWY_INLINE void PackValues(const T* values, int64_t size, float* row) {
+  ForSteps(size, [=](auto at) HWY_ATTR {
+    const Pair value = Load(values, at);
+    float* out = row + at.i / kPanel * kPanel * kKeys + at.i % kPanel;
+    hn::Store(value.even, DF(), out);
+    hn::Store(value.odd, DF(), out + kLanes);
+  });
 }
 
 // sums[r] += weights[r][key] * value of the key, over `keys`, of up to kPanel columns.
@@ -91,15 +89,18 @@ HWY_NOINLINE void WeighFew(size_t rows, FloatRows weights, ValueColumns<T> value
 // row by row with the others, before and after, so that no row meets a key it does not see.
 template <class F>
 HWY_INLINE void ForVisible(int64_t rows, const Range* ranges, const F& multiply) {
+  const auto one = [&](int64_t row, Range keys) HWY_ATTR {
+    if (!keys.empty()) multiply(row, 1, keys);
+  };
   Range common = {0, kKeys};
   for (int64_t r = 0; r < rows; ++r) common = Intersect(common, ranges[r]);
   if (common.empty()) {
-    for (int64_t r = 0; r < rows; ++r) multiply(r, 1, ranges[r]);
+    for (int64_t r = 0; r < rows; ++r) one(r, ranges[r]);
     return;
   }
-  for (int64_t r = 0; r < rows; ++r) multiply(r, 1, {ranges[r].begin, common.begin});
+  for (int64_t r = 0; r < rows; ++r) one(r, {ranges[r].begin, common.begin});
   multiply(0, rows, common);
-  for (int64_t r = 0; r < rows; ++r) multiply(r, 1, {common.end, ranges[r].end});
+  for (int64_t r = 0; r < rows; ++r) one(r, {common.end, ranges[r].end});
 }
 
 }  // namespace fusible::kernels::HWY_NAMESPACE
