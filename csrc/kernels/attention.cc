@@ -182,7 +182,8 @@ void BlockParts(std::span<const Task> tasks, const QueryRows* queries, const Slo
   const KeyBlock block = {slots, rows, ranges.data()};
   for (size_t i = 0; i < tasks.size(); ++i) {
     float* scores = weights + i * rows * kKeys;
-    Scores<T>(tasks[i], queries[i], block, Share(&slots, args.v_cache, args.value_size, i, tasks), scores);
+    const Share values(&slots, args.v_cache, args.value_size, i, tasks);
+    Scores<T>(tasks[i], queries[i], block, values, scores);
     for (int64_t r = 0; r < rows; ++r) {
       if (ranges[r].empty()) continue;
       SoftmaxRow(args, ranges[r], scores + r * kKeys, parts[i].max + r, parts[i].sum + r);

@@ -29,21 +29,21 @@ struct Slots {
   int64_t at[kKeys];
 };
 
-// Some queries of one sequence, with the query heads that share one kv head. Row r is query
-// r / group(), head r % group() of them.
+// Some queries of one sequence, with query heads that share one kv head. Row r is query r / heads,
+// head r % heads of them.
 struct Task {
   const AttentionArgs* a;
   int64_t sequence, kv_head;
+  int64_t head, heads;   // query heads: [head, head + heads)
   int64_t token, count;  // queries: tokens [token, token + count)
   int64_t position;      // of the first
 
-  int64_t group() const { return a->heads / a->kv_heads; }
-  int64_t rows() const { return count * group(); }
-  int64_t TokenOf(int64_t row) const { return token + row / group(); }
-  int64_t HeadOf(int64_t row) const { return kv_head * group() + row % group(); }
+  int64_t rows() const { return count * heads; }
+  int64_t TokenOf(int64_t row) const { return token + row / heads; }
+  int64_t HeadOf(int64_t row) const { return head + row % heads; }
 
   Range Visible(int64_t row) const {
-    const int64_t end = position + row / group() + 1;
+    const int64_t end = position + row / heads + 1;
     return {a->window > 0 ? std::max<int64_t>(0, end - a->window) : 0, end};
   }
   Range Keys() const { return {Visible(0).begin, Visible(rows() - 1).end}; }

@@ -56,6 +56,7 @@ __all__ = [
     "gemma_rms_norm_static_quant_int8",
     "greedy_sample",
     "kv_cache_update",
+    "latent_attention",
     "layer_norm",
     "matmul",
     "mul",
@@ -135,6 +136,7 @@ _gemma_rms_norm_static_quant_fp8 = _core.find_op("gemma_rms_norm_static_quant_fp
 _gemma_rms_norm_static_quant_int8 = _core.find_op("gemma_rms_norm_static_quant_int8").by_position
 _greedy_sample = _core.find_op("greedy_sample").by_position
 _kv_cache_update = _core.find_op("kv_cache_update").by_position
+_latent_attention = _core.find_op("latent_attention").by_position
 _layer_norm = _core.find_op("layer_norm").by_position
 _matmul = _core.find_op("matmul").by_position
 _mul = _core.find_op("mul").by_position
@@ -214,7 +216,8 @@ def attention(
     H/N query heads share a kv head. Scores are (q . k) * scale; softcap > 0 makes them softcap *
         tanh(score / softcap); with window > 0 a query sees that many keys, itself the last. A
         sequence of length 0 gives zeros. f32 inside, in blocks of 128 keys: a query has the same
-        bits in prefill and in decoding, on one instruction set.
+        bits in prefill and in decoding, on one instruction set. A cache may be the first columns
+        of a wider one.
 
     Args:
         q: F[T, H, D].
@@ -1704,6 +1707,65 @@ def kv_cache_update(
     Source: Kwon et al. 2023, arXiv:2309.06180, section 4.3.
     """
     results: tuple[A, A] = _kv_cache_update(k, v, slots, k_cache, v_cache, out)
+    return results
+
+
+def latent_attention(
+    q: A,
+    cache: A,
+    block_table: A,
+    query_start: A,
+    lengths: A,
+    *,
+    rank: int,
+    scale: float,
+    window: int = 0,
+    softcap: float = 0.0,
+    out: Any = None,
+) -> A:
+    """Attention of DeepSeek's latent heads in absorbed form: all heads share one row of the cache for each token, of which all D elements are the key (rank of the compressed latent, then the rotated ones) and the first `rank` the value.
+
+    Queries have taken in the projection of the keys, results go on to that of the values; the rest
+        is as in attention.
+
+    Args:
+        q: F[T, H, D].
+        cache: F[B, P, 1, D].
+        block_table: i32[S, M].
+        query_start: i32[S+1].
+        lengths: i32[S].
+        rank: int >= 1.
+        scale: float.
+        window: int >= 0.
+        softcap: float >= 0.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: F[T, H, rank].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: DeepSeek-AI 2024, arXiv:2405.04434, section 2.1.2 and appendix C.
+
+    Equals, bit for bit::
+
+        values = slice(cache, dim=3, stop=rank)
+        y = attention(q, cache, values, block_table, query_start, lengths, scale=scale, window=window, softcap=softcap)
+        return y
+    """
+    results: A = _latent_attention(
+        q,
+        cache,
+        block_table,
+        query_start,
+        lengths,
+        rank,
+        scale,
+        window,
+        softcap,
+        out,
+    )
     return results
 
 
