@@ -8,9 +8,10 @@
 namespace fusible::kernels {
 namespace {
 
-// Rows of a task: the more share a packed block of keys, the less of the work is packing (half as
-// many take 1.05 times as long); and four tasks for each thread, so that threads finish together.
-constexpr Range kTaskRows = {48, 384};
+// Rows of a task: the more share a packed block of keys, the less of the work is packing (half
+// the most take 1.05 times as long). Several tasks a thread, where they stay large
+// enough, let threads finish together.
+constexpr int64_t kLeastRows = 32, kMostRows = 384;
 constexpr int64_t kTasksPerThread = 4;
 
 // A task of so few rows is bound by memory. Its kv heads go side by side, because they lie so in
@@ -18,8 +19,11 @@ constexpr int64_t kTasksPerThread = 4;
 constexpr int64_t kFewRows = 16;
 
 int64_t TaskRows(const AttentionArgs& a) {
-  const int64_t rows = a.query_start[a.sequences] * a.heads;
-  return std::clamp(rows / (kTasksPerThread * ThreadCount()), kTaskRows.begin, kTaskRows.end);
+  const int64_t threads = ThreadCount();
+  const int64_t each = a.query_start[a.sequences] * a.heads / threads;
+  const int64_t most = threads > 1 ? kTasksPerThread : 1;
+  const int64_t tasks = std::clamp<int64_t>(each / (2 * kLeastRows), 1, most);
+  return std::clamp((each + tasks - 1) / tasks, kLeastRows, kMostRows);
 }
 
 void AddSequence(const AttentionArgs& a, int64_t s, int64_t rows, std::vector<Task>* tasks) {

@@ -51,7 +51,7 @@ def test_prefill_equals_decoding(isa, attrs, dtype):
 
 
 @pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("heads", [(8, 8), (8, 2), (40, 1)], ids=str)
+@pytest.mark.parametrize("heads", [(8, 8), (8, 2), (40, 1), (128, 1)], ids=str)
 def test_threads_do_not_change_bits(isa, heads):
     operands = made([1, 2, 1], [700, 260, 1], heads=heads[0], kv_heads=heads[1])
     with machine(isa, 1):
