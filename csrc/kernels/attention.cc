@@ -46,9 +46,10 @@ class Share {
     const int64_t size = Bytes(cache.dtype);
     key_bytes_ = tasks[0].a->kv_heads * cache.row_stride * size;
     first_ = cache.data + tasks[0].kv_head * cache.row_stride * size;
-    key_ = keys.begin;
     key_lines_ = (((count - 1) * cache.row_stride + width) * size + kLine - 1) / kLine;
-    lines_ = std::max<int64_t>(0, keys.end - keys.begin) * key_lines_;
+    if (keys.empty()) return;
+    lines_ = (keys.end - keys.begin) * key_lines_;
+    Enter(keys.begin);
   }
 
   // In how many steps it is asked for.
@@ -57,15 +58,24 @@ class Share {
   // Asks for the next step's part.
   void Step() {
     ++step_;
-    for (const int64_t end = std::min(lines_, lines_ * step_ / steps_); next_ < end; ++next_) {
-      if (line_ == 0) row_ = first_ + slots_->at[key_++] * key_bytes_;
-      __builtin_prefetch(row_ + line_ * kLine, 0, 2);  // to the second cache
-      if (++line_ == key_lines_) line_ = 0;
+    const int64_t end = std::min(lines_, lines_ * step_ / steps_);
+    while (next_ < end) {
+      if (line_ == key_lines_) Enter(key_ + 1);
+      const int64_t stop = std::min(key_lines_, line_ + end - next_);
+      next_ += stop - line_;
+      for (; line_ < stop; ++line_) __builtin_prefetch(row_ + line_ * kLine, 0, 2);  // to L2
     }
   }
 
  private:
   static constexpr int64_t kLine = 64;
+
+  void Enter(int64_t key) {
+    key_ = key;
+    line_ = 0;
+    row_ = first_ + slots_->at[key] * key_bytes_;
+  }
+
   const Slots* slots_;
   const std::byte *first_ = nullptr, *row_ = nullptr;
   int64_t key_bytes_ = 0, key_lines_ = 0, lines_ = 0;
