@@ -16,7 +16,7 @@ namespace fusible::kernels::HWY_NAMESPACE {
 
 // Up to so many tiles of rows read values where they lie; for more, a copy as f32 is made first.
 inline constexpr int64_t kFewTiles = 2;
-inline constexpr int64_t kFewKeys = 16;
+inline constexpr int64_t kFewKeys = 32;
 
 // Columns of the values of a block, each row where the cache has it.
 template <class T>
