@@ -127,12 +127,15 @@ def operands_of(call: Call) -> Operands:
 
 def ours(given: Operands) -> Work:
     """Our call."""
+    table, starts, lengths = given.integers
+    q, cache, scale = given.q, given.caches[0], given.scale
     if given.call.shape.latent:
         rank = given.call.shape.value_size
         return lambda: ops.latent_attention(
-            given.q, *given.caches, *given.integers, rank=rank, scale=given.scale
+            q, cache, table, starts, lengths, rank=rank, scale=scale
         )
-    return lambda: ops.attention(given.q, *given.caches, *given.integers, scale=given.scale)
+    values = given.caches[1]
+    return lambda: ops.attention(q, cache, values, table, starts, lengths, scale=scale)
 
 
 def reference(given: Operands, token: int) -> Array:

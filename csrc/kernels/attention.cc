@@ -133,10 +133,10 @@ void WeighPacked(const KeyBlock& block, const T* const* values, int64_t size, Sh
       keys.Step();
       ForVisible(std::min(kTile, block.rows - r), block.ranges + r,
                  [&](int64_t row, int64_t count, Range seen) HWY_ATTR {
-        const FloatRows from = FloatRows{weights, kKeys}.From(r + row, seen.begin);
-        MultiplyFew(count, from, panel + seen.begin * kPanel, seen.end - seen.begin,
-                    part.At(r + row, col));
-      });
+                   const FloatRows from = FloatRows{weights, kKeys}.From(r + row, seen.begin);
+                   MultiplyFew(count, from, panel + seen.begin * kPanel, seen.end - seen.begin,
+                               part.At(r + row, col));
+                 });
     }
   }
 }
@@ -154,10 +154,10 @@ void WeighInPlace(const KeyBlock& block, const T* const* values, int64_t size, S
       for (int64_t r = 0; r < block.rows; r += kTile) {
         ForVisible(std::min(kTile, block.rows - r), block.ranges + r,
                    [&](int64_t row, int64_t count, Range seen) HWY_ATTR {
-          seen = Intersect(seen, {first, first + kFewKeys});
-          const FloatRows from = FloatRows{weights, kKeys}.From(r + row, 0);
-          if (!seen.empty()) WeighFew(count, from, columns, seen, part.At(r + row, col));
-        });
+                     seen = Intersect(seen, {first, first + kFewKeys});
+                     const FloatRows from = FloatRows{weights, kKeys}.From(r + row, 0);
+                     if (!seen.empty()) WeighFew(count, from, columns, seen, part.At(r + row, col));
+                   });
       }
     }
   }

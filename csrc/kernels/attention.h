@@ -8,7 +8,7 @@
 namespace fusible::kernels {
 
 struct AttentionArgs {
-  Block q, y;              // one float dtype; rows are tokens: [heads][size], [heads][value_size]
+  Block q, y;  // one float dtype; rows are tokens: [heads][size], [heads][value_size]
   // Rows are [blocks][page][kv_heads], of size or value_size elements. The values may lie in the
   // rows of the keys.
   Block k_cache, v_cache;

@@ -202,3 +202,24 @@ def test_dot_products_of_bf16_have_the_bits_of_fma(scales):
         with machine(isa, 1):
             results.append(ops.attention(*operands.values(), scale=min(scale, 3e38)))
     assert_same_bits(*results, "avx3_bf16 and avx3")
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("cache", ["k_cache", "v_cache"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_a_query_does_not_see_does_not_reach_it(isa, cache, value):
+    operands = made([40], [170], heads=6, kv_heads=2)
+    bad, position = 150, np.arange(130, 170)
+    operands[cache][operands["block_table"][0, bad // 16], bad % 16, :, 3] = value
+    with machine(isa, 2):
+        whole = attend(operands)
+        windowed = attend(operands, window=10)
+    sees = np.isin(position, range(bad, bad + 10))
+    finite = [np.isfinite(y.astype(np.float32)).all(axis=(1, 2)) for y in (whole, windowed)]
+    if cache == "v_cache" or np.isnan(value):
+        np.testing.assert_array_equal(finite[0], position < bad)
+        np.testing.assert_array_equal(finite[1], ~sees)
+    else:  # the sign of the query decides between a weight of 0 and NaN
+        assert finite[0][position < bad].all()
+        assert finite[1][~sees].all()
+        assert not finite[0].all()

@@ -38,7 +38,9 @@ struct Part {
 };
 
 // A maximum that can be subtracted: that of no finite score would turn exp(-inf) into NaN.
-float Subtrahend(float max) { return max == -std::numeric_limits<float>::infinity() ? 0.0f : max; }
+inline float Subtrahend(float max) {
+  return max == -std::numeric_limits<float>::infinity() ? 0.0f : max;
+}
 
 // e^x for x <= 0, and 0 where that is no normal f32; a NaN stays.
 HWY_INLINE VF Weight(VF x) {
@@ -64,7 +66,7 @@ struct RowScores {
   }
 };
 
-void CapScores(const AttentionArgs& a, Range vectors, float* scores) {
+inline void CapScores(const AttentionArgs& a, Range vectors, float* scores) {
   const VF scale = SetF(a.scale), cap = SetF(a.softcap);
   for (int64_t i = vectors.begin; i < vectors.end; i += kLanes) {
     const VF score = hn::Mul(hn::Load(DF(), scores + i), scale);
@@ -73,7 +75,7 @@ void CapScores(const AttentionArgs& a, Range vectors, float* scores) {
 }
 
 // Scores become exp(score - maximum), and 0 in the vectors that `keys` fill only in part.
-void SoftmaxRow(const AttentionArgs& a, Range keys, float* scores, float* max, float* sum) {
+inline void SoftmaxRow(const AttentionArgs& a, Range keys, float* scores, float* max, float* sum) {
   constexpr int64_t kNext = kLanes;
   const Range vectors = {keys.begin - keys.begin % kNext, keys.end};
   if (a.softcap > 0) CapScores(a, vectors, scores);
@@ -94,7 +96,7 @@ void SoftmaxRow(const AttentionArgs& a, Range keys, float* scores, float* max, f
 }
 
 // Adds the part of a block to that of the blocks before it.
-void Merge(const Task& task, int64_t block, const Part& part, const Part& into) {
+inline void Merge(const Task& task, int64_t block, const Part& part, const Part& into) {
   for (int64_t r = 0; r < task.rows(); ++r) {
     if (task.VisibleIn(block, r).empty()) continue;
     const float old_max = into.max[r], new_max = part.max[r];
@@ -114,7 +116,7 @@ void Merge(const Task& task, int64_t block, const Part& part, const Part& into) 
   }
 }
 
-void Clear(const Task& task, const Part& part) {
+inline void Clear(const Task& task, const Part& part) {
   std::fill_n(part.max, task.rows(), -std::numeric_limits<float>::infinity());
   std::fill_n(part.sum, task.rows(), 0.0f);
   std::fill_n(part.values, task.rows() * part.stride, 0.0f);

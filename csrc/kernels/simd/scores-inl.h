@@ -73,11 +73,11 @@ struct QueryRows {
 
 // Floats from one query of a task to the next: not a multiple of a large power of two, so that the
 // rows of a tile do not share one set of the cache.
-size_t QueryStride(const Task& task) { return hwy::RoundUpTo(task.a->size, 32) + 16; }
+inline size_t QueryStride(const Task& task) { return hwy::RoundUpTo(task.a->size, 32) + 16; }
 // The same of its elements as they are stored, for bf16.
-size_t WordStride(const Task& task) { return hwy::RoundUpTo(task.a->size / 2, 32) + 32; }
+inline size_t WordStride(const Task& task) { return hwy::RoundUpTo(task.a->size / 2, 32) + 32; }
 
-size_t QueryFloats(const Task& task) {
+inline size_t QueryFloats(const Task& task) {
   return task.rows() * (QueryStride(task) + WordStride(task));
 }
 

@@ -15,6 +15,8 @@ HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
 // Up to so many tiles of rows read values where they lie; for more, a copy as f32 is made first.
+// All columns of so many keys come before the next keys: their lines are often whole multiples of
+// a large power of two apart, and more of them do not fit into the first cache.
 inline constexpr int64_t kFewTiles = 2;
 inline constexpr int64_t kFewKeys = 32;
 
