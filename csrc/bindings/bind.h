@@ -14,5 +14,6 @@ void BindGraphs(py::module_& m);
 void BindPasses(py::module_& m);
 void BindPatterns(py::module_& m);
 void BindRuntime(py::module_& m);
+void BindPackedWeights(py::module_& m);
 
 }  // namespace fusible

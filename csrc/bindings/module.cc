@@ -13,4 +13,5 @@ PYBIND11_MODULE(_core, m) {
   fusible::BindPasses(m);
   fusible::BindPatterns(m);
   fusible::BindRuntime(m);
+  fusible::BindPackedWeights(m);
 }

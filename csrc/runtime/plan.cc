@@ -119,17 +119,22 @@ class Planner {
     KernelRun run;
     run.op = node.op;
     run.binding = BindCall(*node.op, OperandTypes(graph_, node), node.attrs);
+    const int packs = node.op->packs();
+    const auto packed = packs < 0 ? std::nullopt : store_.UsePacked(node.inputs[packs]);
+    run.binding.packed = packed.has_value();
     run.info = ToCallInfo(run.binding);
-    for (size_t i = 0; i < node.inputs.size(); ++i) {
+    for (int i = 0; i < std::ssize(node.inputs); ++i) {
       const ParamSpec& param = signature.params[i];
       run.has_indices |= param.bound.has_value();
-      if (node.inputs[i] != kAbsent) PrepareForKernel(node.inputs[i], param.type);
+      if (node.inputs[i] == kAbsent || (packed && i == packs)) continue;
+      PrepareForKernel(node.inputs[i], param.type);
     }
     for (size_t r = 0; r < node.outputs.size(); ++r) {
       store_.AddOwn(node.outputs[r], ColumnAlignment(signature.results[r].type, node.attrs));
     }
     for (const ValueId in : node.inputs) AddTensor(run, in);
     for (const ValueId out : node.outputs) AddTensor(run, out);
+    if (packed) run.memory[packs] = *packed;
     AddStep(node, std::move(run), WorkOf(graph_, node));
   }
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fusible.graph import Spec, Value, opaque, spec, trace
     from fusible.information import info
     from fusible.memory import Pool, pool
+    from fusible.packed import PackedWeight, pack_weight
     from fusible.passes import Miss, PassManager, Result, Rewrite, optimize
     from fusible.pieces import Piece, Pieces, split_at
     from fusible.targets import Target, load_target
@@ -46,6 +47,7 @@ _HOMES = {
     "GraphError": "_core",
     "Key": "_core",
     "Miss": "passes",
+    "PackedWeight": "packed",
     "PassError": "_core",
     "PassManager": "passes",
     "Piece": "pieces",
@@ -66,6 +68,7 @@ _HOMES = {
     "load_target": "targets",
     "opaque": "graph",
     "optimize": "passes",
+    "pack_weight": "packed",
     "pool": "memory",
     "spec": "graph",
     "split_at": "pieces",
@@ -84,6 +87,7 @@ __all__ = [
     "GraphError",
     "Key",
     "Miss",
+    "PackedWeight",
     "PassError",
     "PassManager",
     "Piece",
@@ -105,6 +109,7 @@ __all__ = [
     "opaque",
     "ops",
     "optimize",
+    "pack_weight",
     "pool",
     "spec",
     "split_at",
