@@ -29,7 +29,7 @@ DType RequireDType(const std::string& name) {
   throw DTypeError(Cat("pack_weight: w: expected a dtype, got ", name));
 }
 
-py::array ToArray(Buffer buffer) {
+py::object ToArray(Buffer buffer) {
   auto owner = std::make_unique<Buffer>(std::move(buffer));
   const py::ssize_t bytes = owner->bytes();
   auto* data = reinterpret_cast<int8_t*>(owner->data());
@@ -37,7 +37,7 @@ py::array ToArray(Buffer buffer) {
   return py::array_t<int8_t>(bytes, data, base);
 }
 
-py::array PackArray(const py::object& w) {
+py::object PackArray(const py::object& w) {
   const BorrowedArray read = ReadArray(w, {"pack_weight", "", "w"});
   const auto pack = [&] {
     const Unlocked unlocked;

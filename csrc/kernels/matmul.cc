@@ -12,7 +12,8 @@ namespace fusible::kernels::HWY_NAMESPACE {
 template <class T>
 class TileWeight {
  public:
-  TileWeight(const MatmulArgs& a, int64_t col) : a_(a), col_(col), layout_{a.x.dtype, a.cols, a.depth} {
+  TileWeight(const MatmulArgs& a, int64_t col)
+      : a_(a), col_(col), layout_{a.x.dtype, a.cols, a.depth} {
     if (!a.packed) PanelRows(a.w.Row<T>(0), a.w.row_stride, col, a.cols, rows_);
   }
 

@@ -64,7 +64,8 @@ int64_t PackedLayout::words() const {
 }
 
 int64_t PackedLayout::bytes() const {
-  const int64_t floors = dtype == DType::kBF16 ? panels() * static_cast<int64_t>(sizeof(int32_t)) : 0;
+  const int64_t floors =
+      dtype == DType::kBF16 ? panels() * static_cast<int64_t>(sizeof(int32_t)) : 0;
   return panels() * panel_bytes() + floors;
 }
 

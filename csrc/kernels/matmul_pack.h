@@ -23,7 +23,7 @@ struct PackedLayout {
   DType dtype;
   int64_t cols, depth;
 
-  int64_t words() const;    // of a column
+  int64_t words() const;  // of a column
   int64_t panels() const { return (cols + kPackedPanel - 1) / kPackedPanel; }
   int64_t panel_bytes() const { return words() * kPackedPanel * int64_t{4}; }
   int64_t bytes() const;  // in all

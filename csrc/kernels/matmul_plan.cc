@@ -7,16 +7,17 @@ namespace {
 
 constexpr int64_t kChunkBytes = int64_t{8} << 20;  // of converted rows
 constexpr int64_t kMaxChunkRows = 512;
-constexpr int64_t kMinChunkRows = 96;      // fewer would pack the weights too often
-constexpr int64_t kMinBlockRows = 48;      // packing a panel costs about as much as ten rows
-constexpr int64_t kTilesPerThread = 4;     // so that the last thread to finish is not far behind
-constexpr int64_t kGrainWork = 1 << 16;    // multiplications: about 2 us
+constexpr int64_t kMinChunkRows = 96;    // fewer would pack the weights too often
+constexpr int64_t kMinBlockRows = 48;    // packing a panel costs about as much as ten rows
+constexpr int64_t kTilesPerThread = 4;   // so that the last thread to finish is not far behind
+constexpr int64_t kRegisterTiles = 4;    // more rows are worth storing what was decoded
+constexpr int64_t kGrainWork = 1 << 16;  // multiplications: about 2 us
 
 int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 MatmulForm FormOf(const MatmulProblem& p, const MatmulMachine& m) {
   if (p.pairs && m.dots) return MatmulForm::kDots;
-  if (p.packed && p.rows <= m.tile_rows) return MatmulForm::kRegisters;
+  if (p.packed && p.rows <= kRegisterTiles * m.tile_rows) return MatmulForm::kRegisters;
   return MatmulForm::kPanels;
 }
 
@@ -35,17 +36,16 @@ int64_t BlockRows(const MatmulProblem& p, const MatmulMachine& m, int64_t rows) 
 }  // namespace
 
 MatmulPlan PlanMatmul(const MatmulProblem& p, const MatmulMachine& m) {
-  MatmulPlan plan{.form = FormOf(p, m)};
-  const int64_t element = plan.form == MatmulForm::kDots ? 2 : 4;
+  MatmulPlan plan = {};
+  plan.form = FormOf(p, m);
+  const int64_t element = plan.form == MatmulForm::kDots ? 2 : 4;  // of a converted row
   plan.chunk_rows = ChunkRows(p, element);
   const int64_t rows = std::min(p.rows, plan.chunk_rows);
   plan.block_rows = p.cols == 0 ? rows : BlockRows(p, m, rows);
-  // A packed weight of one tile of rows is read once, in one go.
-  const bool one_go = p.packed && rows <= m.tile_rows && p.bytes == element;
-  plan.block_depth = kPanelBytes / (m.panel * element);
-  if (plan.form == MatmulForm::kRegisters || one_go) {
-    plan.block_depth = std::max<int64_t>(p.depth, 1);
-  }
+  // A weight that is multiplied as it lies, by one tile of rows, is read once, in one go.
+  const bool in_place = p.packed && (plan.form == MatmulForm::kRegisters || p.bytes == element);
+  plan.block_depth = kPanelBytes / (m.panel * (in_place ? p.bytes : element));
+  if (in_place && rows <= m.tile_rows) plan.block_depth = std::max<int64_t>(p.depth, 1);
   const int64_t work = plan.block_rows * m.panel * std::max<int64_t>(p.depth, 1);
   plan.grain = std::max<int64_t>(1, kGrainWork / std::max<int64_t>(work, 1));
   return plan;

@@ -11,8 +11,8 @@ inline constexpr int64_t kPanelBytes = 16 << 10;
 
 enum class MatmulForm {
   kDots,       // pairs of bf16 by the CPU's dot product
-  kRegisters,  // a packed weight is decoded in registers, once for all rows: it is read once
-  kPanels,     // blocks of the weight become f32 in the first cache, for several tiles of rows
+  kRegisters,  // a packed weight is decoded in registers, again for each tile of rows
+  kPanels,     // blocks of the weight become f32 in the first cache, once for many tiles of rows
 };
 
 struct MatmulProblem {
@@ -32,10 +32,10 @@ struct MatmulMachine {
 
 struct MatmulPlan {
   MatmulForm form;
-  int64_t chunk_rows;  // are converted and multiplied at a time, to stay in the shared cache
-  int64_t block_rows;  // of a chunk, by one panel of columns: the work of one thread
+  int64_t chunk_rows;   // are converted and multiplied at a time, to stay in the shared cache
+  int64_t block_rows;   // of a chunk, by one panel of columns: the work of one thread
   int64_t block_depth;  // of a panel that stays in the first cache
-  int64_t grain;       // panels of block_rows that are worth waking a thread for
+  int64_t grain;        // panels of block_rows that are worth waking a thread for
 
   friend bool operator==(const MatmulPlan&, const MatmulPlan&) = default;
 };

@@ -25,7 +25,7 @@ int64_t PackedBytes(DType dtype, const Sizes& shape) { return LayoutOf(dtype, sh
 
 Buffer Pack(const TensorView& weight) {
   const kernels::PackedLayout layout = LayoutOf(weight.dtype, weight.shape);
-  if (layout.depth > 1 && weight.strides[1] != 1) {
+  if (weight.Count() > 0 && layout.depth > 1 && weight.strides[1] != 1) {
     throw ShapeError(Cat("pack_weight: w: expected a contiguous last dimension, got strides ",
                          weight.strides, " of shape ", weight.shape));
   }

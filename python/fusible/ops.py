@@ -267,7 +267,8 @@ def block_scaled_matmul(
 ) -> A:
     """Multiplies quantized rows by the transpose of quantized weights with a scale for every 128 x 128 of them: y[n] = round(sum over groups g of k of (sum over k in g of x[k] * w[n, k]) * (x_scale[g] * w_scale[n/128, k/128]) + bias[n]), in f32.
 
-    A row has the same bits alone and in any batch. x_scale may have any strides.
+    A row has the same bits alone and in any batch. x_scale may have any strides; w may be packed
+        (fusible.pack_weight): the same bits, sooner.
 
     Args:
         x: Q8[..., K].
@@ -1805,7 +1806,9 @@ def matmul(x: A, w: A, bias: A | None = None, *, out: Any = None) -> A:
     """Multiplies rows by the transpose of w: y[n] = round(sum over k of x[k] * w[n, k] + bias[n]).
 
     Each output is one chain of f32 fused multiply-adds, k ascending, so a row has the same bits
-        alone and in any batch.
+        alone and in any batch, and a sum of K products is off by at most K * 2^-24 / (1 - K *
+        2^-24) times the sum of their magnitudes. w may be packed (fusible.pack_weight): the same
+        bits, sooner.
 
     Args:
         x: F[..., K].

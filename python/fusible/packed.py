@@ -1,9 +1,9 @@
 """Weights in the layout that the kernels of products read, packed once and kept in files.
 
-    packed = fusible.pack_weight(w)          # [N, K]: f32, bf16, f16 or fp8
-    y = ops.matmul(x, packed)                # the same bits as ops.matmul(x, w)
-    packed.save("w.packed")
-    packed = fusible.PackedWeight.load("w.packed")  # mapped, not copied
+packed = fusible.pack_weight(w)          # [N, K]: f32, bf16, f16 or fp8
+y = ops.matmul(x, packed)                # the same bits as ops.matmul(x, w)
+packed.save("w.packed")
+packed = fusible.PackedWeight.load("w.packed")  # mapped, not copied
 """
 
 from __future__ import annotations

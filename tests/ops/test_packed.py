@@ -293,14 +293,15 @@ def plan(rows, cols=4096, depth=4096, **given):
 
 def test_plans_follow_rows_and_machine():
     assert plan(1, dots=True)["form"] == plan(512, dots=True, packed=True)["form"] == "dots"
-    assert plan(12, packed=True)["form"] == "registers"
-    assert plan(13, packed=True)["form"] == plan(1)["form"] == "panels"
+    assert plan(48, packed=True)["form"] == "registers"
+    assert plan(49, packed=True)["form"] == plan(1)["form"] == "panels"
     assert plan(12, packed=True, pairs=False, dots=True)["form"] == "registers"
 
 
 def test_plans_read_a_packed_weight_once_and_keep_panels_in_the_first_cache():
     assert plan(1, packed=True)["block_depth"] == plan(1, packed=True, dots=True)["block_depth"]
-    assert plan(1, packed=True)["block_depth"] == 4096
+    assert plan(12, packed=True)["block_depth"] == 4096
+    assert plan(13, packed=True)["block_depth"] * 32 * 2 == 16384
     assert plan(512, packed=True)["block_depth"] * 32 * 4 == 16384
     assert plan(512, packed=True, dots=True)["block_depth"] * 32 * 2 == 16384
 

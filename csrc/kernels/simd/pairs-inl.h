@@ -126,8 +126,8 @@ struct Least {
 };
 
 // Rows of stored floats that bf16 has, as pairs, in scratch of the calling thread; zeros up to a
-// whole step. The stride is not a multiple of a large power of two, so that the rows of a tile do not
-// share one set of the cache.
+// whole step. The stride is not a multiple of a large power of two, so that the rows of a tile do
+// not share one set of the cache.
 template <class T>
 struct PairForm {
   using Rows = PairRows;

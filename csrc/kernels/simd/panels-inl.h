@@ -1,5 +1,5 @@
-// Products of a few rows with the columns of a panel. Every output has one lane and one chain of fma
-// over k in ascending order, so its bits depend on nothing but its own row and column.
+// Products of a few rows with the columns of a panel. Every output has one lane and one chain of
+// fma over k in ascending order, so its bits depend on nothing but its own row and column.
 #include "core/threads.h"
 #include "kernels/matmul_plan.h"
 #include "kernels/scratch.h"

@@ -1,6 +1,6 @@
-// Rows of a matrix [n][k], transposed by words of 32 bits: a panel has kPanel columns, each a row of
-// the matrix. Reading it transposed in registers and storing 16 KB of panel to the first cache keeps
-// pace with memory even where one row is multiplied.
+// Rows of a matrix [n][k], transposed by words of 32 bits: a panel has kPanel columns, each a row
+// of the matrix. Reading it transposed in registers and storing 16 KB of panel to the first cache
+// keeps pace with memory even where one row is multiplied.
 #include "hwy/cache_control.h"
 #include "kernels/block.h"
 #include "kernels/matmul_pack.h"
@@ -58,7 +58,7 @@ struct Packed {
 };
 template <size_t kIndex, class T>
 HWY_INLINE VF Unpack(Packed<T>, VU word) {
-  return Unpack<kPerWord<T> == 2 ? 1 - kIndex : kIndex>(T{}, word);
+  return Unpack < kPerWord<T> == 2 ? 1 - kIndex : kIndex > (T{}, word);
 }
 
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
@@ -77,8 +77,8 @@ constexpr uint16_t Bf16OfCode(uint32_t code) {
     for (; fraction >> kMantissa == 0; fraction *= 2) --exponent;
   }
   fraction &= (1 << kMantissa) - 1;
-  return static_cast<uint16_t>((exponent + 127 - Format8<T>::kBias) << 7 |
-                               fraction << (7 - kMantissa));
+  return static_cast<uint16_t>((exponent + 127 - Format8<T>::kBias) << 7 | fraction
+                                                                               << (7 - kMantissa));
 }
 
 struct alignas(64) CodeTable {
