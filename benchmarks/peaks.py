@@ -26,22 +26,27 @@ typedef float Vector __attribute__((vector_size(BYTES)));
 typedef unsigned long long Words __attribute__((vector_size(BYTES)));
 #define CHAINS 12
 static float sum(Vector *sums) {
+#pragma GCC unroll 12
   for (int c = 1; c < CHAINS; ++c) sums[0] += sums[c];
   return sums[0][0];
 }
 float fma_peak(long steps) {
   Vector sums[CHAINS] = {0}, factor = {0}, other = {0};
   __asm__ volatile("" : "+v"(factor), "+v"(other));
+#pragma GCC unroll 12
   for (int c = 0; c < CHAINS; ++c) __asm__ volatile("" : "+v"(sums[c]));  // all different
   for (long i = 0; i < steps; ++i)
+#pragma GCC unroll 12
     for (int c = 0; c < CHAINS; ++c) sums[c] = sums[c] * factor + other;
   return sum(sums);
 }
 #ifdef DOT
 float dot_peak(long steps) {
   Vector sums[CHAINS] = {0}, factor = {0}, other = {0};
+#pragma GCC unroll 12
   for (int c = 0; c < CHAINS; ++c) __asm__ volatile("" : "+v"(sums[c]));
   for (long i = 0; i < steps; ++i)
+#pragma GCC unroll 12
     for (int c = 0; c < CHAINS; ++c)
       __asm__("vdpbf16ps %2, %1, %0" : "+v"(sums[c]) : "v"(factor), "v"(other));
   return sum(sums);

@@ -78,7 +78,7 @@ BorrowedArray ReadPackedWeight(const py::handle& object, const Argument& what) {
     throw ArgumentError(Cat(what, ": expected ", expected, " bytes of a packed weight ",
                             Name(view.dtype), view.shape, ", got ", got));
   }
-  if (reinterpret_cast<uintptr_t>(view.data) % kAlignment != 0) {
+  if (expected > 0 && reinterpret_cast<uintptr_t>(view.data) % kAlignment != 0) {
     throw ArgumentError(Cat(what, ": expected a packed weight aligned to ", kAlignment, " bytes"));
   }
   return {view, bytes.owner};

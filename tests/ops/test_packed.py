@@ -3,6 +3,7 @@
 import hashlib
 import os
 import struct
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -115,21 +116,27 @@ def test_dot_products_of_pairs_give_the_bits_of_fma(tiny):
         assert_same_bits(packed, first, f"{isa}, packed")
 
 
-@pytest.mark.parametrize("exponent", range(60, 83))
-def test_dot_products_are_exact_around_the_bound(exponent):
-    """Exponent fields of both operands that add up to about 142: see DotIsExact."""
-    rng = np.random.default_rng(exponent)
-    x, w = (
-        (rng.integers(0, 1 << 7, shape) | field << 7 | rng.integers(0, 2, shape) << 15)
-        .astype(np.uint16)
-        .view(ml_dtypes.bfloat16)
-        for shape, field in (((13, 64), exponent), ((40, 64), 141 - 70))
-    )
-    results = []
+def factors_one_apart():
+    """Four significands of bf16 (p, q, r, s) with p * q == r * s + 1."""
+    products = {p * q: (p, q) for p in range(128, 256) for q in range(128, 256)}
+    one = next(n for n in products if n + 1 in products)
+    return (*products[one + 1], *products[one])
+
+
+@pytest.mark.parametrize("total", range(135, 150))
+def test_dot_products_are_used_as_far_as_they_are_exact(total):
+    """The two products cancel to 2^(total - 268), of exponent fields that add up to `total`:
+    from the smallest subnormal on.
+    """
+    p, q, r, s = factors_one_apart()
+    one, other = (2.0 ** (field - 134) for field in (70, total - 70))
+    x = np.array([[p * one, -r * one]]).astype(ml_dtypes.bfloat16)
+    w = np.array([[q * other, s * other]] * 3).astype(ml_dtypes.bfloat16)
     for isa in FMA_ISAS:
         with machine(isa, 1):
-            results.append(ops.matmul(x, w).tobytes())
-    assert len(set(results)) == 1
+            for weight in (w, fusible.pack_weight(w)):
+                y = ops.matmul(x, weight).astype(np.float64)
+                np.testing.assert_array_equal(y, 2.0 ** (total - 268), isa)
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -187,9 +194,10 @@ def test_a_loaded_weight_is_the_files_own_memory(tmp_path):
     fusible.pack_weight(normal((64, 64))).save(tmp_path / "w")
     data = fusible.PackedWeight.load(tmp_path / "w").__fusible_packed__()[0]
     assert not data.flags.owndata and not data.flags.writeable
-    mapped = [line for line in open("/proc/self/maps") if line.rstrip().endswith("/w")]
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    mapped = [line for line in maps if line.endswith("/w")]
     begin, end = (int(part, 16) for part in mapped[0].split()[0].split("-"))
-    assert begin + BEGIN == data.ctypes.data < end
+    assert begin + BEGIN == data.__array_interface__["data"][0] < end
 
 
 def changed(path, **fields):
@@ -237,19 +245,23 @@ def test_a_file_of_words_is_refused(tmp_path):
 
 def test_mix_ups_are_refused_by_name():
     x, packed = normal((3, 64), "bf16"), fusible.pack_weight(normal((40, 64), "bf16"))
-    with pytest.raises(fusible.DTypeError, match="^matmul: w: expected bf16"):
+    with pytest.raises(fusible.DTypeError, match=r"^matmul: w: expected bf16"):
         ops.matmul(x, fusible.pack_weight(normal((40, 64), "f16")))
-    with pytest.raises(fusible.ShapeError, match="^matmul: w: expected"):
+    with pytest.raises(fusible.ShapeError, match=r"^matmul: w: expected"):
         ops.matmul(x[:, :32].copy(), packed)
-    with pytest.raises(fusible.DTypeError, match="^matmul: x: expected an array, got PackedWeight"):
+    with pytest.raises(
+        fusible.DTypeError, match=r"^matmul: x: expected an array, got PackedWeight"
+    ):
         ops.matmul(packed, x)
-    with pytest.raises(fusible.DTypeError, match="^add: y: expected an array, got PackedWeight"):
+    with pytest.raises(fusible.DTypeError, match=r"^add: y: expected an array, got PackedWeight"):
         ops.add(x, packed)
     with pytest.raises(fusible.ShapeError, match=r"^pack_weight: w: expected shape \[N, K\], got "):
         fusible.pack_weight(normal((2, 3, 4)))
-    with pytest.raises(fusible.DTypeError, match="^pack_weight: w: expected a float or fp8 dtype"):
+    with pytest.raises(fusible.DTypeError, match=r"^pack_weight: w: expected a float or fp8 dtype"):
         fusible.pack_weight(np.ones((3, 4), np.int32))
-    with pytest.raises(fusible.ShapeError, match="^pack_weight: w: expected a contiguous last dim"):
+    with pytest.raises(
+        fusible.ShapeError, match=r"^pack_weight: w: expected a contiguous last dim"
+    ):
         fusible.pack_weight(normal((40, 64))[:, ::2])
     data, dtype, shape = packed.__fusible_packed__()
     with pytest.raises(fusible.ArgumentError, match=r"^PackedWeight: expected \d+ bytes for bf16"):
@@ -260,7 +272,7 @@ def test_a_weight_that_is_not_aligned_is_refused():
     data, dtype, shape = fusible.pack_weight(normal((40, 64), "bf16")).__fusible_packed__()
     room = np.zeros(data.size + 64, np.uint8)
     begin = -room.ctypes.data % 64 + 4
-    odd = room[begin : begin + data.size]
+    odd = room[begin : begin + data.size].view(np.int8)
     with pytest.raises(fusible.ArgumentError, match="aligned to 64 bytes"):
         ops.matmul(normal((3, 64), "bf16"), fusible.PackedWeight(odd, dtype, shape, "00" * 32))
 
