@@ -6,8 +6,8 @@
 The peaks (FMA, bf16 dot products, bytes read) are measured in the same run. Of the peak: of the dot
 product's where the instruction set has one and the format is bf16 or fp8, else of FMA's. Of the
 floor: of the time that reading the weight or the arithmetic takes at least, whichever is longer.
-Weights of a case are used one after the other, so many that none stays in the caches, as in a model.
-Every result is compared with float64 before anything is timed. Ratios are of turns in one process.
+Weights of a case are used one after the other, so many that none stays in caches, as in a model.
+Every result is compared with float64 before anything is timed. Ratios are of turns in a process.
 """
 
 from __future__ import annotations

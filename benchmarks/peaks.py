@@ -1,4 +1,4 @@
-"""What a machine can do at most: FMAs and dot products a second in registers, bytes read a second."""
+"""What a machine can do at most a second: FMAs and dot products in registers, bytes read."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ _NAMES = {numpy: text for text, numpy in _core.dtypes().items()}
 
 
 class PackedWeight:
-    """A weight [N, K] as kernels of products read it: give it to `ops.matmul` in place of the array.
+    """A weight [N, K] as kernels of products read it: `ops.matmul` takes it in place of the array.
 
     The layout is the same for every instruction set, so a file made on one machine is right on all
     little-endian ones. Make it with `pack_weight`, or `load` it.

@@ -1,7 +1,6 @@
 """Packed weights: the same bits as the array's, in memory and from files, and no mix-ups."""
 
 import hashlib
-import os
 import struct
 from pathlib import Path
 
@@ -125,9 +124,7 @@ def factors_one_apart():
 
 @pytest.mark.parametrize("total", range(135, 150))
 def test_dot_products_are_used_as_far_as_they_are_exact(total):
-    """The two products cancel to 2^(total - 268), of exponent fields that add up to `total`:
-    from the smallest subnormal on.
-    """
+    """Two products cancel to 2^(total - 268), of exponent fields that add up to `total`."""
     p, q, r, s = factors_one_apart()
     one, other = (2.0 ** (field - 134) for field in (70, total - 70))
     x = np.array([[p * one, -r * one]]).astype(ml_dtypes.bfloat16)
@@ -162,7 +159,9 @@ def test_infinities_and_nan_propagate():
     x, w = np.ones((3, 40), np.float32), np.ones((33, 40), np.float32)
     x[1, 3], x[2, 3], w[5, 3] = np.inf, np.nan, 0
     y = ops.matmul(x, fusible.pack_weight(w))
-    assert np.isposinf(y[1, :5]).all() and np.isnan(y[1, 5]) and np.isnan(y[2]).all()
+    assert np.isposinf(y[1, :5]).all()
+    assert np.isnan(y[1, 5])
+    assert np.isnan(y[2]).all()
     np.testing.assert_array_equal(y[0], np.where(np.arange(33) == 5, 39, 40))
 
 
@@ -184,7 +183,7 @@ def test_a_file_holds_the_weight(tmp_path, dtype, shape):
     loaded = fusible.PackedWeight.load(tmp_path / "w")
     assert (loaded.dtype, loaded.shape) == (dtype, shape)
     assert loaded.digest == hashlib.sha256(w.tobytes()).hexdigest()
-    assert loaded.nbytes == packed.nbytes == os.path.getsize(tmp_path / "w") - BEGIN
+    assert loaded.nbytes == packed.nbytes == (tmp_path / "w").stat().st_size - BEGIN
     if dtype in FLOATS:
         x = normal((3, shape[1]), dtype)
         assert_same_bits(ops.matmul(x, loaded), ops.matmul(x, w), "loaded")
@@ -193,7 +192,8 @@ def test_a_file_holds_the_weight(tmp_path, dtype, shape):
 def test_a_loaded_weight_is_the_files_own_memory(tmp_path):
     fusible.pack_weight(normal((64, 64))).save(tmp_path / "w")
     data = fusible.PackedWeight.load(tmp_path / "w").__fusible_packed__()[0]
-    assert not data.flags.owndata and not data.flags.writeable
+    assert not data.flags.owndata
+    assert not data.flags.writeable
     maps = Path("/proc/self/maps").read_text().splitlines()
     mapped = [line for line in maps if line.endswith("/w")]
     begin, end = (int(part, 16) for part in mapped[0].split()[0].split("-"))
