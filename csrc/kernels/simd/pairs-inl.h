@@ -1,8 +1,7 @@
-// Products of bf16 by the dot product of pairs that AVX512-BF16 has: twice the rate of fma, and the
-// same bits. An AMD Zen 4 adds the product of the upper halves of two words to the sum as one fma,
-// then that of the lower halves, as Intel's manual has it too; so the upper half holds the first of
-// two elements. It differs from fma for subnormals alone: see DotIsExact for where none can occur.
-// Elsewhere the words are multiplied by fma.
+// Products of bf16 by dot products of pairs where they have the bits of fma, which DotIsExact
+// tells; elsewhere the words are multiplied by fma. The upper half of a word, which is added first,
+// holds the first of two elements.
+#include "kernels/simd/dots-inl.h"
 #include "kernels/simd/panels-inl.h"
 
 #if defined(FUSIBLE_KERNELS_SIMD_PAIRS_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -14,20 +13,6 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
-
-#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
-inline constexpr bool kMayDot = true;
-
-// This target does not have the instruction: it is said to the assembler, not to the compiler.
-HWY_INLINE VF AddDots(VU a, VU b, VF sum) {
-  asm("vdpbf16ps %2, %1, %0" : "+v"(sum.raw) : "v"(a.raw), "v"(b.raw));
-  return sum;
-}
-#else
-inline constexpr bool kMayDot = false;
-
-HWY_INLINE VF AddDots(VU, VU, VF sum) { return sum; }
-#endif
 
 // A word of four codes becomes two words of pairs of bf16, in memory.
 template <class T>

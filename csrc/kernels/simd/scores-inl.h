@@ -1,13 +1,14 @@
 // Products of queries with panels of keys (kPanel keys, one a lane). Every score is one chain of
-// fma over its elements, the second of each two before the first. That is what AVX512-BF16's dot
-// product of two bf16 does in one instruction, as long as nothing is subnormal: so where the CPU
-// has it, it gives the same bits in half the time.
+// fma over its elements, the second of each two before the first. That is what the dot product of
+// pairs of bf16 does, as long as nothing is subnormal: where the CPU has it, it gives the same bits
+// in half the time.
 #include <cstring>
 #include <span>
 #include <type_traits>
 #include <vector>
 
 #include "kernels/attention_plan.h"
+#include "kernels/simd/dots-inl.h"
 #include "kernels/simd/panels-inl.h"
 
 #if defined(FUSIBLE_KERNELS_SIMD_SCORES_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -27,22 +28,18 @@ struct AsFloats {
   static HWY_INLINE VF MulAdd(VF x, VF y, VF sum) { return hn::MulAdd(x, y, sum); }
 };
 
-#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
-inline constexpr bool kHasDots = true;
-
 // Two bf16 in a row of the panel, as they lie in memory.
 struct AsWords {
   static HWY_INLINE size_t Count(size_t size) { return size / 2; }
   static HWY_INLINE size_t At(size_t i) { return i; }
-  // This target does not have the instruction: it is said to the assembler, not to the compiler.
-  static HWY_INLINE VF MulAdd(VF x, VF y, VF sum) {
-    asm("vdpbf16ps %2, %1, %0" : "+v"(sum.raw) : "v"(x.raw), "v"(y.raw));
-    return sum;
-  }
+  static HWY_INLINE VF MulAdd(VF x, VF y, VF sum) { return AddDots(ToBits(x), ToBits(y), sum); }
 };
 
 // Whether all bf16 of these words (a multiple of 2 kLanes) are zero, or 2^-55 and more: any sum of
 // their products is then a multiple of 2^-124, so that nothing is subnormal on the way.
+#if HWY_TARGET == HWY_SCALAR
+HWY_INLINE bool AreUsual(const float*, size_t) { return false; }
+#else
 HWY_INLINE bool AreUsual(const float* words, size_t count) {
   const hn::Repartition<uint16_t, DF> d;
   constexpr uint16_t kLeast = (127 - 55) << 7;
@@ -59,10 +56,6 @@ HWY_INLINE bool AreUsual(const float* words, size_t count) {
   }
   return hn::AllFalse(d, hn::Lt(hn::Min(least, other), hn::Set(d, 2 * kLeast - 1)));
 }
-#else
-inline constexpr bool kHasDots = false;
-using AsWords = AsFloats;
-HWY_INLINE bool AreUsual(const float*, size_t) { return false; }
 #endif
 
 // The queries of a task: always as f32, zeros behind; as words where `dots`.
@@ -88,7 +81,7 @@ QueryRows Queries(const Task& task, float* memory) {
   QueryRows q = {{memory, QueryStride(task)}, {nullptr, WordStride(task)}, false};
   float* words = memory + rows * q.floats.stride;
   q.words.data = words;
-  q.dots = kHasDots && std::is_same_v<T, BF16> && size % 2 == 0 && HasBf16Conversion();
+  q.dots = kMayDot && std::is_same_v<T, BF16> && size % 2 == 0 && HasBf16Conversion();
   if (q.dots) std::memset(words, 0, rows * q.words.stride * sizeof(float));
   for (int64_t r = 0; r < rows; ++r) {
     const T* row = task.a->q.Row<T>(task.TokenOf(r)) + task.HeadOf(r) * size;
@@ -96,7 +89,7 @@ QueryRows Queries(const Task& task, float* memory) {
     ForSteps(size, [=](auto at) HWY_ATTR { Store(Load(row, at), floats, Full{at.i}); });
     if (q.dots) std::memcpy(words + r * q.words.stride, row, size * sizeof(T));
   }
-  if constexpr (kHasDots) q.dots = q.dots && AreUsual(words, rows * q.words.stride);
+  if constexpr (kMayDot) q.dots = q.dots && AreUsual(words, rows * q.words.stride);
   return q;
 }
 
@@ -180,7 +173,7 @@ HWY_INLINE void PackLines(const T* const* rows, size_t size, float* panel,
 template <class T, class Meanwhile>
 HWY_INLINE bool PackKeys(const T* const* rows, size_t size, bool dots, float* panel,
                          const Meanwhile& meanwhile) {
-  if constexpr (kHasDots && std::is_same_v<T, BF16>) {
+  if constexpr (kMayDot && std::is_same_v<T, BF16>) {
     if (dots) {
       const float* words[kPanel];
       for (size_t i = 0; i < kPanel; ++i) words[i] = reinterpret_cast<const float*>(rows[i]);

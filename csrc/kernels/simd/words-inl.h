@@ -58,7 +58,8 @@ struct Packed {
 };
 template <size_t kIndex, class T>
 HWY_INLINE VF Unpack(Packed<T>, VU word) {
-  return Unpack < kPerWord<T> == 2 ? 1 - kIndex : kIndex > (T{}, word);
+  constexpr size_t kAt = kPerWord<T> == 2 ? 1 - kIndex : kIndex;
+  return Unpack<kAt>(T{}, word);
 }
 
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
