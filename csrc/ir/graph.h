@@ -28,6 +28,7 @@ class TypeTable {
   int32_t Add(const Type& type);  // its number, an old one where it is there already
   // Good until the next Add.
   const Type& operator[](int32_t number) const { return types_[number]; }
+  size_t size() const { return types_.size(); }
 
  private:
   int32_t* Slot(const Type& type);

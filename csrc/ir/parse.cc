@@ -3,10 +3,10 @@
 
 #include "core/cat.h"
 #include "ir/infer.h"
-#include "ir/name_table.h"
 #include "ir/syntax.h"
 #include "ir/text.h"
 #include "ir/updates.h"
+#include "ir/value_names.h"
 #include "ops/registry.h"
 
 namespace fusible {
@@ -19,13 +19,13 @@ using syntax::Fail;
 class Scope {
  public:
   // expected: how many nodes there will be.
-  Scope(Scope* outer, size_t expected) : outer_(outer), values_(expected) {
+  Scope(Scope* outer, size_t expected) : outer_(outer), names_(graph.values, expected) {
     graph.values.reserve(expected);
     graph.nodes.reserve(expected);
   }
 
   ValueId Find(const syntax::Name& name) {
-    if (const auto found = values_.Find(name.text)) return *found;
+    if (const auto found = names_.Find(name.text)) return *found;
     if (!outer_) Fail(name, Cat("expected a value defined above, got `", name.text, "`"));
     const ValueId outer = outer_->Find(name);
     captured_.push_back(outer);
@@ -36,7 +36,7 @@ class Scope {
 
   ValueId Define(const syntax::Name& name, const Type& type) {
     if (!IsValueName(name.text)) Fail(name, "expected the name of a value, got `none`");
-    if (values_.Find(name.text)) {
+    if (names_.Find(name.text)) {
       Fail(name, Cat("expected a new name, got `", name.text, "` again"));
     }
     return Append(name, type);
@@ -50,13 +50,13 @@ class Scope {
   ValueId Append(const syntax::Name& name, const Type& type) {
     const auto id = static_cast<ValueId>(graph.values.size());
     graph.values.push_back({std::string(name.text), graph.types.Add(type)});
-    values_.Insert(name.text, id);
+    names_.Insert(id);
     return id;
   }
 
   Scope* outer_;
   std::vector<ValueId> captured_;
-  NameTable values_;
+  ValueNames names_;
 };
 
 Attrs GivenAttrs(const syntax::Statement& statement) {

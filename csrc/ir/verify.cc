@@ -5,8 +5,8 @@
 #include <unordered_map>
 
 #include "ir/infer.h"
-#include "ir/name_table.h"
 #include "ir/updates.h"
+#include "ir/value_names.h"
 #include "ir/verify_rules.h"
 
 namespace fusible {
@@ -88,11 +88,11 @@ void CheckOutputsDefined(const Subject& s) {
 }
 
 void CheckUniqueNames(const Subject& s) {
-  NameTable seen(s.graph.values.size());
+  ValueNames seen(s.graph.values, s.graph.values.size());
   const auto check = [&](ValueId id) {
     const std::string& name = s.NameOf(id);
     if (!IsValueName(name)) s.Report(name, "expected a name such as `x`, got `", name, "`");
-    if (!seen.Insert(name, id)) s.Report(name, "expected a name of its own, got it again");
+    if (!seen.Insert(id)) s.Report(name, "expected a name of its own, got it again");
   };
   for (const Input& input : s.graph.inputs) check(input.value);
   for (const Node& node : s.graph.nodes) {
@@ -101,7 +101,10 @@ void CheckUniqueNames(const Subject& s) {
 }
 
 void CheckSizes(const Subject& s) {
+  std::vector<bool> legal(s.graph.types.size());
   const auto check = [&](ValueId id) {
+    if (legal[s.graph.values[id].type]) return;
+    const size_t before = s.found.size();
     const Shape& shape = s.graph.TypeOf(id).shape;
     const std::string problem = ShapeProblem(shape);
     if (!problem.empty()) s.Report(s.NameOf(id), problem);
@@ -110,6 +113,7 @@ void CheckSizes(const Subject& s) {
         s.Report(s.NameOf(id), "expected symbols such as T, got `", dim.symbol.name(), "`");
       }
     }
+    legal[s.graph.values[id].type] = s.found.size() == before;
   };
   for (const Input& input : s.graph.inputs) check(input.value);
   for (const Node& node : s.graph.nodes) {
