@@ -1,4 +1,7 @@
-"""Random legal graphs: the optimized graph gives the same bits, verifies, and stays as it is."""
+"""Random legal graphs run as users run them: in place, for each target, after any rewrites.
+
+More graphs, with less of each, stand in ``test_many_graphs.py``.
+"""
 
 from __future__ import annotations
 

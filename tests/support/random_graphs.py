@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Hashable
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
@@ -19,9 +20,21 @@ VIEWS = (
 BACK = "reshape({a}, shape=[-1, 256])"
 
 
-@st.composite
-def graphs(draw: st.DrawFn) -> str:
-    """A graph over rows of 256 bf16, in which any value may be read and returned again."""
+# A graph's number says how many steps it has, and behind that how they are drawn. So a failing
+# example shrinks to fewer steps, and `random_graph(number)` makes it again.
+SEED_BITS = 32
+MOST_STEPS = 9
+numbers = st.integers(1 << SEED_BITS, (MOST_STEPS + 1 << SEED_BITS) - 1)
+
+
+def graphs() -> st.SearchStrategy[str]:
+    """Graphs over rows of 256 bf16, in which any value may be read and returned again."""
+    return numbers.map(random_graph)
+
+
+def random_graph(number: int) -> str:
+    """The graph of a number, the same for every call."""
+    rng = Random(number)
     lines = [
         "input x: bf16[6*T, 256]",
         "updated r: bf16[6*T, 256]",
@@ -29,25 +42,24 @@ def graphs(draw: st.DrawFn) -> str:
         "constant scale: f32[1]",
     ]
     values, results = ["x", "r"], []
-    for i in range(draw(st.integers(1, 9))):
-        a, b = draw(st.sampled_from(values)), draw(st.sampled_from(values))
-        kind = draw(st.integers(0, 8))
+    for i in range(number >> SEED_BITS):
+        a, b, kind = rng.choice(values), rng.choice(values), rng.randrange(9)
         if kind <= 1:
             lines.append(f"v{i} = add({a}, {b})")
         elif kind <= 3:
-            lines.append(f"v{i} = rms_norm({a}, w, eps={draw(st.sampled_from(['1e-06', '0.1']))})")
+            lines.append(f"v{i} = rms_norm({a}, w, eps={rng.choice(['1e-06', '0.1'])})")
         elif kind == 4:
-            lines += [f"u{i} = {draw(st.sampled_from(VIEWS)).format(a=a)}"]
+            lines += [f"u{i} = {rng.choice(VIEWS).format(a=a)}"]
             lines += [f"n{i} = softmax(u{i})", f"v{i} = {BACK.format(a=f'n{i}')}"]
         elif kind == 5:
             lines.append(f"v{i}, m{i} = fused_add_rms_norm({a}, {b}, w)")
             values.append(f"m{i}")
         else:
             source = a
-            if draw(st.booleans()):
-                lines.append(f"u{i} = {draw(st.sampled_from(VIEWS)).format(a=a)}")
+            if rng.random() < 0.5:
+                lines.append(f"u{i} = {rng.choice(VIEWS).format(a=a)}")
                 source = f"u{i}"
-            size = draw(st.sampled_from([64, 128]))
+            size = rng.choice([64, 128])
             call = f"per_token_group_quant_fp8({source}, group_size={size})"
             if kind == 6:
                 lines.append(f"q{i} = static_quant_fp8({source}, scale)")
@@ -57,34 +69,72 @@ def graphs(draw: st.DrawFn) -> str:
             results.append(f"q{i}")
             continue
         values.append(f"v{i}")
-    made = st.sampled_from(values[2:] + results)
-    returned = draw(st.lists(made, min_size=1, unique=True))
+    made = values[2:] + results
+    returned = rng.sample(made, rng.randint(1, min(len(made), 6)))
     rows = [i for i, name in enumerate(returned) if name in values]
     if rows:  # any of them may be said to be the new value
-        returned[draw(st.sampled_from(rows))] += " -> r"
+        returned[rng.choice(rows)] += " -> r"
     return "\n".join([*lines, f"return {', '.join(returned)}", ""])
 
 
 NAME = re.compile(r"\b(x|r|w|scale|[vunmqs]\d+|T)\b(?!=)")
 
 
-@st.composite
-def isomorphic(draw: st.DrawFn, text: str) -> str:
+def isomorphic(text: str, rng: Random) -> str:
     """The same graph under other names, its nodes and symmetric operands in another order."""
     inputs, nodes, last = parts_of(text)
     ordered: list[str] = []
     known = {line.split()[1].rstrip(":") for line in inputs}
     while nodes:
-        ready = [line for line in nodes if reads(line) <= known]
-        line = draw(st.sampled_from(ready))
+        line = rng.choice([line for line in nodes if reads(line) <= known])
         nodes.remove(line)
         known |= makes(line)
-        if draw(st.booleans()):
+        if rng.random() < 0.5:
             line = re.sub(r"\badd\((\w+), (\w+)\)", r"add(\2, \1)", line)
         ordered.append(line)
-    suffix = draw(st.sampled_from(["", "_1", ".b", "x"]))
+    suffix = rng.choice(["", "_1", ".b", "x"])
     text = "\n".join([*inputs, *ordered, last, ""])
     return NAME.sub(lambda match: f"{match[0]}{'' if match[0] == 'T' else suffix}", text)
+
+
+def mutated(text: str, rng: Random) -> str:
+    """A graph with one thing changed, which may be illegal, or mean the same."""
+    inputs, nodes, last = parts_of(text)
+    results = last.removeprefix("return ").split(", ")
+    kind = rng.randrange(8)
+    if kind == 0:
+        inputs = [line.replace("bf16", "f16") for line in inputs]
+    elif kind == 1:
+        number = rng.randrange(len(inputs))
+        inputs[number] = re.sub(r"^\w+", rng.choice(["input", "constant"]), inputs[number])
+    elif kind == 2:
+        rng.shuffle(results)
+    elif kind == 3:
+        results.append(rng.choice(results).partition(" ")[0])
+    elif kind == 4:
+        results = results[1:] or ["x"]
+    else:
+        number = rng.randrange(len(nodes))
+        nodes[number] = rng.choice(changes(nodes[number]))
+    return "\n".join([*inputs, *nodes, f"return {', '.join(results)}", ""])
+
+
+def changes(line: str) -> list[str]:
+    """A node with another operand, operator or attribute, or twice: those that differ from it."""
+    left, _, right = line.partition(" = ")
+    found = [
+        re.sub(r"\(\w+", "(x", line),
+        re.sub(r"\(\w+", "(r", line),
+        re.sub(r", \w+\)", ", r)", line),
+        line.replace("1e-06", "1e-05").replace("0.1", "0.2"),
+        line.replace("=64", "=32").replace("=128", "=64"),
+        line.replace(" rms_norm", " gemma_rms_norm"),
+        line.replace("softmax(", "mul(").replace("add(", "mul("),
+    ]
+    if "," not in left:
+        found.append(f"extra.{line}\n{line}")
+        found.append(f"before.{left} = {right}\n{left} = add(before.{left}, before.{left})")
+    return [each for each in found if each != line] or [line]
 
 
 def parts_of(text: str) -> tuple[list[str], list[str], str]:
