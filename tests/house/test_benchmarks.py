@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from benchmarks.agreement import CODES, difference
 from benchmarks.compare import Contender, turns
+from benchmarks.layered import NODES, layered
 from benchmarks.machine import Traffic
 from benchmarks.measure import Cell
 from benchmarks.parts import Parts
 from benchmarks.workloads import WORKLOADS, Problem, Size
 
+import fusible
 from support.sources import ROOT
 from support.tolerance import assert_same_bits
 
@@ -100,3 +102,12 @@ def test_the_command_prints_its_table_and_writes_its_samples(tmp_path):
         assert 0 < cell["floor_us"] < median
         assert median in cell["samples_us"]["fusible out="]
     assert written["machine"]["hard"]["cpu"]
+
+
+@pytest.mark.parametrize("target", ["cpu", "cuda-sm90"])
+def test_each_layer_of_long_graphs_is_fifty_nodes_and_fuses_like_the_others(target):
+    graphs = [fusible.Graph.parse(layered(layers)) for layers in (2, 3, 6)]
+    assert [len(graph.nodes) for graph in graphs] == [2 * NODES, 3 * NODES, 6 * NODES]
+    two, three, six = (fusible.optimize(graph, target).fusions for graph in graphs)
+    assert three != two
+    assert six == {name: count + 3 * (count - two.get(name, 0)) for name, count in three.items()}

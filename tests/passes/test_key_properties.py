@@ -14,6 +14,7 @@ import pytest
 import fusible
 from support.random_graphs import Meanings
 
+
 def small_graphs(count: int) -> Iterator[str]:
     """Every graph of so many nodes over three operators and two inputs, with one or all results."""
 
