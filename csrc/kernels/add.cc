@@ -10,8 +10,9 @@ namespace fusible::kernels::HWY_NAMESPACE {
 
 template <class T>
 void AddRow(const T* x, const T* y, T* out, size_t n, bool stream) {
-  ForSteps(n, stream, out,
-           [=](auto at) HWY_ATTR { Store(Sum(Load(x, at), Load(y, at)), out, at); });
+  ForSteps(n, stream, out, [=](auto at) HWY_ATTR {
+    Store(Sum(Load<Own<T>>(x, at), Load<Own<T>>(y, at)), out, at);
+  });
 }
 
 void AddRows(const AddArgs& a) {

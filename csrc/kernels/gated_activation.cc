@@ -27,10 +27,8 @@ HWY_FLATTEN void GateRow(const GatedActivationArgs& a, int64_t r) {
   T* out = a.out.Row<T>(r);
   const float limit = a.limit;
   ForSteps(a.cols, a.out.stream, out, [=](auto at) HWY_ATTR {
-    const Pair gate = Load(x, at), up = Load(ups, at);
-    Store({Gated<kActivation>(gate.even, up.even, limit),
-           Gated<kActivation>(gate.odd, up.odd, limit)},
-          out, at);
+    const auto gated = [=](VF gate, VF up) HWY_ATTR { return Gated<kActivation>(gate, up, limit); };
+    Store(Each(gated, Load<Own<T>>(x, at), Load<Own<T>>(ups, at)), out, at);
   });
 }
 

@@ -19,10 +19,11 @@ template <class T>
 Moments MomentsOf(const LayerNormArgs& a, int64_t r) {
   const T* x = a.x.Row<T>(r);
   const auto count = static_cast<float>(a.cols);
-  const float mean = CanonicalSum(a.cols, [=](auto at) HWY_ATTR { return Load(x, at); }) / count;
+  const auto load = [=](auto at) HWY_ATTR { return Load<Own<T>>(x, at); };
+  const float mean = CanonicalSum(a.cols, load) / count;
   const VF center = hn::Set(DF(), mean);
   const float squares = CanonicalSum(a.cols, [=](auto at) HWY_ATTR {
-    const Pair d = Sub(Load(x, at), center);
+    const auto d = Sub(load(at), center);
     return Mul(d, d);
   });
   return {mean, 1.0f / std::sqrt(squares / count + a.eps)};
@@ -36,13 +37,13 @@ void NormRow(const LayerNormArgs& a, int64_t r, const Moments& moments) {
   const VF mean = hn::Set(DF(), moments.mean), scale = hn::Set(DF(), moments.scale);
   ForSteps(a.cols, a.out.stream, out, [=](auto at) HWY_ATTR {
     FetchAhead(ahead, at);
-    Pair y = Mul(Sub(Load(x, at), mean), scale);
+    auto y = Mul(Sub(Load<Own<T>>(x, at), mean), scale);
     if constexpr (kWeight && kBias) {
-      y = MulAdd(y, Load(weight, at), Load(bias, at));
+      y = MulAdd(y, Load<Own<T>>(weight, at), Load<Own<T>>(bias, at));
     } else if constexpr (kWeight) {
-      y = Mul(y, Load(weight, at));
+      y = Mul(y, Load<Own<T>>(weight, at));
     } else if constexpr (kBias) {
-      y = Sum(y, Load(bias, at));
+      y = Sum(y, Load<Own<T>>(bias, at));
     }
     Store(y, out, at);
   });

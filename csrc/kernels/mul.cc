@@ -14,9 +14,9 @@ void MulRow(const MulArgs& a, int64_t r) {
   T* out = a.out.Row<T>(r);
   const VF factor = hn::Set(DF(), a.by);
   ForSteps(a.cols, a.out.stream, out, [=](auto at) HWY_ATTR {
-    Pair z = Load(x, at);
-    if constexpr (kY) z = Mul(z, Load(y, at));
-    if constexpr (kWeight) z = Mul(z, Load(weight, at));
+    auto z = Load<Own<T>>(x, at);
+    if constexpr (kY) z = Mul(z, Load<Own<T>>(y, at));
+    if constexpr (kWeight) z = Mul(z, Load<Own<T>>(weight, at));
     Store(Mul(z, factor), out, at);
   });
 }

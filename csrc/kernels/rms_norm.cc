@@ -18,7 +18,7 @@ template <class T>
 float ScaleOf(const RmsNormArgs& a, int64_t r) {
   const T* x = a.x.Row<T>(r);
   const float squares = CanonicalSum(a.cols, [=](auto at) HWY_ATTR {
-    const Pair v = Load(x, at);
+    const auto v = Load<Own<T>>(x, at);
     return Mul(v, v);
   });
   return 1.0f / std::sqrt(squares / static_cast<float>(a.cols) + a.eps);
@@ -33,10 +33,10 @@ void ScaleRow(const RmsNormArgs& a, int64_t r, float scale) {
   const VF one = hn::Set(DF(), 1.0f);
   ForSteps(a.cols, a.out.stream, out, [=](auto at) HWY_ATTR {
     FetchAhead(ahead, at);
-    Pair y = Mul(Load(x, at), factor);
+    auto y = Mul(Load<Own<T>>(x, at), factor);
     if constexpr (kWeight != Weight::kNone) {
-      Pair w = Load(weight, at);
-      if constexpr (kWeight == Weight::kOnePlus) w = Sum(w, {one, one});
+      auto w = Load<Own<T>>(weight, at);
+      if constexpr (kWeight == Weight::kOnePlus) w = Sum(w, one);
       y = Mul(y, w);
     }
     Store(y, out, at);

@@ -31,33 +31,31 @@ struct Angles {
   }
 };
 
-// Partners stand half the rotated part apart.
+// Read makes angles ready for rows of T. Partners stand half the rotated part apart.
 struct Halves {
-  template <class A>
+  template <class T, class A>
   static void Read(const A* cos, const A* sin, size_t half, const Angles& to) {
     ForSteps(half, [=](auto at) HWY_ATTR {
-      Keep(Load(cos, at), to.cos, at.i);
-      Keep(Load(sin, at), to.sin, at.i);
+      Keep(Load<Own<T>>(cos, at), to.cos, at.i);
+      Keep(Load<Own<T>>(sin, at), to.sin, at.i);
     });
   }
 
   template <class T>
   static void Rotate(const T* x, T* out, const Angles& angles, size_t half) {
     ForSteps(half, [=](auto at) HWY_ATTR {
-      const Pair a = Load(x, at), b = Load(x + half, at);
-      const Pair c = Kept(angles.cos, at.i), s = Kept(angles.sin, at.i);
-      const Pair first = {First(a.even, b.even, c.even, s.even), First(a.odd, b.odd, c.odd, s.odd)};
-      const Pair second = {Second(a.even, b.even, c.even, s.even),
-                           Second(a.odd, b.odd, c.odd, s.odd)};
-      Store(first, out, at);
-      Store(second, out + half, at);
+      using S = Own<T>;
+      const S a = Load<S>(x, at), b = Load<S>(x + half, at);
+      const S c = Kept<S>(angles.cos, at.i), s = Kept<S>(angles.sin, at.i);
+      Store(Sub(Mul(a, c), Mul(b, s)), out, at);
+      Store(Sum(Mul(b, c), Mul(a, s)), out + half, at);
     });
   }
 };
 
 // Partners are neighbours, and stand in one lane of a Pair already.
 struct Neighbours {
-  template <class A>
+  template <class T, class A>
   static void Read(const A* cos, const A* sin, size_t half, const Angles& to) {
     ForSteps(2 * half, [=](auto at) HWY_ATTR {
       hn::Store(LoadHalf(cos, at), DF(), to.cos + at.i / 2);
@@ -82,7 +80,7 @@ void RotateRows(const RotaryArgs& a, Scratch& scratch) {
   const Angles angles(half, scratch);
   for (int64_t r = 0; r < a.rows; ++r) {
     const A* cos = a.cos_sin.Row<A>(0) + ReadIndex(a.positions, r) * a.rotated;
-    Style::Read(cos, cos + half, half, angles);
+    Style::template Read<T>(cos, cos + half, half, angles);
     const T* x = a.x.Row<T>(r);
     T* out = a.out.Row<T>(r);
     for (int64_t h = 0; h < a.heads; ++h, x += a.head_size, out += a.head_size) {

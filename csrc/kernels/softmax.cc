@@ -18,13 +18,14 @@ template <class T>
 void SoftmaxRow(const T* x, T* out, float* scratch, size_t n) {
   const VF max = hn::Set(DF(), RowMax(x, n));
   const float sum = CanonicalSum(n, [=](auto at) HWY_ATTR {
-    const Pair v = Load(x, at);
-    const Pair weight = Weight({hn::Sub(v.even, max), hn::Sub(v.odd, max)});
+    const auto weight = Weight(Sub(Load<Own<T>>(x, at), max));
     Keep(weight, scratch, at.i);
     return weight;
   });
   const VF divisor = hn::Set(DF(), sum);
-  ForSteps(n, [=](auto at) HWY_ATTR { Store(Div(Kept(scratch, at.i), divisor), out, at); });
+  ForSteps(n, [=](auto at) HWY_ATTR {
+    Store(Div(Kept<Own<T>>(scratch, at.i), divisor), out, at);
+  });
 }
 
 void SoftmaxRows(const SoftmaxArgs& a, Scratch& memory) {

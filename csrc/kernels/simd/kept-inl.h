@@ -1,4 +1,4 @@
-// Rows kept for later in f32 as pairs of vectors, not put in order: neither way needs a shuffle.
+// Rows kept for later in f32, step by step as each was held: neither way needs a shuffle.
 // Such a row has room for whole steps: KeptRoom(n) floats, aligned for every vector.
 #include "kernels/simd/lanes-inl.h"
 
@@ -15,11 +15,13 @@ namespace fusible::kernels::HWY_NAMESPACE {
 HWY_INLINE constexpr size_t KeptRoom(size_t n) { return (n + kStep - 1) / kStep * kStep; }
 
 // The step that begins at element i.
-HWY_INLINE void Keep(const Pair& v, float* row, size_t i) {
-  hn::Store(v.even, DF(), row + i);
-  hn::Store(v.odd, DF(), row + i + kLanes);
+template <class S>
+HWY_INLINE void Keep(const S& v, float* row, size_t i) {
+  hn::Store(Front(v), DF(), row + i);
+  hn::Store(Back(v), DF(), row + i + kLanes);
 }
-HWY_INLINE Pair Kept(const float* row, size_t i) {
+template <class S>
+HWY_INLINE S Kept(const float* row, size_t i) {
   return {hn::Load(DF(), row + i), hn::Load(DF(), row + i + kLanes)};
 }
 

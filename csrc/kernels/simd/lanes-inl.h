@@ -1,8 +1,7 @@
 // Rows of stored floats as pairs of f32 vectors, and the canonical sum over a row.
 //
-// A step is 2 * kLanes neighbouring elements, held as those of even and those of odd index: 16-bit
-// storage splits so with a shift and a mask, and a pair of neighbours then shares a lane, which is
-// where the canonical sum begins.
+// A step is 2 * kLanes neighbouring elements, held in one of two ways: as those of even and those of
+// odd index, so that a pair of neighbours shares a lane, or in order.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -40,6 +39,20 @@ inline constexpr size_t kStep = 2 * kLanes;
 struct Pair {
   VF even, odd;
 };
+struct InOrder {
+  VF low, high;
+};
+
+HWY_INLINE VF Front(const Pair& v) { return v.even; }
+HWY_INLINE VF Front(const InOrder& v) { return v.low; }
+HWY_INLINE VF Back(const Pair& v) { return v.odd; }
+HWY_INLINE VF Back(const InOrder& v) { return v.high; }
+
+// f of both vectors of steps that are held in one way.
+template <class F, class S, class... Others>
+HWY_INLINE S Each(const F& f, const S& v, const Others&... others) {
+  return {f(Front(v), Front(others)...), f(Back(v), Back(others)...)};
+}
 
 // Neighbouring elements, `low` before `high`, as those of even and those of odd index.
 HWY_INLINE Pair Split(VF low, VF high) {
@@ -79,28 +92,54 @@ HWY_INLINE void StoreBytes(hn::Vec<D> v, [[maybe_unused]] D d, void* to) {
 }
 
 // Storage<T>: Load reads a step at p; Store writes one, rounded to nearest even, with canonical
-// NaNs; LoadInOrder reads kLanes elements.
+// NaNs; LoadInOrder reads kLanes elements. Own: how T's steps are held at the least cost. 16-bit
+// storage splits with a shift and a mask; where whole vectors are converted, or nothing is, a split
+// takes a shuffle for each of them: rms_norm of f32 took 1.8 times as long that way on a Zen 4.
 template <class T>
 struct Storage;
 
+template <class T>
+using Own = typename Storage<T>::Own;
+
 template <>
 struct Storage<float> {
+#if HWY_TARGET == HWY_SCALAR
+  using Own = Pair;
+#else
+  using Own = InOrder;
+#endif
+
   static HWY_INLINE Pair Load(const float* p) {
     Pair pair;
     hn::LoadInterleaved2(DF(), p, pair.even, pair.odd);
     return pair;
   }
   static HWY_INLINE void Store(const Pair& v, float* p) {
-    hn::StoreInterleaved2(Canonical(v.even), Canonical(v.odd), DF(), p);
+    hn::StoreInterleaved2(CanonicalQuiet(v.even), CanonicalQuiet(v.odd), DF(), p);
+  }
+  static HWY_INLINE void Store(const InOrder& v, float* p) {
+    hn::StoreU(CanonicalQuiet(v.low), DF(), p);
+    hn::StoreU(CanonicalQuiet(v.high), DF(), p + kLanes);
   }
   static HWY_INLINE VF LoadInOrder(const float* p) { return hn::LoadU(DF(), p); }
   static HWY_INLINE VF Canonical(VF v) {
     return hn::IfThenElse(hn::IsNaN(v), FromBits(SetBits(0x7FC00000)), v);
   }
+  // The same where no NaN is a signalling one, as none is that came out of arithmetic.
+  static HWY_INLINE VF CanonicalQuiet(VF v) {
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
+    // The smaller of two, which is the number if one is a NaN, and the first if both are.
+    return VF{_mm512_range_ps(FromBits(SetBits(0x7FC00000)).raw, v.raw, 4)};
+#else
+    return Canonical(v);
+#endif
+  }
 };
 
 template <>
 struct Storage<BF16> {
+  using Own = Pair;
+
   static HWY_INLINE Pair Load(const BF16* p) {
     const VU both = LoadBytes(DU(), p);
     return {FromBits(hn::ShiftLeft<16>(both)), FromBits(hn::And(both, SetBits(0xFFFF0000)))};
@@ -173,6 +212,7 @@ struct Storage<BF16> {
 template <>
 struct Storage<F16> {
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2
+  using Own = InOrder;
   using DF16 = hn::Rebind<hwy::float16_t, DF>;
 
   static HWY_INLINE Pair Load(const F16* p) {
@@ -185,11 +225,17 @@ struct Storage<F16> {
     const auto codes = hn::DemoteTo(D16(), hn::BitCast(DI(), code));
     return hn::PromoteTo(DF(), hn::BitCast(DF16(), codes));
   }
-  static HWY_INLINE VU Encode(VF v) {
-    const VF canonical = Storage<float>::Canonical(v);
-    return hn::PromoteTo(DU(), hn::BitCast(D16(), hn::DemoteTo(DF16(), canonical)));
+  static HWY_INLINE void Store(const InOrder& v, F16* p) {
+    StoreBytes(Halve(v.low), D16(), p);
+    StoreBytes(Halve(v.high), D16(), p + kLanes);
   }
+  static HWY_INLINE hn::Vec<D16> Halve(VF v) {
+    return hn::BitCast(D16(), hn::DemoteTo(DF16(), Storage<float>::CanonicalQuiet(v)));
+  }
+  static HWY_INLINE VU Encode(VF v) { return hn::PromoteTo(DU(), Halve(v)); }
 #else
+  using Own = Pair;
+
   static HWY_INLINE Pair Load(const F16* p) {
     const VU both = LoadBytes(DU(), p);
     return {Decode(hn::And(both, SetBits(0xFFFF))), Decode(hn::ShiftRight<16>(both))};
@@ -245,41 +291,52 @@ struct Streamed {
   size_t i;
 };
 
-template <class T>
-HWY_INLINE Pair Load(const T* row, Full at) {
-  return Storage<T>::Load(row + at.i);
+// A step, held as S.
+template <class S, class T>
+HWY_INLINE S LoadAs(const T* p) {
+  if constexpr (std::is_same_v<S, Pair>) {
+    return Storage<T>::Load(p);
+  } else {
+    return {Storage<T>::LoadInOrder(p), Storage<T>::LoadInOrder(p + kLanes)};
+  }
 }
 
-template <class T>
-HWY_INLINE Pair Load(const T* row, Streamed at) {
-  return Storage<T>::Load(row + at.i);
+template <class S = Pair, class T>
+HWY_INLINE S Load(const T* row, Full at) {
+  return LoadAs<S>(row + at.i);
+}
+
+template <class S = Pair, class T>
+HWY_INLINE S Load(const T* row, Streamed at) {
+  return LoadAs<S>(row + at.i);
 }
 
 // Elements behind the row's end are zero.
-template <class T>
-HWY_INLINE Pair Load(const T* row, Tail at) {
+template <class S = Pair, class T>
+HWY_INLINE S Load(const T* row, Tail at) {
   alignas(64) T buffer[kStep] = {};
   std::memcpy(buffer, row + at.i, at.count * sizeof(T));
-  return Storage<T>::Load(buffer);
+  return LoadAs<S>(buffer);
 }
 
 // `how` goes to Storage<T>::Store: the bound that 8-bit formats clamp to.
-template <class T, class... How>
-HWY_INLINE void Store(const Pair& v, T* row, Full at, How... how) {
+template <class S = Pair, class T, class... How>
+HWY_INLINE void Store(const S& v, T* row, Full at, How... how) {
   Storage<T>::Store(v, row + at.i, how...);
 }
 
-template <class T, class... How>
-HWY_INLINE void Store(const Pair& v, T* row, Tail at, How... how) {
+template <class S = Pair, class T, class... How>
+HWY_INLINE void Store(const S& v, T* row, Tail at, How... how) {
   alignas(64) T buffer[kStep];
   Storage<T>::Store(v, buffer, how...);
   std::memcpy(row + at.i, buffer, at.count * sizeof(T));
 }
 
 // The row is aligned to kStreamAlign. The buffer never leaves the registers.
-template <class T, class... How>
-HWY_INLINE void Store(const Pair& v, T* row, Streamed at, How... how) {
-  constexpr size_t kChunk = HWY_MIN(kStep * sizeof(T), kLanes * sizeof(float));
+template <class S = Pair, class T, class... How>
+HWY_INLINE void Store(const S& v, T* row, Streamed at, How... how) {
+  constexpr size_t kAtOnce = std::is_same_v<S, InOrder> ? kLanes : kStep;
+  constexpr size_t kChunk = HWY_MIN(kAtOnce * sizeof(T), kLanes * sizeof(float));
   if constexpr (kChunk < 16) {  // no instruction streams so little
     Storage<T>::Store(v, row + at.i, how...);
   } else {
@@ -349,18 +406,38 @@ HWY_INLINE void FetchAhead([[maybe_unused]] const T* row, [[maybe_unused]] At at
   if constexpr (std::is_same_v<At, Streamed>) __builtin_prefetch(row + at.i, 0, 2);
 }
 
-HWY_INLINE Pair Sum(const Pair& a, const Pair& b) {
-  return {hn::Add(a.even, b.even), hn::Add(a.odd, b.odd)};
+template <class S>
+HWY_INLINE S Sum(const S& a, const S& b) {
+  return Each([](VF x, VF y) HWY_ATTR { return hn::Add(x, y); }, a, b);
 }
-HWY_INLINE Pair Sub(const Pair& a, VF b) { return {hn::Sub(a.even, b), hn::Sub(a.odd, b)}; }
-HWY_INLINE Pair Mul(const Pair& a, const Pair& b) {
-  return {hn::Mul(a.even, b.even), hn::Mul(a.odd, b.odd)};
+template <class S>
+HWY_INLINE S Sum(const S& a, VF b) {
+  return Each([b](VF x) HWY_ATTR { return hn::Add(x, b); }, a);
 }
-HWY_INLINE Pair Mul(const Pair& a, VF b) { return {hn::Mul(a.even, b), hn::Mul(a.odd, b)}; }
-HWY_INLINE Pair MulAdd(const Pair& a, const Pair& b, const Pair& c) {
-  return {hn::MulAdd(a.even, b.even, c.even), hn::MulAdd(a.odd, b.odd, c.odd)};
+template <class S>
+HWY_INLINE S Sub(const S& a, const S& b) {
+  return Each([](VF x, VF y) HWY_ATTR { return hn::Sub(x, y); }, a, b);
 }
-HWY_INLINE Pair Div(const Pair& a, VF b) { return {hn::Div(a.even, b), hn::Div(a.odd, b)}; }
+template <class S>
+HWY_INLINE S Sub(const S& a, VF b) {
+  return Each([b](VF x) HWY_ATTR { return hn::Sub(x, b); }, a);
+}
+template <class S>
+HWY_INLINE S Mul(const S& a, const S& b) {
+  return Each([](VF x, VF y) HWY_ATTR { return hn::Mul(x, y); }, a, b);
+}
+template <class S>
+HWY_INLINE S Mul(const S& a, VF b) {
+  return Each([b](VF x) HWY_ATTR { return hn::Mul(x, b); }, a);
+}
+template <class S>
+HWY_INLINE S MulAdd(const S& a, const S& b, const S& c) {
+  return Each([](VF x, VF y, VF z) HWY_ATTR { return hn::MulAdd(x, y, z); }, a, b, c);
+}
+template <class S>
+HWY_INLINE S Div(const S& a, VF b) {
+  return Each([b](VF x) HWY_ATTR { return hn::Div(x, b); }, a);
+}
 
 // Calls f(T{}) with the storage type of a float dtype.
 template <class F>

@@ -29,21 +29,33 @@ HWY_INLINE Partial Add(const Partial& a, const Partial& b) {
   return sum;
 }
 
-// The sum of a vector's lanes, neighbours first.
-template <class V>
+// The sums of a step's neighbours: of one held in order, those of its first half in the even lanes,
+// and those of its second half in the odd ones.
+HWY_INLINE VF SumNeighbours(const Pair& v) { return hn::Add(v.even, v.odd); }
+#if HWY_TARGET != HWY_SCALAR
+HWY_INLINE VF SumNeighbours(const InOrder& v) {
+  return hn::Add(hn::OddEven(v.high, v.low), hn::Shuffle2301(hn::OddEven(v.low, v.high)));
+}
+#endif
+
+// The sum of a vector of such sums, neighbours first. S: how the steps were held.
+template <class S, class V>
 HWY_INLINE float SumLanes(V v) {
 #if HWY_TARGET != HWY_SCALAR
-  v = hn::Add(v, hn::Shuffle2301(v));
+  constexpr bool kInOrder = std::is_same_v<S, InOrder>;
+  if constexpr (!kInOrder) v = hn::Add(v, hn::Shuffle2301(v));
   v = hn::Add(v, hn::Shuffle1032(v));
   if constexpr (kLanes >= 8) v = hn::Add(v, hn::SwapAdjacentBlocks(v));
   if constexpr (kLanes >= 16) v = hn::Add(v, hn::ReverseBlocks(DF(), v));
+  if constexpr (kInOrder) v = hn::Add(v, hn::Shuffle2301(v));
 #endif
   return hn::GetLane(v);
 }
 
+template <class S>
 HWY_INLINE float SumPairs(const Partial& pairs) {
   float sums[kSlots];
-  for (size_t s = 0; s < kSlots; ++s) sums[s] = SumLanes(pairs.slot[s]);
+  for (size_t s = 0; s < kSlots; ++s) sums[s] = SumLanes<S>(pairs.slot[s]);
   for (size_t width = 1; width < kSlots; width *= 2) {
     for (size_t s = 0; s < kSlots; s += 2 * width) sums[s] += sums[s + width];
   }
@@ -62,7 +74,8 @@ class PartialStack {
   }
 
   // The sum of all; groups that are missing from the tree are zeros, and adding them changes
-  // nothing.
+  // nothing. S: how the steps were held.
+  template <class S>
   HWY_INLINE float Total() const {
     if (groups_ == 0) return 0.0f;
     size_t left = groups_;
@@ -70,7 +83,7 @@ class PartialStack {
     for (left &= left - 1; left != 0; left &= left - 1) {
       sum = Add(levels_[hwy::Num0BitsBelowLS1Bit_Nonzero64(left)], sum);
     }
-    return SumPairs(sum);
+    return SumPairs<S>(sum);
   }
 
  private:
@@ -84,8 +97,7 @@ HWY_INLINE Partial Tree(size_t base, const Term& term) {
   if constexpr (kLevel == 0) {
     Partial group;
     for (size_t s = 0; s < kSlots; ++s) {
-      const Pair v = term(Full{base + s * kStep});
-      group.slot[s] = hn::Add(v.even, v.odd);
+      group.slot[s] = SumNeighbours(term(Full{base + s * kStep}));
     }
     return group;
   } else {
@@ -103,6 +115,11 @@ HWY_INLINE Pair KeepFirst(const Pair& v, size_t count) {
   const auto keep_odd = hn::RebindMask(DF(), hn::Lt(hn::Add(index, SetBits(1)), limit));
   return {hn::IfThenElseZero(keep_even, v.even), hn::IfThenElseZero(keep_odd, v.odd)};
 }
+HWY_INLINE InOrder KeepFirst(const InOrder& v, size_t count) {
+  const size_t low = HWY_MIN(count, kLanes);
+  return {hn::IfThenElseZero(hn::FirstN(DF(), low), v.low),
+          hn::IfThenElseZero(hn::FirstN(DF(), count - low), v.high)};
+}
 
 // The last group, of n < 32 elements.
 template <class Term>
@@ -115,8 +132,7 @@ HWY_INLINE Partial LastGroup(size_t base, size_t n, const Term& term) {
       continue;
     }
     const size_t count = HWY_MIN(n - begin, kStep);
-    const Pair v = KeepFirst(term(Tail{base + begin, count}), count);
-    group.slot[s] = hn::Add(v.even, v.odd);
+    group.slot[s] = SumNeighbours(KeepFirst(term(Tail{base + begin, count}), count));
   }
   return group;
 }
@@ -133,7 +149,7 @@ HWY_INLINE size_t PushTrees(PartialStack& stack, size_t i, size_t n, const Term&
   return i;
 }
 
-// The sum of n terms; term(Full) and term(Tail) give those of a step as a Pair.
+// The sum of n terms; term(Full) and term(Tail) give those of a step.
 template <class Term>
 HWY_INLINE float CanonicalSum(size_t n, const Term& term) {
   PartialStack stack;
@@ -141,7 +157,7 @@ HWY_INLINE float CanonicalSum(size_t n, const Term& term) {
   for (; i + kTree <= n; i += kTree) stack.Push(Tree<kTreeLevels>(i, term), kTreeLevels);
   i = PushTrees<kTreeLevels - 1>(stack, i, n, term);
   if (i < n) stack.Push(LastGroup(i, n - i, term), 0);
-  return stack.Total();
+  return stack.Total<decltype(term(Full{0}))>();
 }
 
 inline constexpr int64_t kShortRow = 1024;  // elements

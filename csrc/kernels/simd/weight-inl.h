@@ -19,7 +19,10 @@ HWY_INLINE VF Weight(VF x) {
   return hn::IfThenZeroElse(hn::Lt(x, SetF(-87.33f)), hn::Mul(e.power, PowerOfTwo(e.n)));
 }
 
-HWY_INLINE Pair Weight(const Pair& x) { return {Weight(x.even), Weight(x.odd)}; }
+template <class S>
+HWY_INLINE S Weight(const S& x) {
+  return Each([](VF v) HWY_ATTR { return Weight(v); }, x);
+}
 
 }  // namespace fusible::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
