@@ -35,7 +35,7 @@ void NormRow(const LayerNormArgs& a, int64_t r, const Moments& moments) {
   const T* ahead = a.x.Row<T>(r + 1);
   T* out = a.out.Row<T>(r);
   const VF mean = hn::Set(DF(), moments.mean), scale = hn::Set(DF(), moments.scale);
-  ForSteps(a.cols, a.out.stream, out, [=](auto at) HWY_ATTR {
+  ForSteps(a.cols, a.out.stream, out, x, [=](auto at) HWY_ATTR {
     FetchAhead(ahead, at);
     auto y = Mul(Sub(Load<Own<T>>(x, at), mean), scale);
     if constexpr (kWeight && kBias) {

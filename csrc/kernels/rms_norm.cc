@@ -31,7 +31,7 @@ void ScaleRow(const RmsNormArgs& a, int64_t r, float scale) {
   T* out = a.out.Row<T>(r);
   const VF factor = hn::Set(DF(), scale);
   const VF one = hn::Set(DF(), 1.0f);
-  ForSteps(a.cols, a.out.stream, out, [=](auto at) HWY_ATTR {
+  ForSteps(a.cols, a.out.stream, out, x, [=](auto at) HWY_ATTR {
     FetchAhead(ahead, at);
     auto y = Mul(Load<Own<T>>(x, at), factor);
     if constexpr (kWeight != Weight::kNone) {

@@ -23,9 +23,7 @@ void SoftmaxRow(const T* x, T* out, float* scratch, size_t n) {
     return weight;
   });
   const VF divisor = hn::Set(DF(), sum);
-  ForSteps(n, [=](auto at) HWY_ATTR {
-    Store(Div(Kept<Own<T>>(scratch, at.i), divisor), out, at);
-  });
+  ForSteps(n, [=](auto at) HWY_ATTR { Store(Div(Kept<Own<T>>(scratch, at.i), divisor), out, at); });
 }
 
 void SoftmaxRows(const SoftmaxArgs& a, Scratch& memory) {
