@@ -4,8 +4,10 @@ import os
 from collections.abc import Iterator
 from itertools import combinations_with_replacement
 
+import pytest
+
 import fusible
-from fusible import _core
+from fusible import _core, rules
 from support.brute_force import legal_matches
 
 # Four operators that three fused ones are made of. FUSIBLE_EXHAUSTIVE=1 takes a call more.
@@ -56,17 +58,40 @@ def test_the_rules_are_there() -> None:
     }
 
 
-def test_what_could_fuse_has_fused_and_stays_so() -> None:
-    first, then = (fusible.PassManager(pipeline, "cuda-sm90") for pipeline in (FIRST, THEN))
+NORM = "(x: F[..., C], w: F[C], *, eps: float) -> y: F[..., C]"
+GIVEN = [
+    rules.Rule(
+        f"softmax_of_norm{NORM}",
+        "n = rms_norm(x, w, eps=eps)\ny = softmax(n)\nreturn y\n",
+        'y = opaque(x, w, name="softmax_of_norm", eps=eps)\nreturn y\n',
+    ),
+    rules.Rule(
+        f"two_norms{NORM}",
+        "n = rms_norm(x, w, eps=eps)\ny = rms_norm(n, w, eps=eps)\nreturn y\n",
+        'y = opaque(x, w, name="two_norms", eps=eps)\nreturn y\n',
+    ),
+    rules.Rule(
+        "softmax_of_sum(x: F[..., C], r: F[..., C]) -> y: F[..., C], sum: F[..., C]",
+        "sum = add(x, r)\ny = softmax(sum)\nreturn y, sum\n",
+        'y, sum = opaque(x, r, name="softmax_of_sum")\nreturn y, sum\n',
+    ),
+]
+
+
+@pytest.mark.parametrize("given", [[], GIVEN], ids=["operators", "given"])
+def test_what_could_fuse_has_fused_and_stays_so(given: list[rules.Rule]) -> None:
+    first = fusible.PassManager(FIRST, "cuda-sm90")
+    then = fusible.PassManager(THEN, "cuda-sm90", rules=given)
+    all_rules = RULES + rules.natives(given)
     seen = fused = 0
     for count in range(1, MOST + 1):
         for graph in graphs(count):
             before = first.run(graph).graph
             result = then.run(before)
-            left = {rule.name: [*legal_matches(result.graph, rule)] for rule in RULES}
+            left = {rule.name: [*legal_matches(result.graph, rule)] for rule in all_rules}
             assert not any(left.values()), f"{graph}becomes\n{result.graph}left: {left}"
             assert not then.run(result.graph).rewrites, str(graph)
-            could = any(True for rule in RULES for _ in legal_matches(before, rule))
+            could = any(True for rule in all_rules for _ in legal_matches(before, rule))
             assert could <= bool(result.fusions), str(graph)
             seen, fused = seen + 1, fused + bool(result.fusions)
     assert 0 < fused < seen
