@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
+from typing import TYPE_CHECKING
 
 from fusible import _core
 from fusible.passes import PassManager, Result, Rewrite
 from fusible.targets import Target
+
+if TYPE_CHECKING:
+    from fusible.rules import Rule
 
 # True for a graph that is well, False for one that is not, None where that cannot be told.
 Check = Callable[[_core.Graph], bool | None]
@@ -46,7 +50,12 @@ class Bisection:
 
 
 def bisect(
-    graph: _core.Graph, check: Check, target: str | Target = "cpu", pipeline: str | None = None
+    graph: _core.Graph,
+    check: Check,
+    target: str | Target = "cpu",
+    pipeline: str | None = None,
+    *,
+    rules: Sequence[Rule] = (),
 ) -> Bisection:
     """Finds the first rewrite behind which a graph does not pass a check.
 
@@ -57,12 +66,13 @@ def bisect(
         check: called with graphs; see `fusible.checks` for those that come with fusible.
         target: a target, the name of one, or the path of a TOML file.
         pipeline: pass names joined by commas; ``None`` is the target's own.
+        rules: rules of your own, as for ``PassManager``.
 
     Raises:
         ArgumentError: the check fails, or cannot tell, before the first rewrite; or it cannot tell
             of the graph behind the last.
     """
-    return _Search(graph, check, PassManager(pipeline, target)).run()
+    return _Search(graph, check, PassManager(pipeline, target, rules=rules)).run()
 
 
 class _Search:

@@ -252,7 +252,7 @@ class PassManager:
         if dump is not None:
             from fusible.dump import Dump
 
-            watch = Dump(graph, dump, watch)
+            watch = Dump(graph, dump, watch, self._rules)
         try:
             return Result(self._native.run(graph, fuel, sizes, watch), self.target)
         except _core.PassError as error:
@@ -260,7 +260,13 @@ class PassManager:
                 from fusible.reproducer import Reproducer
 
                 made = Reproducer(
-                    str(graph), self.pipeline, self.target, fuel, str(error), range=sizes
+                    str(graph),
+                    self.pipeline,
+                    self.target,
+                    fuel,
+                    str(error),
+                    range=sizes,
+                    rules=self._rules,
                 )
                 error.args = (f"{error}; run it again: fusible replay {made.write(reproducer)}",)
             raise

@@ -27,10 +27,18 @@ _CHECK = (
 @click.option("--check", "what", required=True, metavar="CHECK", help=_CHECK)
 @options.target
 @click.option("--pipeline", default=None, help=PIPELINE)
+@options.rules
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the inputs of `bits`.")
 @options.as_json
 def bisect(
-    *, graph: str, what: str, target: str, pipeline: str | None, seed: int, as_json: bool
+    *,
+    graph: str,
+    what: str,
+    target: str,
+    pipeline: str | None,
+    rules: Path | None,
+    seed: int,
+    as_json: bool,
 ) -> int:
     r"""Finds the first rewrite of a pipeline that breaks GRAPH (a file, - for standard input).
 
@@ -49,7 +57,8 @@ def bisect(
     import fusible
 
     read = read_graph(graph)
-    found = fusible.bisect(read, _check_of(what, read, seed), target, pipeline)
+    given = options.given_rules(rules)
+    found = fusible.bisect(read, _check_of(what, read, seed), target, pipeline, rules=given)
     click.echo(json.dumps(_record(found)) if as_json else _sentences(found), nl=as_json)
     return 1 if found.suspects else 0
 
