@@ -153,6 +153,10 @@ std::vector<Rule> MakeRules(const RuleText& text) {
     Rule rule = common;
     const Op find = Op(text.signature).Equals(body);
     rule.pattern = Named(rule, "find", [&] { return PatternOf(find, true, "find"); });
+    if (rule.pattern.nodes.size() > kMostCalls) {
+      Refuse(rule,
+             Cat("find: expected at most ", kMostCalls, " calls, got ", rule.pattern.nodes.size()));
+    }
     CheckRule(rule);
     CheckKinds(rule, rule.pattern);
     if (ChangesNothing(rule)) Refuse(rule, "replace: expected a change, got what is found");

@@ -10,6 +10,7 @@
 namespace fusible {
 
 inline constexpr size_t kMostPatterns = 16;  // of one given rule
+inline constexpr size_t kMostCalls = 16;     // of one pattern: commuting ones are tried both ways
 
 struct RuleText {
   std::string signature;          // types the operands and attributes; its name is the rule's

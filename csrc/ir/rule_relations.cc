@@ -216,7 +216,8 @@ class Chase {
  public:
   explicit Chase(std::span<const Rule* const> rules) {
     for (const Rule* rule : rules) {
-      if (rule->given()) patterns_[rule->name()].push_back(rule);
+      patterns_[rule->name()].push_back(rule);
+      if (!left_.contains(rule->name())) left_[rule->name()] = Left(*rule);
     }
   }
 
@@ -246,7 +247,7 @@ class Chase {
   // Whether what one rule leaves holds what another finds. Where a rule only gives what it finds
   // another name, it is at rest behind itself.
   bool Leads(const std::string& from, const std::string& to) const {
-    const Pattern left = Left(*patterns_.at(from).front());
+    const Pattern& left = left_.at(from);
     return std::ranges::any_of(patterns_.at(to), [&](const Rule* rule) {
       return Embedding(rule->pattern, left, Sameness::kPossible).Run() &&
              !(from == to && IsSame(left, rule->pattern));
@@ -254,6 +255,7 @@ class Chase {
   }
 
   std::map<std::string, std::vector<const Rule*>> patterns_;
+  std::map<std::string, Pattern> left_;
   std::vector<std::string> path_;
   std::set<std::string> met_;  // begin and end of the paths that were gone on from
 };

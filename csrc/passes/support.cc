@@ -54,6 +54,10 @@ std::optional<Lack> FindBodyLack(const Target& target, const Rule& rule, const A
   for (const PatternNode& call : rule.body.nodes) {
     if (!call.op) continue;
     const Attrs own = PartAttrs(call, attrs);
+    if (rule.given()) {  // whatever stands in the replacement; else the parts have been looked at
+      if (auto lack = FindLack(target, *call.op, own)) return lack;
+      continue;
+    }
     if (auto lack = FindVariantLack(target, *call.op, own)) return lack;
     if (auto lack = FindKernelLack(target, *call.op)) return lack;
   }

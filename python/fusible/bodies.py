@@ -173,7 +173,8 @@ class Recorder:
         if isinstance(operand, _Named) and operand.recorder is self:
             return operand.name
         raise _core.ArgumentError(
-            f"{self._where}: expected operands of the rule and results of its calls, got {operand!r}"
+            f"{self._where}: expected operands of the rule and results of its calls, "
+            f"got {operand!r}"
         )
 
     def _attribute(self, name: str, value: Any, kind: str) -> str:

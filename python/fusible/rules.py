@@ -4,15 +4,15 @@ A rule is a signature, which types its operands and attributes, and two bodies a
 of an operator: each as text, or as a function that is called once with a recorder in the place of
 ``fusible.ops``::
 
-    @rules.rule("gated(x: F[..., 2*D], *, group_size: int) -> q: e4m3fn[..., D], s: f32[..., D/group_size]")
-    def find_gated(op, x, *, group_size):
-        return op.per_token_group_quant_fp8(op.silu_and_mul(x), group_size=group_size)
+    @rules.rule("sharp(x: F[..., C], w: F[C], *, eps: float) -> y: F[..., C]")
+    def find_sharp(op, x, w, *, eps):
+        return op.softmax(op.rms_norm(x, w, eps=eps))
 
-    @find_gated.replace
-    def gated(op, x, *, group_size):
-        return op.opaque("my_gated_kernel", x, group_size=group_size, results=2)
+    @find_sharp.replace
+    def sharp(op, x, w, *, eps):
+        return op.opaque("my_kernel", x, w, eps=eps)
 
-    fusible.optimize(graph, "cuda-sm90", rules=[gated]).expect({"gated": "2*L"}, L=32)
+    fusible.optimize(graph, "cuda-sm90", rules=[sharp]).expect({"sharp": "2*L"}, L=32)
 
 Operands and attributes bind by name, whatever their values. Rules stand beside those of the
 operators that equal others; where several match, the one that saves more calls, then more values,
@@ -97,7 +97,8 @@ class Rule:
             case: the value is computed once more, for the other readers. None: as the target's
             costs say.
         each: at least so many matches must share all but their last call (one norm with several
-            readers), or none of them is taken. However many there are, all that match are.
+            readers), or none of them is taken. However many there are, all that match are. Equal
+            calls count once where ``share-common`` has made them one.
         where: conditions on the letters and integer attributes of the signature, such as
             ``C % 128 == 0`` or ``C >= 64``; they must be known to hold before the call.
         predicate: a condition as code, where data cannot say it.
@@ -172,7 +173,8 @@ class Rule:
         if self.via:
             yield f"looks through {', '.join(self.via)}"
         if self.on_escape is not None:
-            yield f"where a value inside is read elsewhere: {self.on_escape}, {_COSTS[self.on_escape]}"
+            cost = _COSTS[self.on_escape]
+            yield f"where a value inside is read elsewhere: {self.on_escape}, {cost}"
         if self.each > 1:
             yield f"at least {self.each} that share all but their last call"
         for condition in self.where:

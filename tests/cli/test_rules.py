@@ -8,21 +8,9 @@ from pathlib import Path
 import pytest
 
 from support.command import refused, run
+from support.given_rules import FILE
 
-RULES = '''
-[[rules]]
-signature = "sharp(x: F[..., C], w: F[C], *, eps: float) -> y: F[..., C]"
-find = """
-  n = rms_norm(x, w, eps=eps)
-  y = softmax(n)
-  return y
-"""
-replace = """
-  y = opaque(x, w, name="my_sharp", eps=eps)
-  return y
-"""
-where = ["C <= 512"]
-'''
+RULES = f'{FILE}where = ["C <= 512"]\n'
 TEXT = (
     "input x: bf16[T, {0}]\nconstant w: bf16[{0}]\nn = rms_norm(x, w)\ny = softmax(n)\nreturn y\n"
 )

@@ -6,36 +6,10 @@ import pytest
 
 import fusible
 from fusible import rules
+from support.given_rules import FIND, HEAD, ONE, SHARP, names, only_miss, run, sharp
 from support.graphs import as_tuple, bits, normal, unfused
 
 SM90 = "cuda-sm90"
-HEAD = "input x: bf16[T, 256]\nconstant w: bf16[256]\n"
-# softmax of a norm: no operator of fusible equals it.
-SHARP = "sharp(x: F[..., C], w: F[C], *, eps: float) -> y: F[..., C]"
-FIND = "n = rms_norm(x, w, eps=eps)\ny = softmax(n)\nreturn y\n"
-KERNEL = 'y = opaque(x, w, name="my_sharp", eps=eps)\nreturn y\n'
-
-
-def sharp(find: Any = FIND, replace: Any = KERNEL, signature: str = SHARP, **options: Any):
-    """A rule that puts a kernel which is not ours in place of a norm and a softmax."""
-    return rules.Rule(signature, find, replace, **options)
-
-
-def run(body: str, *given: rules.Rule, target: str | fusible.Target = SM90, head: str = HEAD):
-    """The result of a graph's body."""
-    return fusible.optimize(fusible.Graph.parse(head + body), target, rules=given)
-
-
-def names(result: fusible.Result) -> list[str]:
-    return [node.name for node in result.graph.nodes]
-
-
-def only_miss(result: fusible.Result, rule: str = "sharp") -> Any:
-    (miss,) = [miss for miss in result.misses if miss.rule == rule]
-    return miss
-
-
-ONE = "n = rms_norm(x, w, eps=1e-12)\ny = softmax(n)\nreturn y\n"
 
 
 @pytest.mark.parametrize("target", [SM90, "rocm-gfx950", "cpu"])
@@ -257,75 +231,6 @@ def test_an_attribute_that_the_rule_fixes_is_a_near_miss():
     assert (miss.reason, miss.hint) == ("attr", "set eps of rms_norm to 1e-05, not 1e-12")
 
 
-@pytest.mark.parametrize(
-    ("conditions", "rows", "hint"),
-    [
-        (["C % 128 == 0", "C >= 64"], "[T, 256]", ""),
-        (["C % 128 == 0"], "[T, 192]", "expected C % 128 == 0, got C = 192"),
-        (["C <= 128"], "[T, 256]", "expected C <= 128, got C = 256"),
-        (["C != 256"], "[T, 256]", "expected C != 256, got C = 256"),
-        (["C/2 == 128"], "[T, 256]", ""),
-        (["C % 2 == 0"], "[T, K]", "expected C % 2 == 0, got C = K, which leaves it open until"),
-        (["C % 2 == 0"], "[T, 4*K]", ""),
-        (["C % 2 == 0"], "[T, 4*K+1]", "expected C % 2 == 0, got C = 4*K+1"),
-        (["C > 3"], "[T, K]", "got C = K, which leaves it open until the call"),
-    ],
-)
-def test_conditions_are_explained(conditions, rows, hint):
-    columns = rows[4:-1]
-    head = f"input x: bf16{rows}\nconstant w: bf16[{columns}]\n"
-    result = run(ONE, sharp(where=conditions), head=head)
-    assert result.fusions == ({} if hint else {"sharp": 1})
-    if hint:
-        miss = only_miss(result)
-        assert miss.reason == "condition"
-        assert hint in miss.hint
-
-
-def test_a_condition_on_an_attribute():
-    rule = rules.Rule(
-        "grouped(x: F[..., 2*D], *, g: int) -> q: e4m3fn[..., D], s: f32[..., D/g]",
-        "y = silu_and_mul(x)\nq, s = per_token_group_quant_fp8(y, group_size=g)\nreturn q, s\n",
-        'q, s = opaque(x, name="grouped", group=g)\nreturn q, s\n',
-        where=["D/g <= 2"],
-    )
-    body = "y = silu_and_mul(x)\nq, s = per_token_group_quant_fp8(y, group_size={})\nreturn q, s\n"
-    assert "grouped" in run(body.format(64), rule).fusions
-    assert only_miss(run(body.format(32), rule), "grouped").hint == (
-        "expected D/g <= 2, got D = 128, g = 32"
-    )
-
-
-def test_a_predicate_sees_what_was_found():
-    seen: list[rules.Found] = []
-
-    def test(found: rules.Found) -> bool | str:
-        seen.append(found)
-        return True if found.attrs["eps"] < 1e-6 else "use an eps below 1e-6"
-
-    rule = sharp(predicate=rules.Predicate("small-eps", "1", test))
-    assert run(ONE, rule).fusions == {"sharp": 1}
-    assert seen[0] == (
-        {"x": "bf16[T, 256]", "w": "bf16[256]", "y": "bf16[T, 256]"},
-        {"C": 256},
-        {"eps": 1e-12},
-    )
-    miss = only_miss(run(ONE.replace("1e-12", "1e-5"), rule))
-    assert (miss.reason, miss.hint) == ("predicate", "use an eps below 1e-6")
-    never = sharp(predicate=rules.Predicate("never", "2", lambda found: False))
-    assert only_miss(run(ONE, never)).hint == "meet never, version 2"
-
-
-def test_what_a_predicate_raises_comes_through():
-    def test(found: rules.Found) -> bool:
-        raise KeyError("oh")
-
-    with pytest.raises(KeyError, match="oh"):
-        run(ONE, sharp(predicate=rules.Predicate("bad", "1", test)))
-    with pytest.raises(fusible.ArgumentError, match="expected True, False or a reason, got 3"):
-        run(ONE, sharp(predicate=rules.Predicate("bad", "1", lambda found: 3)))  # type: ignore
-
-
 ACT = "gate(x: F[..., 2*D], w: F[D], *, eps: float) -> y: F[..., D]"
 
 
@@ -342,8 +247,9 @@ def test_choices_are_patterns_of_one_rule():
     assert len(rule.find) == 6
     head = "input x: bf16[T, 512]\nconstant w: bf16[256]\n"
     for act in ("silu_and_mul", "gelu_and_mul", "gelu_tanh_and_mul"):
-        for between in ("", "a = softmax(a)\n"):
-            body = f"a = {act}(x)\n{between.replace('a = ', 'b = ')}y = rms_norm({'b' if between else 'a'}, w)\nreturn y\n"
+        for between in ("", "b = softmax(a)\n"):
+            read = "b" if between else "a"
+            body = f"a = {act}(x)\n{between}y = rms_norm({read}, w)\nreturn y\n"
             result = run(body, rule, head=head)
             assert names(result) == ["opaque(gate)"], body
             assert result.fusions == {"gate": 1}

@@ -12,26 +12,13 @@ from fusible import checks, rules
 from fusible.reproducer import read_reproducer
 from fusible.rule_files import lines_of, read_rules
 from support.faults import plant
+from support.given_rules import FILE as BODIES
+from support.given_rules import HEAD, ONE
 
-FILE = '''
-[[rules]]
-signature = "sharp(x: F[..., C], w: F[C], *, eps: float) -> y: F[..., C]"
-find = """
-  n = rms_norm(x, w, eps=eps)
-  y = softmax(n)
-  return y
-"""
-replace = """
-  y = opaque(x, w, name="my_sharp", eps=eps)
-  return y
-"""
-where = ["C % 128 == 0"]
+FILE = f"""{BODIES}where = ["C % 128 == 0"]
 on_escape = "keep"
-'''
-TEXT = (
-    "input x: bf16[T, 256]\nconstant w: bf16[256]\nn = rms_norm(x, w)\ny = softmax(n)\nreturn y\n"
-)
-GRAPH = fusible.Graph.parse(TEXT)
+"""
+GRAPH = fusible.Graph.parse(HEAD + ONE)
 
 
 def written(text: str, folder: Path) -> Path:
@@ -55,14 +42,14 @@ def test_a_file_holds_rules(tmp_path: Path) -> None:
     [
         {},
         {"via": [], "on_escape": "refuse", "each": 3, "where": ["C > 3", "C % 2 == 0"]},
-        {"find": [rules_find := "y = softmax(x)\nreturn y", "y = rms_norm(x, x)\nreturn y"]},
+        {"find": ["y = softmax(x)\nreturn y\n", "y = rms_norm(x, x)\nreturn y\n"]},
     ],
 )
 def test_what_is_written_is_read_again(options: dict[str, Any], tmp_path: Path) -> None:
     given = {
         "signature": "one(x: F[C]) -> y: F[C]",
         "find": "y = softmax(x)\nreturn y\n",
-        "replace": 'y = opaque(x, name="it\'s \\"k\\"")\nreturn y\n'.replace('\\"', ""),
+        "replace": 'y = opaque(x, name="it\'s k")\nreturn y\n',
         **options,
     }
     made = [rules.Rule(**given), read_rules(written(FILE, tmp_path))[0]]
@@ -80,10 +67,7 @@ def test_what_is_written_is_read_again(options: dict[str, Any], tmp_path: Path) 
         ("[[rules]\n", "rules.toml"),
         (FILE.replace("where", "when"), r"rules\[0\].when: expected one of signature, find"),
         (FILE.replace('"keep"', "3"), r"rules\[0\].on_escape: expected str, got int"),
-        (
-            FILE.replace("find", "# find", 1).replace('# find = """', 'via = []\nx = """'),
-            "x: expec",
-        ),
+        (FILE.replace("find =", "found ="), r"rules\[0\].found: expected one of signature, find"),
         (FILE + FILE.replace("replace", "via"), r"rules\[1\].via: expected list, got str"),
         (
             FILE.replace("softmax", "soft"),
@@ -103,7 +87,7 @@ def test_a_file_without_a_body(tmp_path: Path) -> None:
         fusible.ArgumentError, match=r"rules\[0\].replace: expected a value, got no"
     ):
         read_rules(written(text, tmp_path))
-    with pytest.raises(fusible.ArgumentError, match="rules: .*none.toml: No such file"):
+    with pytest.raises(fusible.ArgumentError, match=r"rules: .*none\.toml: No such file"):
         read_rules(tmp_path / "none.toml")
 
 

@@ -6,14 +6,16 @@ import pytest
 
 import fusible
 from fusible import rules
+from support.given_rules import FIND, SHARP
 
 SM90 = "cuda-sm90"
-SIGNATURE = "sharp(x: F[..., C], w: F[C], *, eps: float) -> y: F[..., C]"
-FIND = "n = rms_norm(x, w, eps=eps)\ny = softmax(n)\nreturn y\n"
 REPLACE = 'y = opaque(x, w, name="k", eps=eps)\nreturn y\n'
 
 
-def made(signature: str = SIGNATURE, find: Any = FIND, replace: Any = REPLACE, **options: Any):
+CHAIN = [("x", "v1"), *((f"v{i}", f"v{i + 1}") for i in range(1, 17))]
+
+
+def made(signature: str = SHARP, find: Any = FIND, replace: Any = REPLACE, **options: Any):
     return rules.Rule(signature, find, replace, **options)
 
 
@@ -30,12 +32,16 @@ def test_this_one_is_good():
     [
         ({"signature": "sharp(x: F[..., C]"}, "signature: column 19: expected '\\)'"),
         (
-            {"signature": SIGNATURE.replace("sharp", "softmax")},
+            {"signature": SHARP.replace("sharp", "softmax")},
             "softmax: expected a name of its own",
         ),
         ({"find": []}, "sharp: find: expected 1 to 16 patterns, got 0"),
         ({"find": [FIND] * 17}, "sharp: find: expected 1 to 16 patterns, got 17"),
         ({"find": "y = softmax(x\nreturn y\n"}, "sharp: find: line 2, column 1: expected"),
+        (
+            {"find": "".join(f"{b} = softmax({a})\n" for a, b in CHAIN) + "return v17\n"},
+            "sharp: find: expected at most 16 calls, got 17",
+        ),
         ({"find": FIND.replace("softmax", "soft")}, "sharp: find: expected an operator, got soft"),
         (
             {"find": FIND.replace("softmax(n)", 'opaque(n, name="k")')},
@@ -181,7 +187,7 @@ def test_two_rules_of_one_name():
 
 
 def test_what_is_no_rule():
-    with pytest.raises(fusible.ArgumentError, match="rules: expected rules.Rule, got 'sharp'"):
+    with pytest.raises(fusible.ArgumentError, match=r"rules: expected rules\.Rule, got 'sharp'"):
         manager("sharp")  # type: ignore[arg-type]
 
 
@@ -229,7 +235,7 @@ GENERAL = "general(x: F[..., C], w: F[C], *, eps: float) -> y: F[..., C]"
         ({}, {"where": ["C > 3"]}, False),  # asks for more, so it comes first
         ({"where": ["C > 3"]}, {"where": ["C > 4"]}, False),
         ({"signature": GENERAL.replace("F[", "bf16[")}, {}, False),
-        ({}, {"signature": SIGNATURE.replace("F[", "bf16[")}, True),
+        ({}, {"signature": SHARP.replace("F[", "bf16[")}, True),
         ({"on_escape": "refuse"}, {"on_escape": "keep"}, False),
         ({"on_escape": "keep"}, {"on_escape": "refuse"}, True),
         ({"via": []}, {"via": ["reshape"]}, False),
