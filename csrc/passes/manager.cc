@@ -231,6 +231,7 @@ PassManager::PassManager(std::string_view pipeline, Target target, std::vector<R
       target_(std::move(target)) {
   if (given_->empty()) return;
   CheckGiven(*given_, WithRules(pipeline_, *given_, own_), target_);
+  contracts_ = GivenContracts(*given_);
 }
 
 OptimizeResult PassManager::Run(const Graph& graph, const RunOptions& options) const {
@@ -263,7 +264,7 @@ Key PassManager::key(const std::optional<SizeRange>& range) const {
   key.parts = {{"build", std::string(BuildId())},
                {"target", target_.ToText()},
                {"passes", Cat(ToText(kept), " ", Hex(contracts.Finish()))}};
-  if (!given_->empty()) key.parts.emplace_back("rules", GivenContracts(*given_));
+  if (!given_->empty()) key.parts.emplace_back("rules", contracts_);
   if (range) key.parts.emplace_back("range", ToText(*range));
   return key;
 }

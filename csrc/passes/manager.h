@@ -65,6 +65,7 @@ class PassManager {
 
  private:
   std::shared_ptr<const std::vector<Rule>> given_;
+  std::string contracts_;                         // of the given rules, for keys
   std::vector<std::shared_ptr<const Pass>> own_;  // passes with rules, which refer to given_
   Pipeline pipeline_;                             // refers to own_
   Target target_;

@@ -20,6 +20,7 @@ namespace {
 
 // What the calls of a given rule's replacement read of each other and write for each other.
 int64_t BodyBytes(const Graph& graph, const Match& match) {
+  if (match.rule->body.nodes.size() == 1) return 0;
   Node call;
   call.inputs.assign(match.values.begin(), match.values.begin() + match.rule->pattern.operands);
   Graph body;
@@ -52,7 +53,7 @@ int64_t SavedBytes(const Graph& graph, const Match& match) {
     for (int value : node.operands) bytes += is_made(value) ? size(value) : 0;
     for (int value : node.results) bytes += pattern.IsOutput(value) ? 0 : size(value);
   }
-  return match.rule->given() ? std::max<int64_t>(bytes - BodyBytes(graph, match), 0) : bytes;
+  return std::max<int64_t>(bytes - BodyBytes(graph, match), 0);
 }
 
 }  // namespace fusible

@@ -16,7 +16,8 @@ of an operator: each as text, or as a function that is called once with a record
 
 Operands and attributes bind by name, whatever their values. Rules stand beside those of the
 operators that equal others; where several match, the one that saves more calls, then more values,
-comes first, whatever the order in which they are given.
+comes first, whatever the order in which they are given. What a replacement leaves is looked at by
+the next run of the pass: ``fixpoint(fuse-ops)`` runs it until nothing is left.
 """
 
 from __future__ import annotations
