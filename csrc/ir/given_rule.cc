@@ -13,7 +13,7 @@
 namespace fusible {
 namespace {
 
-const std::vector<std::string_view> kViews = {"reshape", "slice", "transpose"};
+constexpr std::string_view kViews[] = {"reshape", "slice", "transpose"};
 
 [[noreturn]] void Refuse(const Rule& rule, const std::string& message) {
   throw GraphError(Cat(rule.name(), ": ", message));
@@ -158,6 +158,9 @@ std::vector<Rule> MakeRules(const RuleText& text) {
              Cat("find: expected at most ", kMostCalls, " calls, got ", rule.pattern.nodes.size()));
     }
     CheckRule(rule);
+    if (rule.each > 1 && rule.pattern.nodes.size() < 2) {
+      Refuse(rule, "each: expected several calls to find, which share all but the last, got one");
+    }
     CheckKinds(rule, rule.pattern);
     if (ChangesNothing(rule)) Refuse(rule, "replace: expected a change, got what is found");
     CheckTypes(rule, find);
@@ -168,11 +171,11 @@ std::vector<Rule> MakeRules(const RuleText& text) {
 
 std::optional<Refusal> FindRefusal(const Rule& rule, const Predicate::Operands& operands,
                                    const Binding& call) {
+  if (!rule.given()) return std::nullopt;
   for (const Condition& condition : rule.conditions) {
     std::string unmet = Unmet(condition, call);
     if (!unmet.empty()) return Refusal{"condition", std::move(unmet)};
   }
-  if (!rule.given()) return std::nullopt;
   std::string problem = ReplacementProblem(rule, operands, call);
   if (!problem.empty()) return Refusal{"replacement", std::move(problem)};
   std::string refusal = rule.predicate ? rule.predicate->test(*rule.op, operands, call) : "";

@@ -87,8 +87,8 @@ Pattern PatternOf(const Op& op, bool apart, std::string_view where = "Equals");
 // of its own without a value: a replacement that ignores what was matched is wrong.
 void CheckRule(const Rule& rule);
 
-// Whether a comes first where both match: the one that saves more calls, then more values; then a
-// given rule, of these the one that asks for more; then by name.
+// Whether a comes first where both match and save as many bytes: the one that saves more calls,
+// then more values; then a given rule, of these the one that asks for more; then by name.
 bool ComesFirst(const Rule& a, const Rule& b);
 
 // The rules of all registered operators with Equals, in that order.

@@ -24,9 +24,7 @@ class Names {
   // Other words stand for themselves: "f32", "...".
   const std::string& Of(const std::string& word) {
     if (IsDTypeClass(word)) {
-      const std::string name(word.substr(0, word.find_last_not_of("0123456789") + 1));
-      return names_.try_emplace(word, Cat(word == "Q8" ? word : name, "#", names_.size()))
-          .first->second;
+      return names_.try_emplace(word, Cat(DTypeClassOf(word), "#", names_.size())).first->second;
     }
     return names_.try_emplace(word, word).first->second;
   }

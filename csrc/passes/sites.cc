@@ -112,6 +112,7 @@ class Selector {
         }
         site.options.push_back(std::move(option));
       }
+      SortBySavings(&site.options);
       site.Advance();
       if (!site.options.empty()) sites_.push_back(std::move(site));
     }
@@ -153,6 +154,16 @@ class Selector {
     }
   }
 
+  // Rules of operators come by what they save in calls and values; beside given ones, bytes count
+  // before that.
+  void SortBySavings(std::vector<Option>* options) const {
+    const auto is_given = [](const Option& option) { return option.match.rule->given(); };
+    if (options->size() < 2 || std::ranges::none_of(*options, is_given)) return;
+    std::ranges::stable_sort(*options, std::ranges::greater(), [&](const Option& option) {
+      return SavedBytes(graph_, option.match);
+    });
+  }
+
   // One step; true when some site had to take a smaller rule, which changes what others may do.
   // Claims come last, and are judged anew whenever a site gave way for another reason: it may have
   // claimed.
@@ -163,8 +174,8 @@ class Selector {
         changed |= Refuse(site, FindEscape(*site->current()));
       }
     }
-    for (Site& site : sites_) {
-      if (site.current() && !IsSuperseded(site)) changed |= Refuse(&site, FindTooFew(site));
+    for (Site* site : sites) {
+      if (site->current() && !IsSuperseded(*site)) changed |= Refuse(site, FindTooFew(*site, sites));
     }
     if (changed) {
       for (Site* site : sites) site->ForgetClaims();
@@ -234,20 +245,27 @@ class Selector {
   EscapePolicy PolicyOf(const Match& match) const { return match.rule->escape.value_or(policy_); }
 
   // A rule that wants several matches which share all but their last calls.
-  std::optional<Obstacle> FindTooFew(const Site& site) const {
+  std::optional<Obstacle> FindTooFew(const Site& site, const std::vector<Site*>& sites) const {
     const Match& match = *site.current();
     if (match.rule->each <= 1) return std::nullopt;
-    const auto shares = [&](const Site& other) {
-      const Match* at = other.current();
-      return at && at->rule->op == match.rule->op && !IsSuperseded(other) &&
+    const auto shares = [&](const Site* other) {
+      const Match* at = other->current();
+      return at && at->rule->op == match.rule->op && !IsSuperseded(*other) &&
              std::ranges::equal(std::span(at->nodes).first(at->nodes.size() - 1),
                                 std::span(match.nodes).first(match.nodes.size() - 1));
     };
-    const auto count = std::ranges::count_if(sites_, shares);
+    const auto count = std::ranges::count_if(sites, shares);
     if (count >= match.rule->each) return std::nullopt;
     return Obstacle{"too_few", match.root(),
                     Cat("give ", match.rule->name(), " at least ", match.rule->each,
                         " such readers of what it shares, not ", count)};
+  }
+
+  // What else would help: of a given rule one decides oneself.
+  std::string KeepHint(const Match& match, ValueId value) const {
+    if (!match.rule->given()) return "";
+    return Cat("; or set on_escape of ", match.rule->name(), " to keep, which computes ",
+               graph_.values[value].name, " once more");
   }
 
   std::optional<Obstacle> FindEscape(const Match& match) const {
@@ -256,7 +274,7 @@ class Selector {
       for (ValueId value : graph_.nodes[node].outputs) {
         if (!IsInterior(match, value)) continue;
         if (auto reader = FindReader(value, value, match)) {
-          return Obstacle{"extra_user", node, *reader};
+          return Obstacle{"extra_user", node, *reader + KeepHint(match, value)};
         }
       }
     }

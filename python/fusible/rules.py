@@ -15,15 +15,18 @@ of an operator: each as text, or as a function that is called once with a record
     fusible.optimize(graph, "cuda-sm90", rules=[sharp]).expect({"sharp": "2*L"}, L=32)
 
 Operands and attributes bind by name, whatever their values. Rules stand beside those of the
-operators that equal others; where several match, the one that saves more calls, then more values,
-comes first, whatever the order in which they are given. What a replacement leaves is looked at by
-the next run of the pass: ``fixpoint(fuse-ops)`` runs it until nothing is left.
+operators that equal others. Where several match, the one that saves more bytes there comes first,
+then the one that saves more calls, then more values; of given ones then the one that asks for more,
+before operators, then by name: the order in which they are given does not count. What a replacement
+leaves is looked at by the next run of the pass: ``fixpoint(fuse-ops)`` runs it until nothing is
+left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import dedent, indent
 from typing import Any, NamedTuple
 
 from fusible import _core
@@ -250,4 +253,4 @@ def _count(names: Names, each: int) -> int:
 
 
 def _indented(text: str) -> str:
-    return "\n".join(f"  {line.strip(chr(10))}" for line in text.strip().splitlines())
+    return indent(dedent(text).strip(), "  ")

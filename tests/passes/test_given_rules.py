@@ -109,6 +109,26 @@ def test_what_saves_more_comes_first_whatever_the_order_in_which_it_is_given(ord
     assert run(body, *[sharp(), more][::order]).fusions == {"sharper": 1}
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_saves_more_bytes_comes_first_even_where_it_saves_fewer_calls(order):
+    few = rules.Rule(
+        "few(x: bf16[..., C]) -> y: f32[..., C]",
+        "c = cast(x, dtype=f32)\ny = softmax(c)\nreturn y\n",
+        'y = opaque(x, name="few")\nreturn y\n',
+    )
+    many = rules.Rule(
+        "many(x: bf16[..., C]) -> s: bf16[..., C], c: f32[..., C], y: f32[..., C]",
+        "s = add(x, x)\nc = cast(s, dtype=f32)\ny = softmax(c)\nreturn s, c, y\n",
+        's, c, y = opaque(x, name="many")\nreturn s, c, y\n',
+    )
+    body = "s = add(x, x)\nc = cast(s, dtype=f32)\ny = softmax(c)\nreturn {}\n"
+    given = [few, many][::order]
+    assert run(body.format("y, s"), *given).fusions == {"few": 1}
+    result = run(body.format("y, c, s"), *given)
+    assert result.fusions == {"many": 1}
+    assert only_miss(result, "few").reason == "extra_user"
+
+
 def test_a_given_rule_comes_before_that_of_an_operator_where_it_saves_as_much():
     rule = rules.Rule(
         "zz(x: F[..., C], w: F[C], *, eps: float) -> q: e4m3fn[..., C], s: f32[..., C/128]",
@@ -173,7 +193,10 @@ def test_a_rule_says_itself_what_happens_to_a_value_that_is_read_elsewhere(costs
         assert refused.fusions == {}
         miss = only_miss(refused)
         assert (miss.reason, miss.node) == ("extra_user", "n")
-        assert miss.hint == "let only what is fused read n, not silu_and_mul (z)"
+        assert miss.hint == (
+            "let only what is fused read n, not silu_and_mul (z); or set on_escape of sharp to "
+            "keep, which computes n once more"
+        )
 
 
 def test_as_the_target_says_where_the_rule_does_not():

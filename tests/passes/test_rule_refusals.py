@@ -77,6 +77,10 @@ def test_this_one_is_good():
             "replace: expected calls that a result needs, got softmax",
         ),
         ({"replace": FIND}, "sharp: replace: expected a change, got what is found"),
+        (
+            {"find": "y = rms_norm(x, w, eps=eps)\nreturn y\n", "each": 2},
+            "sharp: each: expected several calls to find, which share all but the last, got one",
+        ),
         ({"via": ["view"]}, "sharp: via: expected reshape, slice or transpose, got view"),
         (
             {"where": ["K > 3"]},
@@ -297,6 +301,17 @@ def test_rules_that_undo_each_other_are_named():
 
 BODIES = ["y = silu_and_mul(x)\nreturn y\n", "y = gelu_and_mul(x)\nreturn y\n"]
 TANH = "y = gelu_tanh_and_mul(x)\nreturn y\n"
+
+
+@pytest.mark.parametrize("end", [{"where": ["D >= 64"]}, {"signature": "f32"}])
+def test_rules_that_take_other_calls_do_not_undo_each_other(end):
+    signature = "back(x: F[..., 2*D]) -> y: F[..., D]"
+    there = made("there(x: bf16[..., 2*D]) -> y: bf16[..., D]", *BODIES)
+    if "signature" in end:
+        back = made(signature.replace("F[", "f32["), *BODIES[::-1])
+    else:
+        back = made(signature, *BODIES[::-1], **end)
+    manager(there, back, target="cpu")
 
 
 def test_a_replacement_that_holds_what_it_finds():
