@@ -1,111 +1,298 @@
-"""Matrix products in one thread beside the FMA peak, for every instruction set with FMA.
+"""Matrix products of model layers beside what the machine can do, and beside PyTorch.
 
-    python -m benchmarks.bench_matmul
+    python -m benchmarks.bench_matmul --threads 1,2 --json matmul.json --plot matmul.svg
+    python -m benchmarks.bench_matmul --filter 'llama*' --rows 1,8,512 --isa avx3
 
-The peak is that of chains of vector FMAs that stay in registers, compiled here with `cc` and run
-turn about with the products. GFLOP/s are medians with quartiles; of the peak it is the best call.
+The peaks (FMA, bf16 dot products, bytes read) are measured in the same run. Of the peak: of the dot
+product's where the instruction set has one and the format is bf16 or fp8, else of FMA's. Of the
+floor: of the time that reading the weight or the arithmetic takes at least, whichever is longer.
+Weights of a case are used one after the other, so many that none stays in caches, as in a model.
+Every result is compared with float64 before anything is timed. Ratios are of turns in a process.
 """
 
 from __future__ import annotations
 
-import ctypes
+import argparse
+import json
 import statistics
-import subprocess
-import tempfile
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatch
+from itertools import cycle
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
+import fusible
+from benchmarks import peers
+from benchmarks.__main__ import machine, name_of
+from benchmarks.compare import Contender, ratio, turns
+from benchmarks.measure import SETTLE
+from benchmarks.peaks import Peaks, peaks
 from fusible import _core, ops
 
-Work = Callable[[], object]
+Array = np.ndarray[Any, np.dtype[Any]]
 
-TURNS = 15
-CHAINS = 12  # hide the latency of two FMAs a cycle, and leave registers for the factors
-VECTOR_BYTES = {"avx3": 64, "avx2": 32}
-SIZES = ((1, 4096, 4096), (64, 576, 1536), (64, 4096, 4096), (512, 576, 1536))  # rows, K, N
-
-PEAK = f"""
-typedef float Vector __attribute__((vector_size(BYTES)));
-float peak(long steps) {{
-  Vector sums[{CHAINS}] = {{0}}, factor = {{0}}, other = {{0}};
-  __asm__ volatile("" : "+v"(factor), "+v"(other));
-  for (int c = 0; c < {CHAINS}; ++c) __asm__ volatile("" : "+v"(sums[c]));  // all different
-  for (long i = 0; i < steps; ++i) {{
-    for (int c = 0; c < {CHAINS}; ++c) sums[c] = sums[c] * factor + other;
-  }}
-  for (int c = 1; c < {CHAINS}; ++c) sums[0] += sums[c];
-  return sums[0][0];
-}}
-"""
-PEAK_STEPS = 1 << 20
-
-
-def peak_of(isa: str, folder: Path) -> tuple[Work, float]:
-    """A call that does nothing but FMAs of this instruction set, and how many flops it makes."""
-    source, library = folder / f"{isa}.c", folder / f"{isa}.so"
-    source.write_text(PEAK.replace("BYTES", str(VECTOR_BYTES[isa])))
-    flags = ["-O3", "-march=native", "-ffp-contract=fast", "-funroll-loops", "-shared", "-fPIC"]
-    subprocess.run(["cc", *flags, "-o", library, source], check=True)
-    native = ctypes.CDLL(str(library)).peak
-    native.restype, native.argtypes = ctypes.c_float, [ctypes.c_long]
-    flops = 2 * CHAINS * (VECTOR_BYTES[isa] // 4) * PEAK_STEPS
-    return lambda: native(PEAK_STEPS), flops
+SHAPES = {  # K, N
+    "smollm2-135m qkv": (576, 960),
+    "smollm2-135m gate_up": (576, 3072),
+    "smollm2-135m down": (1536, 576),
+    "llama-3.1-8b o": (4096, 4096),
+    "llama-3.1-8b gate": (4096, 14336),
+    "llama-3.1-8b down": (14336, 4096),
+    "qwen3-8b gate": (4096, 12288),
+    "qwen3-8b down": (12288, 4096),
+    "deepseek-v3 gate": (7168, 2048),
+    "deepseek-v3 down": (2048, 7168),
+}
+DEFAULT = "llama-3.1-8b o,smollm2-135m gate_up"
+ROWS = (1, 2, 4, 8, 16, 32, 48, 64, 128, 192, 512)
+UNCACHED = 1 << 26  # bytes of weights that are used in turn: more than caches have
+BF16 = ml_dtypes.bfloat16
+OURS, PLAIN, FP8 = "fusible", "not packed", "fp8"
+# Weights of zentorch: it packs them where they lie and knows them by address, so that nobody else
+# may use them, nor their memory while it lives.
+PACKED_IN_PLACE: list[Any] = []
+TOLERANCE = 2**-7  # of the norm: a bf16 result is off by 2^-9 at most, its sums by little
 
 
-def products(rows: int, depth: int, cols: int) -> dict[str, Work]:
-    """The product of one size in each format."""
-    rng = np.random.default_rng(0)
-    x, w = (rng.standard_normal((n, depth), dtype=np.float32) for n in (rows, cols))
+@dataclass
+class Case:
+    """One product on some threads, and what its turns took."""
 
-    def plain(dtype: Any) -> Work:
-        a, b = x.astype(dtype), w.astype(dtype)
-        return lambda: ops.matmul(a, b)
+    shape: str
+    rows: int
+    depth: int
+    cols: int
+    threads: int
+    peaks: Peaks
+    samples_us: dict[str, list[float]]
 
-    made = {name: plain(getattr(ml_dtypes, name, name)) for name in ("float32", "bfloat16")}
-    if depth % 128 == 0:
-        codes, scales = ops.per_token_group_quant_fp8(x)
-        weights = ops.per_token_group_quant_fp8(w)[0]
-        blocks = np.ones((-(-cols // 128), depth // 128), np.float32)
-        made["fp8"] = lambda: ops.block_scaled_matmul(codes, weights, scales, blocks)
-    return made
+    @property
+    def flops(self) -> int:
+        """Of one product."""
+        return 2 * self.rows * self.depth * self.cols
+
+    def rate(self, name: str) -> float:
+        """GFLOP/s, of the median."""
+        return self.flops / statistics.median(self.samples_us[name]) * 1e-3
+
+    def peak(self, name: str) -> float:
+        """GFLOP/s that it could reach in registers."""
+        return self.peaks.fma if name == "torch f32" else self.peaks.dot or self.peaks.fma
+
+    def floor_us(self, name: str) -> float:
+        """Microseconds that the weight's bytes or the arithmetic take at least."""
+        size = {"fp8": 1, "torch f32": 4}.get(name, 2)
+        reading = self.depth * self.cols * size / self.peaks.read * 1e-3
+        return max(reading, self.flops / self.peak(name) * 1e-3)
+
+    def of_floor(self, name: str) -> float:
+        """The floor's share of the time."""
+        return self.floor_us(name) / statistics.median(self.samples_us[name])
+
+    def record(self) -> dict[str, Any]:
+        """All of it for a file, with rates and ratios."""
+        others = [name for name in self.samples_us if name != OURS]
+        ours = self.samples_us[OURS]
+        return {
+            **asdict(self),
+            "gflops": {name: self.rate(name) for name in self.samples_us},
+            "of_floor": {name: self.of_floor(name) for name in self.samples_us},
+            "ratios": {name: asdict(ratio(self.samples_us[name], ours)) for name in others},
+        }
 
 
-def seconds(work: Work) -> float:
-    """Seconds of one call."""
-    start = perf_counter()
-    work()
-    return perf_counter() - start
+def in_turn(call: Callable[[Any], object], weights: list[Any]) -> Callable[[], object]:
+    """A call with another weight each time."""
+    following = cycle(weights)
+    return lambda: call(next(following))
 
 
-def bench(work: Work, flops: float, peak: Work, peak_flops: float) -> str:
-    """The cells of one product: its rate with quartiles, the peak's, and the share of it."""
-    work(), peak()
-    times = [(seconds(work), seconds(peak)) for _ in range(TURNS)]
-    rates = [flops / ours * 1e-9 for ours, _ in times]
-    low, middle, high = statistics.quantiles(rates, n=4, method="inclusive")
-    best = max(peak_flops / theirs * 1e-9 for _, theirs in times)
-    return f"{middle:7.1f} ({low:6.1f} to {high:6.1f})  {best:7.1f}  {middle / best:4.0%}"
+def copies(weight: Array) -> list[Array]:
+    """So many that they do not stay in the caches."""
+    return [weight.copy() for _ in range(max(1, min(64, UNCACHED // weight.nbytes)))]
 
 
-def main() -> None:
-    """Prints the table."""
-    _core.set_threads(1)
-    print(f"{'set':5} {'format':9} {'rows x K x N':>15}  GFLOP/s a thread         FMA peak  share")
-    with tempfile.TemporaryDirectory() as folder:
-        for isa in (isa for isa in _core.present_isas() if isa in VECTOR_BYTES):
-            _core.force_isa(isa)
-            peak, peak_flops = peak_of(isa, Path(folder))
-            for rows, depth, cols in SIZES:
-                for name, work in products(rows, depth, cols).items():
-                    cells = bench(work, 2.0 * rows * depth * cols, peak, peak_flops)
-                    size = f"{rows}x{depth}x{cols}"
-                    print(f"{isa:5} {name:9} {size:>15}  {cells}", flush=True)
+class Operands:
+    """Rows and weights of a product, and every way to multiply them."""
+
+    def __init__(self, depth: int, cols: int) -> None:
+        rng = np.random.default_rng(0)
+        self.w = (rng.standard_normal((cols, depth), np.float32) / 32).astype(BF16)
+        self.x = rng.standard_normal((max(ROWS), depth), np.float32).astype(BF16)
+        self.plain = copies(self.w)
+        self.packed = [fusible.pack_weight(w) for w in self.plain]
+        self.zentorch: list[Any] = []
+        self.codes: list[Any] = []
+        if depth % 128 == 0:
+            codes = np.clip(self.w.astype(np.float32) * 1024, -448, 448)
+            codes = codes.astype(ml_dtypes.float8_e4m3fn)
+            self.codes = [fusible.pack_weight(w) for w in copies(codes)]
+            self.scales = np.full((-(-cols // 128), depth // 128), 2.0**-10, np.float32)
+
+    def contenders(self, rows: int) -> dict[str, Callable[[], object]]:
+        """All of them, the peers that are installed included."""
+        x = self.x[:rows].copy()
+        found = {
+            OURS: in_turn(lambda w: ops.matmul(x, w), self.packed),
+            PLAIN: in_turn(lambda w: ops.matmul(x, w), self.plain),
+        }
+        if self.codes:
+            x8, scale = ops.per_token_group_quant_fp8(x, group_size=128)
+            found[FP8] = in_turn(
+                lambda w: ops.block_scaled_matmul(x8, w, scale, self.scales), self.codes
+            )
+        return found | self._torch(x)
+
+    def _torch(self, x: Array) -> dict[str, Callable[[], object]]:
+        names = [peer.name for peer in peers.installed()[0]]
+        if "torch" not in names:
+            return {}
+        import torch
+
+        linear = torch.nn.functional.linear
+        x16, some = peers.to_torch(x), [peers.to_torch(w) for w in self.plain]
+        x32, wide = x16.float(), [w.float() for w in some[: max(1, len(some) // 2)]]
+        found = {
+            "torch": in_turn(lambda w: linear(x16, w), some),
+            "torch f32": in_turn(lambda w: linear(x32, w), wide),
+        }
+        if "zentorch" in names:
+            zen = torch.ops.zentorch.zentorch_linear_unary
+            if not self.zentorch:
+                self.zentorch = [w.clone() for w in some]
+                PACKED_IN_PLACE.extend(self.zentorch)
+            found["zentorch"] = in_turn(lambda w: zen(x16, w), self.zentorch)
+        return found
+
+    def check(self, rows: int, name: str, result: Any) -> None:
+        """ValueError where a result is not the product."""
+        got = (result if isinstance(result, np.ndarray) else peers.to_numpy(result)).astype(float)
+        exact = self.x[:rows].astype(float) @ self.w.astype(float).T
+        apart = np.linalg.norm(got - exact) / np.linalg.norm(exact)
+        # Rows of fp8 have three bits behind the point, and weights too.
+        if not apart <= (2**-4 if name == FP8 else TOLERANCE):
+            raise ValueError(f"{name}: {apart:.2g} of the norm off the product in float64")
+
+
+def measured(given: argparse.Namespace) -> Iterator[Case]:
+    """Every case, printed as soon as it is there."""
+    patterns = given.filter.split(",")
+    for shape, (depth, cols) in SHAPES.items():
+        if not any(fnmatch(shape, pattern) for pattern in patterns):
+            continue
+        operands = Operands(depth, cols)
+        for threads in given.threads:
+            _core.set_threads(threads)
+            peers.set_threads(threads)
+            found = peaks(threads)
+            print(f"\n{shape}: K {depth}, N {cols}, {threads} threads; {describe(found)}")
+            for rows in given.rows:
+                works = operands.contenders(rows)
+                for name, work in works.items():
+                    operands.check(rows, name, work())
+                contenders = {name: Contender(work) for name, work in works.items()}
+                times = turns(contenders, given.budget, settle=SETTLE if threads > 1 else 0)
+                samples = {name: [t * 1e6 for t in some] for name, some in times.items()}
+                case = Case(shape, rows, depth, cols, threads, found, samples)
+                print(line(case), flush=True)
+                yield case
+
+
+def describe(found: Peaks) -> str:
+    """The peaks in words."""
+    dot = f"bf16 dot products {found.dot:.0f}, " if found.dot else ""
+    return f"peaks: FMA {found.fma:.0f} GFLOP/s, {dot}read {found.read:.1f} GB/s"
+
+
+def line(case: Case) -> str:
+    """Rate, share of the floor, and each other's time over ours."""
+    ours = case.samples_us[OURS]
+    cells = [
+        f"{name} {case.rate(name):6.1f} ({case.of_floor(name):4.0%})"
+        for name in (OURS, PLAIN, FP8)
+        if name in case.samples_us
+    ]
+    cells += [
+        f"{name}/ours {ratio(times, ours)}"
+        for name, times in case.samples_us.items()
+        if name not in (OURS, PLAIN, FP8)
+    ]
+    return f"  M {case.rows:4}: " + ", ".join(cells)
+
+
+def draw(cases: list[Case], path: Path, about: str) -> None:
+    """GFLOP/s over rows below the roof of the machine, a panel a shape and number of threads."""
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+
+    from benchmarks.roofline import COLOURS, ROOF
+
+    mpl.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "fusible", "font.size": 8}
+    panels = list(dict.fromkeys((case.shape, case.threads) for case in cases))
+    figure, axes = plt.subplots(1, len(panels), figsize=(3.4 * len(panels), 3), squeeze=False)
+    colours = COLOURS | {PLAIN: "#e5989b", FP8: "#2a9d8f", "torch f32": "#5c677d"}
+    for (shape, threads), axis in zip(panels, axes.flat, strict=True):
+        shown = [case for case in cases if (case.shape, case.threads) == (shape, threads)]
+        rows = [case.rows for case in shown]
+        roof = [case.flops / case.floor_us(OURS) * 1e-3 for case in shown]
+        axis.fill_between(rows, roof, 1, color=ROOF, linewidth=0)
+        for name in shown[0].samples_us:
+            rates = [case.rate(name) for case in shown]
+            axis.plot(rows, rates, "o-", label=name, color=colours[name], markersize=2, linewidth=1)
+        axis.set(xscale="log", yscale="log", xlabel="rows", title=f"{shape}, {threads} threads")
+    axes.flat[0].set_ylabel("GFLOP/s")
+    axes.flat[-1].legend(frameon=False)
+    figure.suptitle(f"Products of bf16 below what the machine can do\n{about}", fontsize=9)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=160)
+    plt.close(figure)
+
+
+def numbers(text: str) -> list[int]:
+    """A list of counts from 1 on, with commas."""
+    found = [int(part) for part in text.split(",")]
+    if min(found) < 1 or max(found) > max(ROWS):
+        raise ValueError(text)
+    return found
+
+
+def options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--filter", default=DEFAULT, help=f"of {', '.join(SHAPES)}; with * and ,")
+    parser.add_argument("--rows", type=numbers, default=list(ROWS))
+    parser.add_argument("--threads", type=numbers, default=[1])
+    parser.add_argument("--isa", default="", help="the instruction set of fusible: avx3")
+    parser.add_argument("--budget", type=float, default=1.0, help="seconds a case")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--plot", type=Path)
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Measures, prints, writes."""
+    given = options()
+    _core.force_isa(given.isa)
+    about = machine()
+    print(name_of(about))
+    cases = list(measured(given))
+    if not cases:
+        print(f"--filter: expected some of {', '.join(SHAPES)}", file=sys.stderr)
+        return 2
+    if given.json:
+        records = [case.record() for case in cases]
+        given.json.write_text(json.dumps({"machine": about, "cases": records}, indent=1) + "\n")
+    if given.plot:
+        draw(cases, given.plot, name_of(about))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

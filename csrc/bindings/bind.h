@@ -15,5 +15,6 @@ void BindTargets(py::module_& m);
 void BindPatterns(py::module_& m);
 void BindPasses(py::module_& m);
 void BindRuntime(py::module_& m);
+void BindPackedWeights(py::module_& m);
 
 }  // namespace fusible

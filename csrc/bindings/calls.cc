@@ -2,6 +2,7 @@
 
 #include "bindings/arrays.h"
 #include "bindings/attributes.h"
+#include "bindings/packed_weights.h"
 #include "bindings/unlocked.h"
 #include "core/cat.h"
 #include "core/error.h"
@@ -18,6 +19,7 @@ struct Operands {
   std::vector<std::optional<Type>> types;
   std::vector<py::object> owners;
   int64_t bytes = 0;
+  bool packed = false;  // the operand that the operator takes packed is given so
 
   void Add(BorrowedArray array) {
     types.emplace_back(TypeOf(array.view));
@@ -54,6 +56,9 @@ Operands ReadOperands(const Op& op, const py::tuple& given) {
   for (size_t i = 0; i < params.size(); ++i) {
     if (i >= given.size() || given[i].is_none()) {
       operands.AddAbsent();
+    } else if (static_cast<int>(i) == op.packs() && IsPackedWeight(given[i])) {
+      operands.Add(ReadPackedWeight(given[i], {op.name(), "", params[i].name}));
+      operands.packed = true;
     } else {
       operands.Add(ReadArray(given[i], {op.name(), "", params[i].name, params[i].type.dtype}));
     }
@@ -137,7 +142,8 @@ CheckedCall CallChecked(const Op& op, const py::tuple& given, const py::dict& va
                         const py::object& out) {
   if (auto taken = TakenOver(op, given, values, out)) return {.result = *std::move(taken)};
   Operands operands = ReadOperands(op, given);
-  const Binding binding = BindCall(op, operands.types, ReadAttrs(op, values));
+  Binding binding = BindCall(op, operands.types, ReadAttrs(op, values));
+  binding.packed = operands.packed;
   if (op.view()) {
     if (!out.is_none()) throw ArgumentError(Cat(op.name(), ": out: expected none for a view"));
     return {.result = CallView(op, binding, operands)};

@@ -9,6 +9,7 @@
 #include "core/cat.h"
 #include "core/error.h"
 #include "ir/key.h"
+#include "ir/split.h"
 #include "ir/text.h"
 #include "ir/updates.h"
 #include "ir/verify.h"
@@ -222,6 +223,23 @@ void BindKey(py::module_& m) {
            "differs.");
 }
 
+// Pieces go to Python as name and graph, and come back so.
+using PieceParts = std::vector<std::pair<std::string, Graph>>;
+
+PieceParts Split(const Graph& graph, const std::vector<std::string>& names) {
+  PieceParts parts;
+  for (Piece& piece : SplitAt(graph, names)) {
+    parts.emplace_back(std::move(piece.at), std::move(piece.graph));
+  }
+  return parts;
+}
+
+Graph JoinParts(const Graph& whole, const PieceParts& parts, const std::vector<Graph>& graphs) {
+  std::vector<Piece> pieces;
+  for (const auto& [at, graph] : parts) pieces.push_back({at, graph});
+  return Join(whole, pieces, graphs);
+}
+
 void BindInfos(py::module_& m) {
   py::class_<ValueInfo>(m, "ValueInfo",
                         "Name, dtype, shape (sizes or symbols) and kind of a value.")
@@ -262,6 +280,10 @@ void BindGraphs(py::module_& m) {
       .def_property_readonly("outputs", &OutputsOf)
       .def_property_readonly("nodes", &NodesOf);
   m.def("verifier_rules", &VerifierRules, "Name and sentence of each rule of a legal graph.");
+  m.def("split_at", &Split, py::arg("graph"), py::arg("names"), py::call_guard<Unlocked>(),
+        "Name and graph of each piece; the name is empty for what stands between two cuts.");
+  m.def("join", &JoinParts, py::arg("whole"), py::arg("pieces"), py::arg("graphs"),
+        py::call_guard<Unlocked>(), "The whole graph, with graphs in place of its pieces.");
   BindBuilder(m);
 }
 

@@ -14,4 +14,5 @@ PYBIND11_MODULE(_core, m) {
   fusible::BindPatterns(m);
   fusible::BindPasses(m);
   fusible::BindRuntime(m);
+  fusible::BindPackedWeights(m);
 }

@@ -163,6 +163,10 @@ std::string NodeName(const Node& node) {
   return Cat("opaque(", node.opaque, ")");
 }
 
+std::string LabelOf(const Graph& graph, const Node& node) {
+  return node.outputs.empty() ? NodeName(node) : graph.values[node.outputs[0]].name;
+}
+
 bool operator==(const Graph& a, const Graph& b) { return Comparison(a, b).Run(); }
 
 }  // namespace fusible

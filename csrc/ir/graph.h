@@ -111,6 +111,8 @@ struct Region {
 };
 
 std::string NodeName(const Node& node);  // "rms_norm", "opaque(name)", or the region's name
+// What a node is called in reports: its first result, or its name where it has none.
+std::string LabelOf(const Graph& graph, const Node& node);
 
 // Structure, types, attributes and names; order of nodes counts.
 bool operator==(const Graph& a, const Graph& b);

@@ -339,8 +339,6 @@ std::optional<Match> Matcher::At(const Rule& rule, int32_t root) const {
   return match;
 }
 
-const std::string& Matcher::Label(int32_t node) const {
-  return graph_.values[graph_.nodes[node].outputs[0]].name;
-}
+std::string Matcher::Label(int32_t node) const { return LabelOf(graph_, graph_.nodes[node]); }
 
 }  // namespace fusible

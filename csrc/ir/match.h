@@ -54,7 +54,7 @@ class Matcher {
   // How many opaque nodes that mutate stand before this node; nothing is moved across one.
   int mutations_before(int32_t node) const { return mutations_[node]; }
   // "y": how a node is called in reports.
-  const std::string& Label(int32_t node) const;
+  std::string Label(int32_t node) const;
 
  private:
   const Graph& graph_;

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <functional>
 #include <queue>
+#include <string_view>
+#include <unordered_set>
 
 #include "core/cat.h"
 #include "ir/graph.h"
@@ -51,9 +53,8 @@ class Successors {
 [[noreturn]] void FailCycle(const Graph& graph, const std::vector<int32_t>& before) {
   const auto stuck = std::find_if(before.begin(), before.end(), [](int32_t n) { return n > 0; });
   const Node& node = graph.nodes[stuck - before.begin()];
-  const std::string& name =
-      node.outputs.empty() ? NodeName(node) : graph.values[node.outputs[0]].name;
-  throw GraphError(Cat("acyclic: ", name, ": expected operands made before it, got a cycle"));
+  throw GraphError(
+      Cat("acyclic: ", LabelOf(graph, node), ": expected operands made before it, got a cycle"));
 }
 
 // Gives values new numbers in the order of mention.
@@ -102,14 +103,29 @@ void OrderRegionInputs(Node& node, Graph& body) {
   std::for_each(body.outputs.begin(), body.outputs.end(), use);
 }
 
+// A body's inputs take the names of the node's inputs; what else has one of these gets another.
+void NameRegionInputs(const Graph& outer, const Node& node, Graph& body) {
+  std::unordered_set<std::string_view> taken;
+  for (size_t i = 0; i < node.inputs.size(); ++i) {
+    const std::string& name = outer.values[node.inputs[i]].name;
+    body.values[body.inputs[i].value].name = name;
+    taken.insert(name);
+  }
+  body.names = NameIndex();
+  for (Node& inner : body.nodes) {
+    for (ValueId id : inner.outputs) {
+      std::string& name = body.values[id].name;
+      if (taken.contains(name)) name = body.FreshName(name);
+    }
+  }
+  body.names = NameIndex();
+}
+
 void CompactRegion(const Graph& outer, Node& node) {
   auto region = std::make_shared<Region>(*node.region);
   OrderRegionInputs(node, region->body);
   Compact(region->body);
-  for (size_t i = 0; i < node.inputs.size(); ++i) {
-    region->body.values[region->body.inputs[i].value].name = outer.values[node.inputs[i]].name;
-  }
-  region->body.names = NameIndex();
+  NameRegionInputs(outer, node, region->body);
   node.region = std::move(region);
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 #include <span>
 #include <vector>
 
@@ -11,195 +10,199 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/attention.cc"
 #include "hwy/foreach_target.h"
-#include "kernels/simd/math-inl.h"
-#include "kernels/simd/panels-inl.h"
+#include "kernels/simd/parts-inl.h"
+#include "kernels/simd/scores-inl.h"
+#include "kernels/simd/values-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
-// The softmax of some keys for each row of a task: maximum, sum of exponentials, weighted values.
-struct Part {
-  float* max;
-  float* sum;
-  float* values;  // [rows][stride]
-  int64_t stride;
+// A block of keys as some tasks side by side meet it.
+struct KeyBlock {
+  const Slots& slots;
+  int64_t rows;         // of each task
+  const Range* ranges;  // the keys that each row sees, counted from the block's first
 
-  static int64_t Stride(const Task& task) { return hwy::RoundUpTo(task.a->value_size, kPanel); }
-  static int64_t Floats(const Task& task) {
-    return hwy::RoundUpTo(task.rows() * (Stride(task) + 2), 16);
-  }
-  static Part In(float* memory, const Task& task) {
-    float* max = memory + task.rows() * Stride(task);
-    return {max, max + task.rows(), memory, Stride(task)};
+  // Keys that some of `count` rows from `row` on see: a tile's rows follow one another.
+  Range Seen(int64_t row, int64_t count) const {
+    return {ranges[row].begin, ranges[row + count - 1].end};
   }
 };
 
-// A maximum that can be subtracted: that of no finite score would turn exp(-inf) into NaN.
-float Subtrahend(float max) { return max == -std::numeric_limits<float>::infinity() ? 0.0f : max; }
-
-// Scores become exp(score - maximum); those outside of `keys` (in the block) are not used.
-void SoftmaxRow(const AttentionArgs& a, Range keys, float* scores, float* max, float* sum) {
-  const VF none = SetF(-std::numeric_limits<float>::infinity());
-  const VF scale = SetF(a.scale), cap = SetF(a.softcap);
-  const int64_t step = kLanes, begin = keys.begin - keys.begin % step;
-  const VU first = SetBits(keys.begin), count = SetBits(keys.end - keys.begin);
-  VF largest = none;
-  for (int64_t i = begin; i < keys.end; i += step) {
-    VF score = hn::Mul(hn::Load(DF(), scores + i), scale);
-    if (a.softcap > 0) score = hn::Mul(cap, Tanh(hn::Div(score, cap)));
-    const VU index = hn::Sub(hn::Iota(DU(), static_cast<uint32_t>(i)), first);
-    score = hn::IfThenElse(hn::RebindMask(DF(), hn::Lt(index, count)), score, none);
-    largest = hn::Max(largest, score);
-    hn::Store(score, DF(), scores + i);
+// A share of the rows of a cache that are read next by tasks side by side. Their heads lie next to
+// one another: asked for in this order, memory gives them twice as fast as head by head. A few
+// lines at a time, because a CPU waits where it has too many to wait for.
+class Share {
+ public:
+  // The i-th of as many shares as there are tasks; nothing where there are no slots. width: of the
+  // elements of a row that are read.
+  Share(const Slots* slots, const Block& cache, int64_t width, size_t i,
+        std::span<const Task> tasks)
+      : slots_(slots) {
+    if (!slots) return;
+    const int64_t index = i, count = tasks.size();
+    const Range some = {index * kKeys / count, (index + 1) * kKeys / count};
+    const Range keys = Intersect(some, slots->keys);
+    const int64_t size = Bytes(cache.dtype);
+    key_bytes_ = tasks[0].a->kv_heads * cache.row_stride * size;
+    first_ = cache.data + tasks[0].kv_head * cache.row_stride * size;
+    key_lines_ = (((count - 1) * cache.row_stride + width) * size + kLine - 1) / kLine;
+    if (keys.empty()) return;
+    lines_ = (keys.end - keys.begin) * key_lines_;
+    Enter(keys.begin);
   }
-  *max = hn::GetLane(hn::MaxOfLanes(DF(), largest));
-  const VF least = SetF(Subtrahend(*max));
-  VF total = hn::Zero(DF());
-  for (int64_t i = begin; i < keys.end; i += step) {
-    const VF weight = Exp(hn::Sub(hn::Load(DF(), scores + i), least));
-    total = hn::Add(total, weight);
-    hn::Store(weight, DF(), scores + i);
-  }
-  *sum = hn::GetLane(hn::SumOfLanes(DF(), total));
-}
 
-// Asks for rows of a cache: keys lie anywhere, and a CPU does not foresee where (decoding from
-// memory takes 1.2 times as long without).
+  // In how many steps it is asked for.
+  void Divide(int64_t steps) { steps_ = steps; }
+
+  // Asks for the next step's part.
+  void Step() {
+    ++step_;
+    const int64_t end = std::min(lines_, lines_ * step_ / steps_);
+    while (next_ < end) {
+      if (line_ == key_lines_) Enter(key_ + 1);
+      const int64_t stop = std::min(key_lines_, line_ + end - next_);
+      next_ += stop - line_;
+      for (; line_ < stop; ++line_) __builtin_prefetch(row_ + line_ * kLine, 0, 2);  // to L2
+    }
+  }
+
+ private:
+  static constexpr int64_t kLine = 64;
+
+  void Enter(int64_t key) {
+    key_ = key;
+    line_ = 0;
+    row_ = first_ + slots_->at[key] * key_bytes_;
+  }
+
+  const Slots* slots_;
+  const std::byte *first_ = nullptr, *row_ = nullptr;
+  int64_t key_bytes_ = 0, key_lines_ = 0, lines_ = 0;
+  int64_t key_ = 0, line_ = 0, next_ = 0;
+  int64_t steps_ = 1, step_ = 0;
+};
+
+// scores[row][key] = q * k; asks for values meanwhile.
 template <class T>
-void PrefetchRows(const Task& task, const Block& cache, int64_t width, Range keys) {
-  keys = Intersect(keys, task.Keys());
-  for (int64_t key = keys.begin; key < keys.end; ++key) {
-    const T* row = task.CacheRow<T>(cache, width, task.Slot(key));
-    for (int64_t i = 0; i < width; i += 64 / sizeof(T)) hwy::Prefetch(row + i);
-  }
-}
-
-// scores[row][key in block] = q * k, for keys `keys` of the block, whose first key is `base`.
-template <class T>
-void Scores(const Task& task, FloatRows q, int64_t base, Range keys, const int64_t* slots,
+void Scores(const Task& task, const QueryRows& q, const KeyBlock& block, Share values,
             float* scores) {
   static thread_local Scratch scratch;
-  const int64_t size = task.a->size, width = kPanel;
+  constexpr int64_t kWidth = kPanel, kTile = kTileRows;
+  const int64_t size = task.a->size, rows = block.rows;
+  const Range all = block.slots.keys;
   float* panel = scratch.Floats(hwy::RoundUpTo(size, 16) * kPanel);
-  for (int64_t first = keys.begin - keys.begin % width; first < keys.end; first += width) {
-    const T* rows[kPanel];
-    for (int64_t i = 0; i < width; ++i) {
-      const int64_t key = std::clamp(first + i, keys.begin, keys.end - 1);
-      rows[i] = task.CacheRow<T>(task.a->k_cache, size, slots[key]);
+  values.Divide(kKeys / kWidth * (PackSteps<T>(size) + (rows + kTile - 1) / kTile));
+  for (int64_t first = all.begin / kWidth * kWidth; first < all.end; first += kWidth) {
+    const T* keys[kPanel];
+    for (int64_t i = 0; i < kWidth; ++i) {
+      const int64_t key = std::clamp(first + i, all.begin, all.end - 1);
+      keys[i] = task.CacheRow<T>(task.a->k_cache, block.slots.at[key]);
     }
-    const int64_t at = base + first;
-    PrefetchRows<T>(task, task.a->k_cache, size, {at + width, at + 2 * width});
-    PrefetchRows<T>(task, task.a->v_cache, task.a->value_size, {at, at + width});
-    PackPanel(rows, 0, size, 0, panel);
-    Multiply(task.rows(), q, panel, size, {scores + first, kKeys, true});
+    const bool words = PackKeys(keys, size, q.dots, panel, [&] { values.Step(); });
+    for (int64_t r = 0; r < rows; r += kTile) {
+      values.Step();
+      const int64_t count = std::min(kTile, rows - r);
+      if (Intersect(block.Seen(r, count), {first, first + kWidth}).empty()) continue;
+      float* out = scores + r * kKeys + first;
+      if (words) {
+        ScoreFew<AsWords>(count, q.words.From(r, 0), panel, size, out);
+      } else {
+        ScoreFew<AsFloats>(count, q.floats.From(r, 0), panel, size, out);
+      }
+    }
   }
 }
 
-// Sums over each row's own keys: those that all rows of a tile see together, the others row by row
-// before and after, so that no row meets a key it does not see. ranges: of keys in the block.
-void MultiplyVisible(int64_t rows, const Range* ranges, FloatRows weights, const float* panel,
-                     Sums sums) {
-  Range common = {0, kKeys};
-  for (int64_t r = 0; r < rows; ++r) common = Intersect(common, ranges[r]);
-  const auto multiply = [&](int64_t row, int64_t count, Range keys) HWY_ATTR {
-    if (keys.empty()) return;
-    MultiplyFew(count, weights.From(row, keys.begin), panel + keys.begin * kPanel,
-                keys.end - keys.begin, sums.From(row));
-  };
-  if (common.empty()) {
-    for (int64_t r = 0; r < rows; ++r) multiply(r, 1, ranges[r]);
-    return;
-  }
-  for (int64_t r = 0; r < rows; ++r) multiply(r, 1, {ranges[r].begin, common.begin});
-  multiply(0, rows, common);
-  for (int64_t r = 0; r < rows; ++r) multiply(r, 1, {common.end, ranges[r].end});
-}
-
-// part.values[row] = sum over the row's keys of weight * value.
+// part.values[row] = sum over the row's keys of weight * value, of many rows: from a copy of the
+// values as f32, panel by panel. Asks for keys meanwhile.
 template <class T>
-void WeighValues(const Task& task, const Range* ranges, const float* weights, Range keys,
-                 const int64_t* slots, const Part& part) {
+void WeighPacked(const KeyBlock& block, const T* const* values, int64_t size, Share keys,
+                 const float* weights, const Part& part) {
   static thread_local Scratch scratch;
-  float* panel = scratch.Floats(kKeys * kPanel);
-  const int64_t rows = task.rows(), tile = kTileRows;
-  std::fill_n(part.values, rows * part.stride, 0.0f);
-  for (int64_t col = 0; col < task.a->value_size; col += kPanel) {
-    const int64_t count = std::min<int64_t>(kPanel, task.a->value_size - col);
-    for (int64_t key = keys.begin; key < keys.end; ++key) {
-      const T* value = task.CacheRow<T>(task.a->v_cache, task.a->value_size, slots[key]) + col;
-      float* out = panel + key * kPanel;
-      ForSteps(count, [=](auto at) HWY_ATTR { Store(Load(value, at), out, Full{at.i}); });
-    }
-    for (int64_t r = 0; r < rows; r += tile) {
-      const FloatRows from = FloatRows{weights, kKeys}.From(r, 0);
-      const Sums to = {part.values + r * part.stride + col, static_cast<size_t>(part.stride),
-                       false};
-      MultiplyVisible(std::min(tile, rows - r), ranges + r, from, panel, to);
+  constexpr int64_t kTile = kTileRows, kColumns = kPanel;
+  float* panels = scratch.Floats(kKeys * part.stride);
+  const Range all = block.slots.keys;
+  for (int64_t key = all.begin; key < all.end; ++key) {
+    PackValues(values[key], size, panels + key * kPanel);
+  }
+  keys.Divide((size + kColumns - 1) / kColumns * ((block.rows + kTile - 1) / kTile));
+  for (int64_t col = 0; col < size; col += kColumns) {
+    const float* panel = panels + col * kKeys;
+    for (int64_t r = 0; r < block.rows; r += kTile) {
+      keys.Step();
+      ForVisible(std::min(kTile, block.rows - r), block.ranges + r,
+                 [&](int64_t row, int64_t count, Range seen) HWY_ATTR {
+                   const FloatRows from = FloatRows{weights, kKeys}.From(r + row, seen.begin);
+                   MultiplyFew(count, from, panel + seen.begin * kPanel, seen.end - seen.begin,
+                               part.At(r + row, col));
+                 });
     }
   }
 }
 
-// The part of one block of keys.
+// The same of few rows, which read the values where they lie.
 template <class T>
-void BlockPart(const Task& task, FloatRows q, int64_t block, const Part& part) {
+void WeighInPlace(const KeyBlock& block, const T* const* values, int64_t size, Share keys,
+                  const float* weights, const Part& part) {
+  constexpr int64_t kTile = kTileRows, kColumns = kPanel;
+  keys.Divide(kKeys / kFewKeys * ((size + kColumns - 1) / kColumns));
+  for (int64_t first = 0; first < kKeys; first += kFewKeys) {
+    for (int64_t col = 0; col < size; col += kColumns) {
+      keys.Step();
+      const ValueColumns<T> columns = {values, col, std::min(kColumns, size - col)};
+      for (int64_t r = 0; r < block.rows; r += kTile) {
+        ForVisible(std::min(kTile, block.rows - r), block.ranges + r,
+                   [&](int64_t row, int64_t count, Range seen) HWY_ATTR {
+                     seen = Intersect(seen, {first, first + kFewKeys});
+                     const FloatRows from = FloatRows{weights, kKeys}.From(r + row, 0);
+                     if (!seen.empty()) WeighFew(count, from, columns, seen, part.At(r + row, col));
+                   });
+      }
+    }
+  }
+}
+
+template <class T>
+void WeighValues(const Task& task, const KeyBlock& block, const Share& keys, const float* weights,
+                 const Part& part) {
+  const int64_t size = task.a->value_size;
+  const T* values[kKeys];
+  for (int64_t key = block.slots.keys.begin; key < block.slots.keys.end; ++key) {
+    values[key] = task.CacheRow<T>(task.a->v_cache, block.slots.at[key]);
+  }
+  std::fill_n(part.values, block.rows * part.stride, 0.0f);
+  constexpr int64_t kFewRows = kFewTiles * kTileRows;
+  const auto weigh = block.rows > kFewRows ? WeighPacked<T> : WeighInPlace<T>;
+  weigh(block, values, size, keys, weights, part);
+}
+
+// The parts of one block of keys, of tasks side by side. The keys of all come before the values of
+// all, so that the second cache has to hold only what is read and what comes next.
+template <class T>
+void BlockParts(std::span<const Task> tasks, const QueryRows* queries, const Slots& slots,
+                const Slots* next, const Part* parts) {
   static thread_local Scratch scratch;
   static thread_local std::vector<Range> ranges;
-  const int64_t rows = task.rows(), base = block * kKeys;
-  float* scores = scratch.Floats(rows * kKeys);
+  const AttentionArgs& args = *tasks.front().a;
+  const int64_t rows = tasks.front().rows();
+  float* weights = scratch.Floats(tasks.size() * rows * kKeys);
   ranges.resize(rows);
-  const Range all = Intersect(BlockKeys(block), task.Keys());
-  const Range keys = {all.begin - base, all.end - base};
-  int64_t slots[kKeys];
-  for (int64_t key = keys.begin; key < keys.end; ++key) slots[key] = task.Slot(base + key);
-  Scores<T>(task, q, base, keys, slots, scores);
-  for (int64_t r = 0; r < rows; ++r) {
-    const Range visible = Intersect(BlockKeys(block), task.Visible(r));
-    ranges[r] = {visible.begin - base, visible.end - base};
-    if (ranges[r].empty()) continue;
-    SoftmaxRow(*task.a, ranges[r], scores + r * kKeys, part.max + r, part.sum + r);
-  }
-  WeighValues<T>(task, ranges.data(), scores, keys, slots, part);
-}
-
-// Adds the part of a block to that of the blocks before it.
-void Merge(const Task& task, int64_t block, const Part& part, const Part& into) {
-  for (int64_t r = 0; r < task.rows(); ++r) {
-    if (Intersect(BlockKeys(block), task.Visible(r)).empty()) continue;
-    const float old_max = into.max[r], new_max = part.max[r];
-    // One of the two keeps its size. Both are infinite where no score was finite so far.
-    const float apart = old_max == new_max ? 0.0f : old_max - new_max;
-    const float shrink = hn::GetLane(Exp(hn::Neg(hn::Abs(SetF(apart)))));
-    const float keep_old = old_max >= new_max ? 1.0f : shrink;
-    const float keep_new = old_max >= new_max ? shrink : 1.0f;
-    into.max[r] = std::max(old_max, new_max);
-    into.sum[r] = into.sum[r] * keep_old + part.sum[r] * keep_new;
-    float* HWY_RESTRICT sums = into.values + r * into.stride;
-    const float* HWY_RESTRICT add = part.values + r * part.stride;
-    for (int64_t i = 0; i < into.stride; i += kLanes) {
-      const VF kept = hn::Mul(hn::Load(DF(), sums + i), SetF(keep_old));
-      hn::Store(hn::MulAdd(hn::Load(DF(), add + i), SetF(keep_new), kept), DF(), sums + i);
+  for (int64_t r = 0; r < rows; ++r) ranges[r] = tasks.front().VisibleIn(slots.block, r);
+  const KeyBlock block = {slots, rows, ranges.data()};
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    float* scores = weights + i * rows * kKeys;
+    const Share values(&slots, args.v_cache, args.value_size, i, tasks);
+    Scores<T>(tasks[i], queries[i], block, values, scores);
+    for (int64_t r = 0; r < rows; ++r) {
+      if (ranges[r].empty()) continue;
+      SoftmaxRow(args, ranges[r], scores + r * kKeys, parts[i].max + r, parts[i].sum + r);
     }
   }
-}
-
-void Clear(const Task& task, const Part& part) {
-  std::fill_n(part.max, task.rows(), -std::numeric_limits<float>::infinity());
-  std::fill_n(part.sum, task.rows(), 0.0f);
-  std::fill_n(part.values, task.rows() * part.stride, 0.0f);
-}
-
-size_t QueryStride(const Task& task) { return hwy::RoundUpTo(task.a->size, 32) + 16; }
-
-template <class T>
-FloatRows Queries(const Task& task, float* memory) {
-  const int64_t size = task.a->size;
-  const size_t stride = QueryStride(task);
-  for (int64_t r = 0; r < task.rows(); ++r) {
-    const T* row = task.a->q.Row<T>(task.TokenOf(r)) + task.HeadOf(r) * size;
-    float* floats = memory + r * stride;
-    ForSteps(size, [=](auto at) HWY_ATTR { Store(Load(row, at), floats, Full{at.i}); });
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    const Share keys(next, args.k_cache, args.size, i, tasks);
+    WeighValues<T>(tasks[i], block, keys, weights + i * rows * kKeys, parts[i]);
   }
-  return {memory, stride};
 }
 
 template <class T>
@@ -209,7 +212,11 @@ void StoreResults(const Task& task, const Part& part) {
     T* y = task.a->y.Row<T>(task.TokenOf(r)) + task.HeadOf(r) * size;
     const float* values = part.values + r * part.stride;
     const VF sum = SetF(part.sum[r]);
-    ForSteps(size, [=](auto at) HWY_ATTR { Store(Div(Load(values, at), sum), y, at); });
+    ForSteps(size, [=](auto at) HWY_ATTR {
+      const float* step = values + at.i;  // even, then odd
+      const Pair pair = {hn::Load(DF(), step), hn::Load(DF(), step + kLanes)};
+      Store(Div(pair, sum), y, at);
+    });
   }
 }
 
@@ -217,47 +224,50 @@ void StoreResults(const Task& task, const Part& part) {
 template <class T>
 void RunTasks(std::span<const Task> tasks) {
   static thread_local Scratch scratch;
+  static thread_local std::vector<Part> parts, sums;
   const Task& first = tasks.front();
-  const int64_t part_floats = Part::Floats(first);
-  const int64_t query_floats = hwy::RoundUpTo(first.rows() * QueryStride(first), 16);
-  const int64_t each = part_floats + query_floats;
-  float* memory = scratch.Floats(tasks.size() * each + part_floats);
-  const Part part = Part::In(memory + tasks.size() * each, first);
-  for (size_t i = 0; i < tasks.size(); ++i) {
-    Queries<T>(tasks[i], memory + i * each + part_floats);
-    Clear(tasks[i], Part::In(memory + i * each, first));
+  const QueryRows* queries = QueriesOf<T>(tasks);
+  const int64_t count = tasks.size(), each = Part::Floats(first);
+  float* memory = scratch.Floats(2 * count * each);
+  parts.clear();
+  sums.clear();
+  for (int64_t i = 0; i < count; ++i) {
+    parts.push_back(Part::In(memory + i * each, first));
+    sums.push_back(Part::In(memory + (count + i) * each, first));
+    Clear(first, sums[i]);
   }
-  for (int64_t block = first.Blocks().begin; block < first.Blocks().end; ++block) {
-    for (size_t i = 0; i < tasks.size(); ++i) {
-      float* own = memory + i * each;
-      BlockPart<T>(tasks[i], {own + part_floats, QueryStride(first)}, block, part);
-      Merge(tasks[i], block, part, Part::In(own, first));
-    }
+  const Range blocks = first.Blocks();
+  Slots slots = first.SlotsOf(blocks.begin), next;
+  for (int64_t block = blocks.begin; block < blocks.end; ++block) {
+    const bool last = block + 1 == blocks.end;
+    if (!last) next = first.SlotsOf(block + 1);
+    BlockParts<T>(tasks, queries, slots, last ? nullptr : &next, parts.data());
+    for (int64_t i = 0; i < count; ++i) Merge(tasks[i], block, parts[i], sums[i]);
+    slots = next;
   }
-  for (size_t i = 0; i < tasks.size(); ++i) {
-    StoreResults<T>(tasks[i], Part::In(memory + i * each, first));
-  }
+  for (int64_t i = 0; i < count; ++i) StoreResults<T>(tasks[i], sums[i]);
 }
 
-// The parts of all blocks on all threads, then merged in the same order. Units of work: for each
-// group of tasks, for each block, for each task of the group.
+// The parts of all blocks on all threads, then merged in the same order.
 template <class T>
 void RunSplit(const AttentionPlan& plan) {
   static thread_local Scratch scratch;
   const std::span<const Task> tasks = plan.tasks;
-  const std::span<const int64_t> starts = plan.starts;
   int64_t each = 0;  // floats of the largest part
   for (const Task& task : tasks) each = std::max(each, Part::Floats(task));
-  float* memory = scratch.Floats((starts.back() + 1) * each);
-  ParallelFor(starts.back(), 1, [&](int64_t begin, int64_t end) HWY_ATTR {
-    static thread_local Scratch queries;
-    for (int64_t unit = begin; unit < end; ++unit) {
-      const int64_t g = std::ranges::upper_bound(starts, unit) - starts.begin() - 1;
-      const int64_t in_group = unit - starts[g];
-      const Task& task = tasks[g * plan.together + in_group % plan.together];
-      const FloatRows q = Queries<T>(task, queries.Floats(task.rows() * QueryStride(task)));
-      const int64_t block = task.Blocks().begin + in_group / plan.together;
-      BlockPart<T>(task, q, block, Part::In(memory + unit * each, task));
+  float* memory = scratch.Floats(plan.units() * each);
+  ParallelFor(plan.units(), 1, [&](int64_t begin, int64_t end) HWY_ATTR {
+    static thread_local std::vector<Part> parts;
+    for (int64_t i = begin; i < end;) {
+      const Unit unit = plan.UnitAt(i);
+      const int64_t count = std::min<int64_t>(end - i, unit.tasks.size());
+      const std::span<const Task> some = unit.tasks.first(count);
+      parts.clear();
+      for (const Task& task : some) parts.push_back(Part::In(memory + i++ * each, task));
+      const bool more = i < end && unit.block + 1 < some[0].Blocks().end;
+      const Slots slots = some[0].SlotsOf(unit.block);
+      const Slots next = more ? some[0].SlotsOf(unit.block + 1) : Slots();
+      BlockParts<T>(some, QueriesOf<T>(some), slots, more ? &next : nullptr, parts.data());
     }
   });
   ParallelFor(tasks.size(), 1, [&](int64_t begin, int64_t end) HWY_ATTR {
@@ -265,7 +275,7 @@ void RunSplit(const AttentionPlan& plan) {
     for (int64_t i = begin; i < end; ++i) {
       const Part all = Part::In(merged.Floats(each), tasks[i]);
       Clear(tasks[i], all);
-      int64_t unit = starts[i / plan.together] + i % plan.together;
+      int64_t unit = plan.starts[i / plan.together] + i % plan.together;
       for (int64_t block = tasks[i].Blocks().begin; block < tasks[i].Blocks().end; ++block) {
         Merge(tasks[i], block, Part::In(memory + unit * each, tasks[i]), all);
         unit += plan.together;

@@ -8,8 +8,10 @@
 namespace fusible::kernels {
 
 struct AttentionArgs {
-  Block q, y;              // one float dtype; rows are tokens: [heads][size], [heads][value_size]
-  Block k_cache, v_cache;  // [blocks][page][kv_heads][size or value_size]
+  Block q, y;  // one float dtype; rows are tokens: [heads][size], [heads][value_size]
+  // Rows are [blocks][page][kv_heads], of size or value_size elements. The values may lie in the
+  // rows of the keys.
+  Block k_cache, v_cache;
   // Checked by the caller. The queries of sequence s are tokens [query_start[s], query_start[s +
   // 1]), the last of its lengths[s] keys; no query of a sequence without keys sees one, and gives
   // zeros.

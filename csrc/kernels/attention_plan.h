@@ -21,36 +21,51 @@ inline Range Intersect(Range a, Range b) {
 
 inline Range BlockKeys(int64_t block) { return {block * kKeys, (block + 1) * kKeys}; }
 
-// Some queries of one sequence, with the query heads that share one kv head. Row r is query
-// r / group(), head r % group() of them.
+// Where the keys of a block are that a task sees, in rows of pages; they count from the block's
+// first.
+struct Slots {
+  int64_t block;
+  Range keys;
+  int64_t at[kKeys];
+};
+
+// Some queries of one sequence, with query heads that share one kv head. Row r is query r / heads,
+// head r % heads of them.
 struct Task {
   const AttentionArgs* a;
   int64_t sequence, kv_head;
+  int64_t head, heads;   // query heads: [head, head + heads)
   int64_t token, count;  // queries: tokens [token, token + count)
   int64_t position;      // of the first
 
-  int64_t group() const { return a->heads / a->kv_heads; }
-  int64_t rows() const { return count * group(); }
-  int64_t TokenOf(int64_t row) const { return token + row / group(); }
-  int64_t HeadOf(int64_t row) const { return kv_head * group() + row % group(); }
+  int64_t rows() const { return count * heads; }
+  int64_t TokenOf(int64_t row) const { return token + row / heads; }
+  int64_t HeadOf(int64_t row) const { return head + row % heads; }
 
   Range Visible(int64_t row) const {
-    const int64_t end = position + row / group() + 1;
+    const int64_t end = position + row / heads + 1;
     return {a->window > 0 ? std::max<int64_t>(0, end - a->window) : 0, end};
   }
   Range Keys() const { return {Visible(0).begin, Visible(rows() - 1).end}; }
   // In blocks: [first, behind the last).
   Range Blocks() const { return {Keys().begin / kKeys, (Keys().end + kKeys - 1) / kKeys}; }
 
-  // The row of a cache that holds a key.
-  int64_t Slot(int64_t key) const {
-    const int32_t* table = a->block_table + sequence * a->table_width;
-    return table[key / a->page] * a->page + key % a->page;
+  Range VisibleIn(int64_t block, int64_t row) const {  // from the block's first key on
+    const Range keys = Intersect(BlockKeys(block), Visible(row));
+    return {keys.begin - block * kKeys, keys.end - block * kKeys};
   }
+  Slots SlotsOf(int64_t block) const;
+
   template <class T>
-  const T* CacheRow(const Block& cache, int64_t width, int64_t slot) const {
-    return cache.Row<T>(0) + (slot * a->kv_heads + kv_head) * width;
+  const T* CacheRow(const Block& cache, int64_t slot) const {
+    return cache.Row<T>(slot * a->kv_heads + kv_head);
   }
+};
+
+// A block of keys of some tasks that see the same.
+struct Unit {
+  std::span<const Task> tasks;  // the unit's own, and those side by side behind it
+  int64_t block;
 };
 
 // The tasks of a call; those that differ only in the kv head follow one another. The lists are the
@@ -63,6 +78,15 @@ struct AttentionPlan {
   std::span<const int64_t> starts;
 
   int64_t groups() const { return static_cast<int64_t>(tasks.size()) / together; }
+  // Where split: for each group of tasks, for each block, for each task of the group.
+  int64_t units() const { return starts.back(); }
+  Unit UnitAt(int64_t unit) const {
+    const int64_t number = std::ranges::upper_bound(starts, unit) - starts.begin() - 1;
+    const int64_t in_group = unit - starts[number];
+    const std::span<const Task> group = tasks.subspan(number * together, together);
+    const int64_t block = group.front().Blocks().begin + in_group / together;
+    return {group.subspan(in_group % together), block};
+  }
 };
 
 AttentionPlan PlanAttention(const AttentionArgs& a);

@@ -10,13 +10,14 @@ namespace fusible::kernels {
 inline constexpr int64_t kScaleBlock = 128;  // a scale of w covers so many rows and columns of it
 
 struct BlockScaledMatmulArgs {
-  Block x, w;     // one 8-bit float dtype; w: rows [N][K]
+  Block x, w;     // one 8-bit float dtype; w: rows [N][K], or packed
   Block x_scale;  // f32: a row's scale of each step
   Block w_scale;  // f32: rows [ceil(N/128)][ceil(K/128)]
   Block bias;     // f32: absent, or N elements
   Block y;        // any float dtype
   int64_t rows, cols, depth;
-  int64_t group_size;  // k of a step: 32, 64 or 128; divides depth
+  int64_t group_size;   // k of a step: 32, 64 or 128; divides depth
+  bool packed = false;  // w.data is as PackWeight leaves it (matmul_pack.h)
 };
 
 void BlockScaledMatmul(const BlockScaledMatmulArgs& args);

@@ -3,33 +3,115 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/matmul.cc"
 #include "hwy/foreach_target.h"
-#include "kernels/simd/panels-inl.h"
+#include "kernels/simd/pairs-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
+// A block of the columns of a tile, all of one panel: packed, or transposed into scratch.
 template <class T>
-void OneTile(const MatmulArgs& a, FloatRows x, int64_t chunk, const MatmulTile& tile) {
+class TileWeight {
+ public:
+  TileWeight(const MatmulArgs& a, int64_t col)
+      : a_(a), col_(col), layout_{a.x.dtype, a.cols, a.depth} {
+    if (!a.packed) PanelRows(a.w.Row<T>(0), a.w.row_stride, col, a.cols, rows_);
+  }
+
+  // Only of a packed weight.
+  Columns<T> InPlace(int64_t k) const { return PackedColumns<T>(layout_, a_.w.data, col_, k); }
+
+  // As f32.
+  Columns<float> AsFloats(int64_t k, int64_t count, float* panel) const {
+    if (!a_.packed) return Transposed<Floats<T>, float>(k, count, panel);
+    const Columns<T> packed = InPlace(k);
+    if constexpr (kPerWord<T> == 1) {
+      return packed;
+    } else {
+      UnpackPanel<Floats<Packed<T>>>(packed, (count + 1) / 2, panel);
+      return {panel, kPanel};
+    }
+  }
+
+  // As pairs. *floor becomes that of these columns, if it is not below already.
+  Columns<BF16> AsPairs(int64_t k, int64_t count, float* panel, int32_t* floor) const {
+    if (a_.packed) {
+      *floor = layout_.Floor(a_.w.data, col_ / kPackedPanel);
+      return {InPlace(k).words, kPackedPanel};
+    }
+    const auto pairs = Transposed<Words<T>, BF16>(k, count, panel);
+    Least least{SetBits(0xFFFF)};
+    for (size_t i = 0; i < (count + 1) / 2 * kPanel; i += kLanes) {
+      least.Add(LoadBytes(DU(), panel + i));
+    }
+    *floor = HWY_MIN(*floor, least.Floor());
+    return pairs;
+  }
+
+ private:
+  template <class Form, class Out>
+  Columns<Out> Transposed(int64_t k, int64_t count, float* panel) const {
+    const int64_t ahead = Ahead(a_.w, {col_, a_.cols}, {k, a_.depth}, count);
+    TransposePanel<Form>(rows_, k, count, ahead, panel);
+    return {panel, kPanel};
+  }
+
+  const MatmulArgs& a_;
+  const int64_t col_;
+  const PackedLayout layout_;
+  const T* rows_[kPanel];
+};
+
+// Rows of a tile by a block of its columns, into sums.
+template <class T>
+void MultiplyBlock(const TileWeight<T>& weight, FloatRows x, MatmulForm form, int64_t rows,
+                   int64_t k, int64_t count, float* panel, const Sums& sums) {
+  if (form == MatmulForm::kRegisters) return Multiply(rows, x, weight.InPlace(k), count, sums);
+  Multiply(rows, x, weight.AsFloats(k, count, panel), count, sums);
+}
+
+template <class T, class Rows>
+void OneTile(const MatmulArgs& a, const MatmulPlan& plan, Rows x, int64_t chunk,
+             const MatmulTile& tile) {
   static thread_local Scratch panel_scratch, sums_scratch;
-  float* panel = panel_scratch.Floats(kPanelDepth * kPanel);
+  float* panel = panel_scratch.Floats(kPanelBytes / sizeof(float));
   float* sums = sums_scratch.Floats(tile.rows * kPanel);
-  const T* weights[kPanel];
-  PanelRows(a.w.Row<T>(0), a.w.row_stride, tile.col, a.cols, weights);
-  for (int64_t k = 0; k == 0 || k < a.depth; k += kPanelDepth) {
-    const int64_t count = HWY_MIN(a.depth - k, kPanelDepth);
-    const int64_t ahead = Ahead(a.w, {tile.col, a.cols}, {k, a.depth}, kPanelDepth);
-    PackPanel(weights, k, count, ahead, panel);
-    Multiply(tile.rows, x.From(tile.row, k), panel, count, {sums, kPanel, k == 0});
+  const TileWeight<T> weight(a, tile.col);
+  int32_t floor = std::numeric_limits<int32_t>::max() / 2;
+  for (int64_t k = 0; k == 0 || k < a.depth; k += plan.block_depth) {
+    const int64_t count = HWY_MIN(a.depth - k, plan.block_depth);
+    const Sums to = {sums, kPanel, k == 0};
+    if constexpr (std::is_same_v<Rows, PairRows>) {
+      const Columns<BF16> columns = weight.AsPairs(k, count, panel, &floor);
+      MultiplyPairs(tile.rows, x.From(tile.row, k), columns, count, floor, to);
+    } else {
+      MultiplyBlock(weight, x.From(tile.row, k), plan.form, tile.rows, k, count, panel, to);
+    }
   }
   StoreTile<T>(sums, a.bias ? a.bias.Row<T>(0) + tile.col : nullptr, tile, chunk, a.y);
+}
+
+template <class T, class Form>
+void MatmulOf(const MatmulArgs& a, const MatmulPlan& plan) {
+  ForTiles<Form>(a.x, a.rows, a.cols, a.depth, plan,
+                 [&](typename Form::Rows x, int64_t chunk, const MatmulTile& tile)
+                     HWY_ATTR { OneTile<T>(a, plan, x, chunk, tile); });
 }
 
 void MatmulAny(const MatmulArgs& a) {
   VisitFloat(a.x.dtype, [&](auto type) HWY_ATTR {
     using T = decltype(type);
-    ForTiles<T>(a.x, a.rows, a.cols, a.depth,
-                [&](FloatRows x, int64_t chunk, const MatmulTile& tile)
-                    HWY_ATTR { OneTile<T>(a, x, chunk, tile); });
+    constexpr bool kPairs = std::is_same_v<T, BF16>;
+    const MatmulPlan plan = PlanMatmul({.rows = a.rows,
+                                        .cols = a.cols,
+                                        .depth = a.depth,
+                                        .bytes = sizeof(T),
+                                        .packed = a.packed,
+                                        .pairs = kPairs},
+                                       Machine());
+    if constexpr (kPairs && kMayDot) {
+      if (plan.form == MatmulForm::kDots) return MatmulOf<T, PairForm<T>>(a, plan);
+    }
+    MatmulOf<T, FloatForm<T>>(a, plan);
   });
 }
 

@@ -6,8 +6,9 @@
 namespace fusible::kernels {
 
 struct MatmulArgs {
-  Block x, w, bias, y;  // one float dtype; w: rows [N][K]; bias: absent, or N elements
+  Block x, w, bias, y;  // one float dtype; w: rows [N][K], or packed; bias: absent, or N elements
   int64_t rows, cols, depth;
+  bool packed = false;  // w.data is as PackWeight leaves it (matmul_pack.h)
 };
 
 void Matmul(const MatmulArgs& args);

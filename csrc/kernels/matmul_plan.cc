@@ -2,40 +2,67 @@
 
 #include <algorithm>
 
-#include "core/threads.h"
-
 namespace fusible::kernels {
 namespace {
 
-constexpr int64_t kChunkFloats = int64_t{2} << 20;  // 8 MiB of f32 rows
+constexpr int64_t kChunkBytes = int64_t{8} << 20;  // of converted rows
 constexpr int64_t kMaxChunkRows = 512;
 constexpr int64_t kMinChunkRows = 96;    // fewer would pack the weights too often
 constexpr int64_t kMinBlockRows = 48;    // packing a panel costs about as much as ten rows
 constexpr int64_t kTilesPerThread = 4;   // so that the last thread to finish is not far behind
+constexpr int64_t kRegisterTiles = 4;    // more rows are worth storing what was decoded
 constexpr int64_t kGrainWork = 1 << 16;  // multiplications: about 2 us
 
 int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+MatmulForm FormOf(const MatmulProblem& p, const MatmulMachine& m) {
+  if (p.pairs && m.dots) return MatmulForm::kDots;
+  if (p.packed && p.rows <= kRegisterTiles * m.tile_rows) return MatmulForm::kRegisters;
+  return MatmulForm::kPanels;
+}
+
+int64_t ChunkRows(const MatmulProblem& p, int64_t element) {
+  const int64_t row_bytes = std::max<int64_t>(p.depth, 1) * element;
+  return std::clamp(kChunkBytes / row_bytes, kMinChunkRows, kMaxChunkRows);
+}
+
+// All rows of a chunk, or fewer where that would leave threads without work.
+int64_t BlockRows(const MatmulProblem& p, const MatmulMachine& m, int64_t rows) {
+  if (m.threads == 1) return rows;
+  const int64_t wanted = CeilDivide(kTilesPerThread * m.threads, CeilDivide(p.cols, m.panel));
+  return std::min(rows, std::max(CeilDivide(rows, wanted), kMinBlockRows));
+}
+
 }  // namespace
 
-int64_t ChunkRows(int64_t depth) {
-  return std::clamp(kChunkFloats / std::max<int64_t>(depth, 1), kMinChunkRows, kMaxChunkRows);
+MatmulPlan PlanMatmul(const MatmulProblem& p, const MatmulMachine& m) {
+  MatmulPlan plan = {};
+  plan.form = FormOf(p, m);
+  const int64_t element = plan.form == MatmulForm::kDots ? 2 : 4;  // of a converted row
+  plan.chunk_rows = ChunkRows(p, element);
+  const int64_t rows = std::min(p.rows, plan.chunk_rows);
+  plan.block_rows = p.cols == 0 ? rows : BlockRows(p, m, rows);
+  // A weight that is multiplied as it lies, by one tile of rows, is read once, in one go.
+  const bool in_place = p.packed && (plan.form == MatmulForm::kRegisters || p.bytes == element);
+  plan.block_depth = kPanelBytes / (m.panel * (in_place ? p.bytes : element));
+  if (in_place && rows <= m.tile_rows) plan.block_depth = std::max<int64_t>(p.depth, 1);
+  const int64_t work = plan.block_rows * m.panel * std::max<int64_t>(p.depth, 1);
+  plan.grain = std::max<int64_t>(1, kGrainWork / std::max<int64_t>(work, 1));
+  return plan;
 }
 
-MatmulTiles::MatmulTiles(int64_t rows, int64_t cols, int64_t depth, int64_t panel)
-    : rows_(rows), cols_(cols), panel_(panel), panels_(CeilDivide(cols, panel)) {
-  if (rows == 0 || cols == 0) return;
-  const int64_t wanted = CeilDivide(kTilesPerThread * ThreadCount(), panels_);
-  block_ = rows;
-  if (ThreadCount() > 1) block_ = std::min(rows, std::max(CeilDivide(rows, wanted), kMinBlockRows));
-  row_blocks_ = CeilDivide(rows, block_);
-  grain_ = std::max<int64_t>(1, kGrainWork / (block_ * panel * std::max<int64_t>(depth, 1)));
-}
+MatmulTiles::MatmulTiles(int64_t rows, int64_t cols, int64_t block_rows, int64_t panel)
+    : rows_(rows),
+      cols_(cols),
+      block_rows_(block_rows),
+      panel_(panel),
+      row_blocks_(rows == 0 ? 0 : CeilDivide(rows, block_rows)),
+      panels_(CeilDivide(cols, panel)) {}
 
 MatmulTile MatmulTiles::operator[](int64_t index) const {
-  const int64_t row = index % row_blocks_ * block_;
+  const int64_t row = index % row_blocks_ * block_rows_;
   const int64_t col = index / row_blocks_ * panel_;
-  return {row, std::min(block_, rows_ - row), col, std::min(panel_, cols_ - col)};
+  return {row, std::min(block_rows_, rows_ - row), col, std::min(panel_, cols_ - col)};
 }
 
 }  // namespace fusible::kernels

@@ -1,4 +1,4 @@
-// How a product of `rows` rows with a matrix of `cols` columns is split. Bits do not depend on it.
+// How a product of `rows` rows with a matrix of `cols` columns runs. Bits do not depend on it.
 #pragma once
 
 #include <cstddef>
@@ -6,30 +6,58 @@
 
 namespace fusible::kernels {
 
-// Rows that are converted to f32 and multiplied at a time, so that they stay in the shared cache.
-int64_t ChunkRows(int64_t depth);
+// Of a panel: half of a first cache. Rows and sums have the other.
+inline constexpr int64_t kPanelBytes = 16 << 10;
+
+enum class MatmulForm {
+  kDots,       // pairs of bf16 by the CPU's dot product
+  kRegisters,  // a packed weight is decoded in registers, again for each tile of rows
+  kPanels,     // blocks of the weight become f32 in the first cache, once for many tiles of rows
+};
+
+struct MatmulProblem {
+  int64_t rows, cols, depth;
+  int64_t bytes = 4;    // of an element of the weight
+  bool packed = false;  // the weight
+  bool pairs = false;   // weight and rows are bf16, or codes that bf16 has
+};
+
+// What a plan depends on beside the problem: the kernels of an instruction set, and threads.
+struct MatmulMachine {
+  int64_t panel = 32;      // columns of a tile
+  int64_t tile_rows = 12;  // rows of a tile
+  bool dots = false;       // has a dot product of pairs of bf16
+  int64_t threads = 1;
+};
+
+struct MatmulPlan {
+  MatmulForm form;
+  int64_t chunk_rows;   // are converted and multiplied at a time, to stay in the shared cache
+  int64_t block_rows;   // of a chunk, by one panel of columns: the work of one thread
+  int64_t block_depth;  // of a panel that stays in the first cache
+  int64_t grain;        // panels of block_rows that are worth waking a thread for
+
+  friend bool operator==(const MatmulPlan&, const MatmulPlan&) = default;
+};
+
+MatmulPlan PlanMatmul(const MatmulProblem& problem, const MatmulMachine& machine);
 
 struct MatmulTile {
   int64_t row, rows;  // [row, row + rows) of the chunk
   int64_t col, cols;
 };
 
-// The tiles of a chunk: all rows by one panel of columns, or fewer rows where that would leave
-// threads without work. Panels follow one another fastest along the rows, so a thread reads weights
-// in order.
+// The tiles of a chunk of `rows` rows. Panels follow one another fastest along the rows, so a
+// thread reads weights in order.
 class MatmulTiles {
  public:
-  MatmulTiles(int64_t rows, int64_t cols, int64_t depth, int64_t panel);
+  MatmulTiles(int64_t rows, int64_t cols, int64_t block_rows, int64_t panel);
 
   int64_t size() const { return row_blocks_ * panels_; }
-  int64_t grain() const { return grain_; }  // tiles that are worth waking a thread for
-  int64_t max_rows() const { return block_; }
   MatmulTile operator[](int64_t index) const;
 
  private:
-  int64_t rows_, cols_, panel_, panels_;
-  int64_t block_ = 0, row_blocks_ = 0;
-  int64_t grain_ = 1;
+  int64_t rows_, cols_, block_rows_, panel_, row_blocks_, panels_;
 };
 
 }  // namespace fusible::kernels

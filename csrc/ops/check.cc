@@ -369,6 +369,7 @@ Sizes LayoutStrides(const Sizes& shape, int64_t column_alignment) {
 CallInfo ToCallInfo(const Binding& binding) {
   CallInfo info;
   info.attrs = binding.attrs;
+  info.packed = binding.packed;
   info.dims.reserve(binding.dims.size());
   for (const auto& [name, dim] : binding.dims) info.dims.emplace_back(name, dim.offset);
   return info;

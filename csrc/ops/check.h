@@ -26,6 +26,7 @@ struct Binding {
   Shape leading;                                  // what `...` stands for
   Attrs attrs;                                    // defaults filled in
   std::vector<Type> results;
+  bool packed = false;  // the operand that the operator takes packed is given so
 
   const Dim* FindDim(std::string_view letter) const;
 };

@@ -53,6 +53,12 @@ Op&& Op::Cost(int64_t cost) && {
   return std::move(*this);
 }
 
+Op&& Op::Packs(std::string_view param) && {
+  packs_ = signature_.FindParam(param);
+  if (packs_ < 0) throw std::logic_error(Cat(name(), ": no operand ", param));
+  return std::move(*this);
+}
+
 Op&& Op::Flops(std::string_view expr) && {
   flops_ = ParseDimExpr(expr);
   return std::move(*this);

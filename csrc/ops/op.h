@@ -18,6 +18,7 @@ namespace fusible {
 struct CallInfo {
   std::vector<std::pair<std::string, int64_t>> dims;  // each letter of the signature
   Attrs attrs;                                        // defaults filled in
+  bool packed = false;  // the operand Packs names lies as kernels::PackWeight leaves it
 
   int64_t Dim(std::string_view letter) const;
 };
@@ -76,7 +77,8 @@ class Op {
   Op&& Equals(std::string_view body) &&;  // the same in smaller operators, as graph text
   Op&& Commutes() &&;                     // the first two operands may be swapped
   Op&& Cost(int64_t cost) &&;  // times as long a byte of its traffic as add's: 1 if not said
-  Op&& Flops(std::string_view expr) &&;  // per row, in letters and attributes: "2*K*N"
+  Op&& Packs(std::string_view param) &&;  // its kernel also takes this weight packed
+  Op&& Flops(std::string_view expr) &&;   // per row, in letters and attributes: "2*K*N"
 
   const std::string& name() const { return signature_.name; }
   const Signature& signature() const { return signature_; }
@@ -85,6 +87,7 @@ class Op {
   const std::string& equals() const { return equals_; }
   const std::optional<DimExpr>& flops() const { return flops_; }
   int64_t cost() const { return cost_; }
+  int packs() const { return packs_; }  // position of the operand, or -1
   RowsFn rows() const { return rows_; }
   WholeFn kernel() const { return kernel_; }
   ViewFn view() const { return view_; }
@@ -99,6 +102,7 @@ class Op {
   ViewFn view_ = nullptr;
   bool commutes_ = false;
   int64_t cost_ = 1;
+  int packs_ = -1;
 };
 
 }  // namespace fusible

@@ -24,7 +24,8 @@ bool IsGivenCall(const Node& node) { return node.op && FindOp(node.op->name()) !
 // through are taken again of the fused call's results.
 class Rewriter {
  public:
-  explicit Rewriter(const Graph& graph) : original_(graph), inserted_(graph.nodes.size()) {
+  explicit Rewriter(const Graph& graph)
+      : original_(graph), mutations_(MutationsBefore(graph)), inserted_(graph.nodes.size()) {
     graph_.values = graph.values;
     graph_.types = graph.types;
     graph_.inputs = graph.inputs;
@@ -80,10 +81,8 @@ class Rewriter {
     call.op = match.rule->op;
     call.attrs = match.attrs;
     call.inputs.assign(match.values.begin(), match.values.begin() + pattern.operands);
-    std::string text = call.op->name();
-    for (ValueId input : call.inputs) text += Cat(' ', input);
-    for (const auto& [name, value] : call.attrs) text += Cat(' ', name, '=', ToText(value));
-    const auto [made, fresh] = calls_.try_emplace(text);
+    const int mutations = mutations_[match.root()];
+    const auto [made, fresh] = calls_.try_emplace(CallText(call, mutations));
     if (!fresh) return made->second;
 
     std::vector<std::optional<Type>> operands;
@@ -126,6 +125,7 @@ class Rewriter {
 
   const Graph& original_;
   Graph graph_;
+  std::vector<int> mutations_;               // before each node of the original
   std::vector<std::vector<Node>> inserted_;  // behind each node of the original
   std::vector<bool> taken_;                  // values that no original node makes any more
   std::map<std::string, std::vector<ValueId>> calls_;

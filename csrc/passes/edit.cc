@@ -7,21 +7,12 @@
 #include "ir/expand.h"
 
 namespace fusible {
-namespace {
 
-// The same text for calls that compute the same: operator, attributes, operands, and what has been
-// mutated before.
-std::string CallText(const Node& node, int mutations) {
-  std::string text = Cat(node.op->name(), '@', mutations);
-  for (ValueId input : node.inputs) text += Cat(' ', input);
-  for (const auto& [name, value] : node.attrs) text += Cat(' ', name, '=', ToText(value));
+std::string CallText(const Node& call, int mutations) {
+  std::string text = Cat(call.op->name(), '@', mutations);
+  for (ValueId input : call.inputs) text += Cat(' ', input);
+  for (const auto& [name, value] : call.attrs) text += Cat(' ', name, '=', ToText(value));
   return text;
-}
-
-}  // namespace
-
-std::string LabelOf(const Graph& graph, const Node& node) {
-  return node.outputs.empty() ? NodeName(node) : graph.values[node.outputs[0]].name;
 }
 
 void Replacements::Set(ValueId from, ValueId to) {

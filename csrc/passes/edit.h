@@ -9,8 +9,9 @@
 
 namespace fusible {
 
-// What a node is called in reports: its first result, or its name where it has none.
-std::string LabelOf(const Graph& graph, const Node& node);
+// The same text for calls that compute the same: operator, attributes, operands, and how many
+// mutations come before (see MutationsBefore).
+std::string CallText(const Node& call, int mutations);
 
 // Which value stands for which from now on.
 class Replacements {

@@ -77,9 +77,7 @@ class Grouper {
 
  private:
   int32_t Size() const { return static_cast<int32_t>(graph_.nodes.size()); }
-  const std::string& Label(int32_t node) const {
-    return graph_.values[graph_.nodes[node].outputs[0]].name;
-  }
+  std::string Label(int32_t node) const { return LabelOf(graph_, graph_.nodes[node]); }
 
   Traced Trace(ValueId value) const {
     Traced traced{value, {}};

@@ -20,7 +20,7 @@ constexpr size_t kMaxPlans = 32;
 void RefuseOpaque(const Graph& graph) {
   for (const Node& node : graph.nodes) {
     if (node.opaque.empty()) continue;
-    throw UnsupportedError(Cat("compile: ", graph.values[node.outputs[0]].name,
+    throw UnsupportedError(Cat("compile: ", LabelOf(graph, node),
                                ": expected an operator of fusible, got opaque node ", node.opaque));
   }
 }

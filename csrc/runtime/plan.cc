@@ -70,7 +70,8 @@ class Planner {
     plan_->weights = MergedExtents(weights);
     for (const Input& input : graph.inputs) {
       if (input.kind == InputKind::kConstant) continue;
-      updated_.push_back(input.kind == InputKind::kUpdated);
+      const bool updated = input.kind == InputKind::kUpdated;
+      updated_.push_back(updated ? &graph.TypeOf(input.value) : nullptr);
     }
   }
 
@@ -86,8 +87,12 @@ class Planner {
       }
     }
     for (int k = 0; k < std::ssize(graph_.outputs); ++k) {
-      const auto input = store_.InputOf(graph_.outputs[k]);
-      plan_->results.push_back(store_.AddResult(graph_.outputs[k], k, input && updated_[*input]));
+      const ValueId output = graph_.outputs[k];
+      const auto input = store_.InputOf(output);
+      const Type* updated = input ? updated_[*input] : nullptr;
+      // A view of another shape is not the caller's array.
+      const bool is_input = updated && *updated == graph_.TypeOf(output);
+      plan_->results.push_back(store_.AddResult(output, k, is_input));
     }
     store_.Finish();
     return std::move(plan_);
@@ -114,17 +119,22 @@ class Planner {
     KernelRun run;
     run.op = node.op;
     run.binding = BindCall(*node.op, OperandTypes(graph_, node), node.attrs);
+    const int packs = node.op->packs();
+    const auto packed = packs < 0 ? std::nullopt : store_.UsePacked(node.inputs[packs]);
+    run.binding.packed = packed.has_value();
     run.info = ToCallInfo(run.binding);
-    for (size_t i = 0; i < node.inputs.size(); ++i) {
+    for (int i = 0; i < std::ssize(node.inputs); ++i) {
       const ParamSpec& param = signature.params[i];
       run.has_indices |= param.bound.has_value();
-      if (node.inputs[i] != kAbsent) PrepareForKernel(node.inputs[i], param.type);
+      if (node.inputs[i] == kAbsent || (packed && i == packs)) continue;
+      PrepareForKernel(node.inputs[i], param.type);
     }
     for (size_t r = 0; r < node.outputs.size(); ++r) {
       store_.AddOwn(node.outputs[r], ColumnAlignment(signature.results[r].type, node.attrs));
     }
     for (const ValueId in : node.inputs) AddTensor(run, in);
     for (const ValueId out : node.outputs) AddTensor(run, out);
+    if (packed) run.memory[packs] = *packed;
     AddStep(node, std::move(run), WorkOf(graph_, node));
   }
 
@@ -217,8 +227,8 @@ class Planner {
   const InPlace in_place_;
   std::shared_ptr<Executable::Plan> plan_;
   PlanStore store_;
-  std::vector<bool> updated_;  // by input, without the weights
-  int now_ = 0;                // the node at hand
+  std::vector<const Type*> updated_;  // by input, without the weights; nullptr: is not updated
+  int now_ = 0;                       // the node at hand
 };
 
 }  // namespace

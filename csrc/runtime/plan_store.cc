@@ -52,6 +52,12 @@ std::optional<int> PlanStore::InputOf(ValueId value) const {
   return base - plan_.bases.Input(0);
 }
 
+std::optional<int> PlanStore::WeightOf(ValueId value) const {
+  const int weight = blocks_[stored_[value].block].home.base - plan_.bases.Weight(0);
+  if (weight < 0 || weight >= plan_.bases.weights) return std::nullopt;
+  return weight;
+}
+
 int PlanStore::AddBlock(int64_t bytes, int base) {
   blocks_.push_back({.bytes = bytes, .home = {.base = base}});
   return static_cast<int>(blocks_.size()) - 1;
@@ -100,8 +106,8 @@ Memory PlanStore::Use(ValueId value) {
 void PlanStore::MakeContiguous(ValueId value) {
   if (IsContiguous(value)) return;
   const Stored from = stored_[value];
-  const int weight = blocks_[from.block].home.base - plan_.bases.Weight(0);
-  if (weight < 0 || weight >= plan_.bases.weights) {
+  const std::optional<int> weight = WeightOf(value);
+  if (!weight) {
     const Stored to{.block = AddBlock(BytesOf(value)),
                     .strides = ContiguousStrides(ShapeOf(value))};
     AddCopyStep(value, from, to);
@@ -109,9 +115,21 @@ void PlanStore::MakeContiguous(ValueId value) {
     return;
   }
   plan_.weight_copies.push_back(
-      copies_.Get(weight, from.offset, LayoutOf(value), weights_[weight].data));
+      copies_.Get(*weight, from.offset, LayoutOf(value), weights_[*weight].data));
   stored_[value] = {.block = AddBlock(BytesOf(value), plan_.bases.Copy(plan_.bases.copies++)),
                     .strides = ContiguousStrides(ShapeOf(value))};
+}
+
+std::optional<Memory> PlanStore::UsePacked(ValueId value) {
+  const Stored& at = stored_[value];
+  const std::optional<int> weight = WeightOf(value);
+  if (!weight || !IsPacked(ShapeOf(value), at.strides, 1)) return std::nullopt;
+  plan_.weight_copies.push_back(
+      copies_.GetPacked(*weight, at.offset, LayoutOf(value), weights_[*weight].data));
+  const int block =
+      AddBlock(plan_.weight_copies.back()->bytes(), plan_.bases.Copy(plan_.bases.copies++));
+  Touch(block);
+  return Memory{.base = block};
 }
 
 void PlanStore::AddCopy(ValueId from, ValueId to) { AddCopyStep(from, stored_[from], stored_[to]); }
@@ -138,7 +156,7 @@ bool PlanStore::IsWhole(ValueId value) const {
          at.strides == LayoutStrides(shape, 4);
 }
 
-Executable::ResultSpec PlanStore::AddResult(ValueId value, int k, bool updated) {
+Executable::ResultSpec PlanStore::AddResult(ValueId value, int k, bool is_input) {
   const Stored at = stored_[value];
   Executable::ResultSpec spec{
       .dtype = graph_.TypeOf(value).dtype, .shape = ShapeOf(value), .strides = at.strides};
@@ -146,7 +164,7 @@ Executable::ResultSpec PlanStore::AddResult(ValueId value, int k, bool updated) 
   const bool whole = IsWhole(value);
   if (whole && block.home.base < 0) {
     block.home.base = plan_.bases.Result(k);
-  } else if (whole && updated) {
+  } else if (whole && is_input) {
     spec.updates = *InputOf(value);
   } else {
     spec.strides = ContiguousStrides(spec.shape);

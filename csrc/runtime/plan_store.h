@@ -34,12 +34,15 @@ class PlanStore {
   // Gives the value, from now on, a copy without gaps if it has any.
   void MakeContiguous(ValueId value);
   void AddCopy(ValueId from, ValueId to);
+  // The value as a packed weight, if it is a weight whose rows have no gaps.
+  std::optional<Memory> UsePacked(ValueId value);
 
   // The value's memory as the step about to be added uses it: a block, until Finish.
   Memory Use(ValueId value);
 
-  // Lets result k be the value's own memory, or a copy of it; returns how it lies.
-  Executable::ResultSpec AddResult(ValueId value, int k, bool updated);
+  // Lets result k be the value's own memory, or a copy of it; returns how it lies. is_input: where
+  // the memory is an input's, it is the caller's array.
+  Executable::ResultSpec AddResult(ValueId value, int k, bool is_input);
 
   // Decides the arena, and tells every step its memory.
   void Finish();
@@ -57,6 +60,7 @@ class PlanStore {
     Sizes strides;       // elements
   };
 
+  std::optional<int> WeightOf(ValueId value) const;
   int AddBlock(int64_t bytes, int base = -1);
   void Touch(int block);
   ViewResult View(const Node& node) const;

@@ -13,18 +13,26 @@ namespace fusible {
 
 class WeightCopies {
  public:
+  using Copy = std::shared_ptr<const Buffer>;
+
   // Without gaps, the elements of weight number `weight` that lie as `layout` says from byte
   // `offset` of `data` on.
-  std::shared_ptr<const Buffer> Get(int weight, int64_t offset, const ArrayLayout& layout,
-                                    const std::byte* data);
+  Copy Get(int weight, int64_t offset, const ArrayLayout& layout, const std::byte* data);
+
+  // The same of a matrix without gaps in its rows, as kernels::PackWeight leaves it.
+  Copy GetPacked(int weight, int64_t offset, const ArrayLayout& layout, const std::byte* data);
 
  private:
   struct Entry {
     int weight;
     int64_t offset;
     ArrayLayout layout;
-    std::shared_ptr<const Buffer> buffer;
+    bool packed;
+    Copy buffer;
   };
+  template <class Make>
+  Copy Find(Entry entry, const Make& make);
+
   std::mutex mutex_;
   std::vector<Entry> entries_;
 };

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from fusible.graph import Spec, Value, opaque, spec, trace
     from fusible.information import info
     from fusible.memory import Pool, pool
+    from fusible.packed import PackedWeight, pack_weight
     from fusible.passes import Miss, PassManager, Result, Rewrite, optimize
+    from fusible.pieces import Piece, Pieces, split_at
     from fusible.targets import Target, load_target
     from fusible.targets import names as targets
 
@@ -45,8 +47,11 @@ _HOMES = {
     "GraphError": "_core",
     "Key": "_core",
     "Miss": "passes",
+    "PackedWeight": "packed",
     "PassError": "_core",
     "PassManager": "passes",
+    "Piece": "pieces",
+    "Pieces": "pieces",
     "Pool": "memory",
     "Profile": "compile",
     "RangeError": "_core",
@@ -63,8 +68,10 @@ _HOMES = {
     "load_target": "targets",
     "opaque": "graph",
     "optimize": "passes",
+    "pack_weight": "packed",
     "pool": "memory",
     "spec": "graph",
+    "split_at": "pieces",
     "targets": "targets",
     "trace": "graph",
 }
@@ -80,8 +87,11 @@ __all__ = [
     "GraphError",
     "Key",
     "Miss",
+    "PackedWeight",
     "PassError",
     "PassManager",
+    "Piece",
+    "Pieces",
     "Pool",
     "Profile",
     "RangeError",
@@ -99,9 +109,11 @@ __all__ = [
     "opaque",
     "ops",
     "optimize",
+    "pack_weight",
     "pool",
     "rules",
     "spec",
+    "split_at",
     "targets",
     "trace",
 ]

@@ -20,6 +20,7 @@ from fusible.cli.key import key
 from fusible.cli.lists import info, ops, targets
 from fusible.cli.page import graph
 from fusible.cli.patterns import patterns
+from fusible.cli.split import split
 from fusible.cli.suite import suite
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -50,6 +51,7 @@ for _command in (
     check,
     patterns,
     graph,
+    split,
     key,
     bisect,
     replay,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fusible import _core
@@ -53,9 +55,10 @@ def bisect(
     graph: _core.Graph,
     check: Check,
     target: str | Target = "cpu",
-    pipeline: str | None = None,
+    pipeline: str | Path | None = None,
     *,
     rules: Sequence[Rule] = (),
+    range: tuple[int, int] | None = None,
 ) -> Bisection:
     """Finds the first rewrite behind which a graph does not pass a check.
 
@@ -65,21 +68,23 @@ def bisect(
         graph: passes the check as it is.
         check: called with graphs; see `fusible.checks` for those that come with fusible.
         target: a target, the name of one, or the path of a TOML file.
-        pipeline: pass names joined by commas; ``None`` is the target's own.
+        pipeline: as for ``PassManager``; ``None`` is the target's own.
         rules: rules of your own, as for ``PassManager``.
+        range: the sizes that the result is for, as for ``PassManager.run``.
 
     Raises:
         ArgumentError: the check fails, or cannot tell, before the first rewrite; or it cannot tell
             of the graph behind the last.
     """
-    return _Search(graph, check, PassManager(pipeline, target, rules=rules)).run()
+    run = partial(PassManager(pipeline, target, rules=rules).run, graph, range=range)
+    return _Search(graph, check, run).run()
 
 
 class _Search:
-    def __init__(self, graph: _core.Graph, check: Check, manager: PassManager) -> None:
+    def __init__(self, graph: _core.Graph, check: Check, run: Callable[..., Result]) -> None:
         self._graph = graph
         self._check = check
-        self._manager = manager
+        self._run = run
 
     def run(self) -> Bisection:
         whole = self._after(None)
@@ -102,7 +107,7 @@ class _Search:
     def _after(self, fuel: int | None) -> Result | _core.PassError:
         """What the first `fuel` rewrites make of the graph, or how they fail."""
         try:
-            return self._manager.run(self._graph, fuel=fuel)
+            return self._run(fuel=fuel)
         except _core.PassError as error:
             return error
 
@@ -126,7 +131,7 @@ class _Search:
         return good, bad
 
     def _between(self, count: int, good: int, bad: int) -> Bisection:
-        before = self._manager.run(self._graph, fuel=good).graph
+        before = self._run(fuel=good).graph
         after = self._after(bad)
         if isinstance(after, _core.PassError):
             return Bisection(count, (_last(after),), bad, before, None, str(after))

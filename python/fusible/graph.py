@@ -159,7 +159,8 @@ def opaque(
         name: what it is called in messages and text.
         operands: values that it reads.
         types: the type of each result, such as ``["bf16[T, 64]"]``.
-        mutates: it has effects beyond its results.
+        mutates: it has effects beyond its results, so that no pass moves a call from one side of it
+            to the other. Values never change: what it writes for others to read is a result.
     """
     what = f"opaque {name}"
     if not operands:

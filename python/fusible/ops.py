@@ -56,6 +56,7 @@ __all__ = [
     "gemma_rms_norm_static_quant_int8",
     "greedy_sample",
     "kv_cache_update",
+    "latent_attention",
     "layer_norm",
     "matmul",
     "mul",
@@ -135,6 +136,7 @@ _gemma_rms_norm_static_quant_fp8 = _core.find_op("gemma_rms_norm_static_quant_fp
 _gemma_rms_norm_static_quant_int8 = _core.find_op("gemma_rms_norm_static_quant_int8").by_position
 _greedy_sample = _core.find_op("greedy_sample").by_position
 _kv_cache_update = _core.find_op("kv_cache_update").by_position
+_latent_attention = _core.find_op("latent_attention").by_position
 _layer_norm = _core.find_op("layer_norm").by_position
 _matmul = _core.find_op("matmul").by_position
 _mul = _core.find_op("mul").by_position
@@ -214,7 +216,8 @@ def attention(
     H/N query heads share a kv head. Scores are (q . k) * scale; softcap > 0 makes them softcap *
         tanh(score / softcap); with window > 0 a query sees that many keys, itself the last. A
         sequence of length 0 gives zeros. f32 inside, in blocks of 128 keys: a query has the same
-        bits in prefill and in decoding, on one instruction set.
+        bits in prefill and in decoding, on one instruction set. A cache may be the first columns
+        of a wider one.
 
     Args:
         q: F[T, H, D].
@@ -264,7 +267,8 @@ def block_scaled_matmul(
 ) -> A:
     """Multiplies quantized rows by the transpose of quantized weights with a scale for every 128 x 128 of them: y[n] = round(sum over groups g of k of (sum over k in g of x[k] * w[n, k]) * (x_scale[g] * w_scale[n/128, k/128]) + bias[n]), in f32.
 
-    A row has the same bits alone and in any batch. x_scale may have any strides.
+    A row has the same bits alone and in any batch. x_scale may have any strides; w may be packed
+        (fusible.pack_weight): the same bits, sooner.
 
     Args:
         x: Q8[..., K].
@@ -1707,6 +1711,65 @@ def kv_cache_update(
     return results
 
 
+def latent_attention(
+    q: A,
+    cache: A,
+    block_table: A,
+    query_start: A,
+    lengths: A,
+    *,
+    rank: int,
+    scale: float,
+    window: int = 0,
+    softcap: float = 0.0,
+    out: Any = None,
+) -> A:
+    """Attention of DeepSeek's latent heads in absorbed form: all heads share one row of the cache for each token, of which all D elements are the key (rank of the compressed latent, then the rotated ones) and the first `rank` the value.
+
+    Queries have taken in the projection of the keys, results go on to that of the values; the rest
+        is as in attention.
+
+    Args:
+        q: F[T, H, D].
+        cache: F[B, P, 1, D].
+        block_table: i32[S, M].
+        query_start: i32[S+1].
+        lengths: i32[S].
+        rank: int >= 1.
+        scale: float.
+        window: int >= 0.
+        softcap: float >= 0.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: F[T, H, rank].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: DeepSeek-AI 2024, arXiv:2405.04434, section 2.1.2 and appendix C.
+
+    Equals, bit for bit::
+
+        values = slice(cache, dim=3, stop=rank)
+        y = attention(q, cache, values, block_table, query_start, lengths, scale=scale, window=window, softcap=softcap)
+        return y
+    """
+    results: A = _latent_attention(
+        q,
+        cache,
+        block_table,
+        query_start,
+        lengths,
+        rank,
+        scale,
+        window,
+        softcap,
+        out,
+    )
+    return results
+
+
 def layer_norm(
     x: A,
     weight: A | None = None,
@@ -1743,7 +1806,9 @@ def matmul(x: A, w: A, bias: A | None = None, *, out: Any = None) -> A:
     """Multiplies rows by the transpose of w: y[n] = round(sum over k of x[k] * w[n, k] + bias[n]).
 
     Each output is one chain of f32 fused multiply-adds, k ascending, so a row has the same bits
-        alone and in any batch.
+        alone and in any batch, and a sum of K products is off by at most K * 2^-24 / (1 - K *
+        2^-24) times the sum of their magnitudes. w may be packed (fusible.pack_weight): the same
+        bits, sooner.
 
     Args:
         x: F[..., K].

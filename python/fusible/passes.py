@@ -104,7 +104,7 @@ class Result:
 
     @property
     def key(self) -> _core.Key:
-        """The cache key of graph, pipeline, target, and fuel where it was limited."""
+        """The cache key of graph, pipeline, target, and range and fuel where these were given."""
         return self._native.key
 
     def expect(self, counts: Mapping[str, int | str], **sizes: int) -> Result:

@@ -64,6 +64,8 @@ SCALE = {"scale": 0.25}
 SIZES = [
     (64, 64, 9, 3),
     (80, 80, 2, 2),
+    (96, 96, 6, 2),
+    (192, 128, 4, 4),
     (128, 128, 4, 1),
     (256, 40, 2, 1),
     (33, 17, 3, 1),
@@ -79,7 +81,10 @@ CASES = [
         )
         for d, e, h, n in SIZES
     ),
-    Case("prefill", paged([150], [150]), SCALE),
+    *(
+        Case(f"prefill-of-{n}", paged([n], [n], heads=2, kv_heads=1), SCALE)
+        for n in (0, 1, 7, 64, 150, 513)
+    ),
     Case("chunk", paged([40], [170]), SCALE),
     Case("decode", paged([1, 1, 1, 1], [1, 128, 129, 300]), SCALE),
     Case("mixed", paged([3, 0, 1, 20], [3, 50, 7, 133]), SCALE),

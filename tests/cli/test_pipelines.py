@@ -59,3 +59,20 @@ def test_rules_that_chase_each_other_are_wrong_input(graph: str) -> None:
         "explain", graph, "--target", "cuda-sm90", "--pipeline", "fixpoint(fuse-ops,lower-fused)"
     )
     assert "fuse-ops: fused_add_rms_norm at y and lower-fused: expand at y chase each other" in line
+
+
+def test_a_key_is_for_the_sizes_that_it_is_asked_for(graph: str) -> None:
+    def key(*options: str) -> str:
+        return run("key", graph, "--target", "cuda-sm90", "--pipeline", RANGED, *options).stdout
+
+    assert "range: 1 to 8\n" in key("--range", "1", "8")
+    assert "range: " not in key()
+    assert "--range: expected --target" in refused("key", graph, "--range", "1", "8")
+
+
+def test_bisect_runs_the_passes_that_take_part(graph: str) -> None:
+    options = ("bisect", graph, "--target", "cuda-sm90", "--pipeline", RANGED, "--check")
+    failing = ("python -c 'import sys; sys.exit(\"fused\" in open(sys.argv[1]).read())'",)
+    assert "good after all rewrites (0)" in run(*options, *failing).stdout
+    found = run(*options, *failing, "--range", "1", "8", code=1).stdout
+    assert found.startswith("rewrite 1 of 1: pass fuse-ops, rule fused_add_rms_norm, at y")

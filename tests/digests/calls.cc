@@ -23,7 +23,9 @@ struct Fixed {
 };
 const std::vector<int32_t>* FixedValues(const Op& op, const ParamSpec& param) {
   static const Fixed kFixed[] = {{"attention", "query_start", {0, 1, 1, 3}},
-                                 {"attention", "lengths", {140, 5, 3}}};
+                                 {"attention", "lengths", {140, 5, 3}},
+                                 {"latent_attention", "query_start", {0, 1, 1, 3}},
+                                 {"latent_attention", "lengths", {140, 5, 3}}};
   for (const Fixed& fixed : kFixed) {
     if (fixed.op == op.name() && fixed.param == param.name) return &fixed.values;
   }

@@ -20,6 +20,11 @@ constexpr Special kSpecial[] = {
     {"attention", "M", 9},
     {"attention", "P", 16},
     {"block_scaled_matmul", "N", 130},
+    {"latent_attention", "B", 4},
+    {"latent_attention", "H", 6},
+    {"latent_attention", "M", 9},
+    {"latent_attention", "P", 16},
+    {"latent_attention", "rank", 40},
     {"matmul", "N", 70},
     {"topk", "k", 7},
 };

@@ -51,7 +51,7 @@ def test_prefill_equals_decoding(isa, attrs, dtype):
 
 
 @pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("heads", [(8, 8), (8, 2), (40, 1)], ids=str)
+@pytest.mark.parametrize("heads", [(8, 8), (8, 2), (40, 1), (128, 1)], ids=str)
 def test_threads_do_not_change_bits(isa, heads):
     operands = made([1, 2, 1], [700, 260, 1], heads=heads[0], kv_heads=heads[1])
     with machine(isa, 1):
@@ -151,3 +151,75 @@ def test_bad_settings_are_refused(attrs):
     message = f"^attention: {next(iter(attrs))}: expected .*, at least 0, got -"
     with pytest.raises(fusible.ArgumentError, match=message):
         attend(made([1], [5]), **attrs)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", ["f32", "bf16", "f16"])
+def test_latent_attention_reads_values_from_the_rows_of_keys(isa, dtype):
+    operands = made([1, 40], [300, 130], dtype=dtype, heads=20, kv_heads=1, size=40)
+    cache, rank = operands.pop("k_cache"), 24
+    del operands["v_cache"]
+    q, *integers = operands.values()
+    attrs = {"scale": SCALE, "window": 90, "softcap": 5.0}
+    with machine(isa, 3):
+        latent = ops.latent_attention(q, cache, *integers, rank=rank, **attrs)
+        view = ops.attention(q, cache, cache[..., :rank], *integers, **attrs)
+        copied = ops.attention(q, cache, cache[..., :rank].copy(), *integers, **attrs)
+    assert_same_bits(latent, view, "beside attention")
+    assert_same_bits(view, copied, "beside values of their own")
+
+
+@pytest.mark.parametrize("name", ["k_cache", "v_cache"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_caches_with_gaps_between_pages_or_tokens_are_refused(name, axis):
+    operands = made([1], [40])
+    wide = operands[name].repeat(2, axis=axis)
+    operands[name] = wide[(slice(None),) * axis + (slice(None, None, 2),)]
+    with pytest.raises(fusible.ShapeError, match=f"^attention: {name}: expected a contiguous"):
+        attend(operands)
+
+
+# What AVX512-BF16 takes for zero: subnormals, and products below the smallest normal f32.
+TINY = {
+    "usual": (1.0, 1.0),
+    "subnormal-keys": (2.0**-130, 2.0**120),
+    "subnormal-queries": (2.0**120, 2.0**-130),
+    "small-products": (2.0**-66, 2.0**-66),
+    "least-usual": (2.0**-50, 2.0**40),
+}
+
+
+@pytest.mark.skipif("avx3_bf16" not in ISAS, reason="this CPU has no dot product of bf16")
+@pytest.mark.parametrize("scales", TINY.values(), ids=TINY)
+def test_dot_products_of_bf16_have_the_bits_of_fma(scales):
+    of_keys, of_queries = scales
+    operands = made([3, 30], [200, 150], heads=6, kv_heads=2, size=64)
+    for name, by in (("k_cache", of_keys), ("q", of_queries)):
+        operands[name] = (operands[name].astype(np.float32) * by).astype(operands[name].dtype)
+    scale = 0.25 / (of_keys * of_queries)
+    results = []
+    for isa in ("avx3_bf16", "avx3"):
+        with machine(isa, 1):
+            results.append(ops.attention(*operands.values(), scale=min(scale, 3e38)))
+    assert_same_bits(*results, "avx3_bf16 and avx3")
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("cache", ["k_cache", "v_cache"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_a_query_does_not_see_does_not_reach_it(isa, cache, value):
+    operands = made([40], [170], heads=6, kv_heads=2)
+    bad, position = 150, np.arange(130, 170)
+    operands[cache][operands["block_table"][0, bad // 16], bad % 16, :, 3] = value
+    with machine(isa, 2):
+        whole = attend(operands)
+        windowed = attend(operands, window=10)
+    sees = np.isin(position, range(bad, bad + 10))
+    finite = [np.isfinite(y.astype(np.float32)).all(axis=(1, 2)) for y in (whole, windowed)]
+    if cache == "v_cache" or np.isnan(value):
+        np.testing.assert_array_equal(finite[0], position < bad)
+        np.testing.assert_array_equal(finite[1], ~sees)
+    else:  # the sign of the query decides between a weight of 0 and NaN
+        assert finite[0][position < bad].all()
+        assert finite[1][~sees].all()
+        assert not finite[0].all()

@@ -49,3 +49,32 @@ def test_what_came_before_a_pass_that_fails_is_there(
     with pytest.raises(fusible.PassError):
         fusible.PassManager("canonicalize,fuse-ops", "rocm-gfx950").run(GRAPH, dump=tmp_path)
     assert [*files(tmp_path)] == ["00-input.ir", "01-canonicalize.ir", "patterns.txt"]
+
+
+def test_a_dump_is_of_the_one_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    manager = fusible.PassManager(",".join(PIPELINE), "rocm-gfx950")
+    manager.run(GRAPH, dump=tmp_path, watch=lambda stats, graph, misses: seen.append(stats.name))
+    assert seen == [*PIPELINE]
+    monkeypatch.setattr(_core, "PassManager", None)  # no other manager is made
+    manager.run(GRAPH, dump=tmp_path)
+
+
+def test_passes_that_take_no_part_have_no_file(tmp_path: Path) -> None:
+    manager = fusible.PassManager("canonicalize,fuse-ops@[1,8],drop-dead", "rocm-gfx950")
+    manager.run(GRAPH, dump=tmp_path)
+    assert [*files(tmp_path)][:3] == ["00-input.ir", "01-canonicalize.ir", "02-drop-dead.ir"]
+
+
+def test_rounds_of_a_fixpoint_have_a_file_each(tmp_path: Path) -> None:
+    text = TEXT.replace("add(x, x)", "reshape(x, shape=[-1, 64])")
+    fusible.PassManager("fixpoint(canonicalize)").run(fusible.Graph.parse(text), dump=tmp_path)
+    assert [*files(tmp_path)][1:3] == ["01-canonicalize.ir", "02-canonicalize.ir"]
+
+
+def test_what_a_watcher_raises_ends_the_run() -> None:
+    def stop(stats: _core.PassStats, graph: fusible.Graph, misses: list[fusible.Miss]) -> None:
+        raise KeyError(stats.name)
+
+    with pytest.raises(KeyError, match="canonicalize"):
+        fusible.PassManager(",".join(PIPELINE), "rocm-gfx950").run(GRAPH, watch=stop)

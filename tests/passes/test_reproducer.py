@@ -118,3 +118,17 @@ def test_a_file_that_is_too_long_is_refused(
     monkeypatch.setattr(reproducer, "MOST_BYTES", path.stat().st_size - 1)
     with pytest.raises(fusible.ArgumentError, match="expected at most"):
         read_reproducer(path)
+
+
+def test_the_range_of_a_run_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, 1)
+    manager = fusible.PassManager("fuse-ops@[1,8]", "rocm-gfx950")
+    with pytest.raises(fusible.PassError):
+        manager.run(GRAPH, range=(1, 8), reproducer=tmp_path)
+    [path] = tmp_path.iterdir()
+    read = read_reproducer(path)
+    assert (read.range, read.pipeline) == ((1, 8), "fuse-ops@[1,8]")
+    assert read.replay() == read.message
+    path.write_text(path.read_text().replace("range = [1, 8]", "range = [8, 1]"))
+    with pytest.raises(fusible.ArgumentError, match=r"range: expected the least and the greatest"):
+        read_reproducer(path)

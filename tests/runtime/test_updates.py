@@ -299,3 +299,18 @@ def test_an_updated_input_apart_from_the_weights():
     result, new = exe(st=apart)
     assert new is apart
     assert (result == 5).all()
+
+
+@pytest.mark.parametrize("value", ["r", "v"], ids=["old", "new"])
+def test_a_view_of_another_shape_is_an_array_of_its_own(value):
+    graph = fusible.Graph.parse(
+        "input x: f32[6, 8]\nupdated r: f32[6, 8]\nv = add(r, x)\n"
+        f"u = reshape({value}, shape=[2, 3, 8])\nreturn v -> r, u\n"
+    )
+    for run in (unfused(graph), fusible.compile(graph)):
+        x, r = np.ones((6, 8), np.float32), np.zeros((6, 8), np.float32)
+        v, u = run(x=x, r=r)
+        assert (v.shape, u.shape) == ((6, 8), (2, 3, 8))
+        assert bits(v) == bits(x)
+        assert bits(u) == bits(x if value == "v" else np.zeros((6, 8), np.float32))
+        assert not np.shares_memory(u, r)

@@ -24,10 +24,13 @@ ATTRS: dict[str, dict[str, Any]] = {
     "topk": {"k": 3},
     "transpose": {"dims": [1, 0]},
     "attention": {"scale": 0.125},
+    "latent_attention": {"rank": 3, "scale": 0.125},
 }
 VALUES: dict[tuple[str, str], list[int]] = {
     ("attention", "query_start"): [0, 5],
     ("attention", "lengths"): [7],
+    ("latent_attention", "query_start"): [0, 5],
+    ("latent_attention", "lengths"): [7],
 }
 
 

@@ -156,3 +156,33 @@ def _shape(shape: tuple[int | str, ...], symbols: dict[str, str]) -> tuple[str, 
         re.sub(r"[A-Za-z_]\w*", lambda m: symbols.setdefault(m[0], f"s{len(symbols)}"), str(size))
         for size in shape
     )
+
+
+ROWS = re.compile(r"\b(x|r|[vm]\d+)\b(?!=)")  # values that are rows of 256
+
+
+@st.composite
+def mutating(draw: st.DrawFn) -> str:
+    """A graph with opaque nodes between its calls, some of which mutate, and readers of both."""
+    inputs, nodes, last = parts_of(draw(graphs()))
+    lines, rows = list(inputs), ["x", "r"]
+    behind: dict[str, list[str]] = {}  # of a value, what opaque nodes made of it
+    for number, line in enumerate(nodes):
+        made, _, call = line.partition(" = ")
+        read = ROWS.sub(
+            lambda name: draw(st.sampled_from([name[0], *behind.get(name[0], [])])), call
+        )
+        lines.append(f"{made} = {read}")
+        rows += [name for name in made.split(", ") if ROWS.fullmatch(name)]
+        mutates = draw(st.sampled_from([None, False, True, True]))
+        if mutates is None:
+            continue
+        source = draw(st.sampled_from(rows))
+        name = f"{'writes' if mutates else 'reads'}{number}"
+        node = f'opaque({source}, name="{name}"{", mutates=true" if mutates else ""})'
+        if draw(st.booleans()):
+            behind.setdefault(source, []).append(f"o{number}")
+            node = f"o{number}: bf16[6*T, 256] = {node}"
+        lines.append(node)
+    returned = [name for names in behind.values() for name in names]
+    return "\n".join([*lines, ", ".join([last, *returned]), ""])

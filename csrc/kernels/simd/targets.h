@@ -8,7 +8,7 @@
 namespace fusible::kernels {
 
 // Names such as "avx3_bf16", "avx3", "avx2", "sse4", "neon", "scalar"; best first. avx3_bf16 is
-// avx3 and the conversions of AVX512-BF16, with the same bits.
+// avx3 and the conversions and dot products of AVX512-BF16, with the same bits.
 std::vector<std::string> CompiledIsas();
 std::vector<std::string> PresentIsas();  // compiled, and this CPU has it
 std::string ChosenIsa();
@@ -27,7 +27,8 @@ inline bool CpuConvertsBf16() {
 
 inline bool bf16_conversion = CpuConvertsBf16();  // as chosen; only read it by the next function
 
-// Whether kernels may use AVX512-BF16's conversions.
+// Whether kernels may use AVX512-BF16's conversions, and its dot products.
 inline bool HasBf16Conversion() { return bf16_conversion; }
+inline bool HasBf16Dots() { return bf16_conversion; }
 
 }  // namespace fusible::kernels

@@ -20,7 +20,8 @@ void RunBlockScaledMatmul(const RowCall& c) {
                               .rows = c.rows,
                               .cols = c.Dim("N"),
                               .depth = depth,
-                              .group_size = c.Int("group_size")});
+                              .group_size = c.Int("group_size"),
+                              .packed = c.info->packed});
 }
 
 }  // namespace
@@ -34,9 +35,11 @@ Op block_scaled_matmul() {
           "Multiplies quantized rows by the transpose of quantized weights with a scale for every "
           "128 x 128 of them: y[n] = round(sum over groups g of k of (sum over k in g of x[k] * "
           "w[n, k]) * (x_scale[g] * w_scale[n/128, k/128]) + bias[n]), in f32. A row has the same "
-          "bits alone and in any batch. x_scale may have any strides.")
+          "bits alone and in any batch. x_scale may have any strides; w may be packed "
+          "(fusible.pack_weight): the same bits, sooner.")
       .Source("DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2")
       .Flops("2*K*N")
+      .Packs("w")
       .Kernel([](const WholeCall& call) { RunAsRows(call, RunBlockScaledMatmul, "x_scale"); });
 }
 

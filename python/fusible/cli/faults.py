@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fusible.cli import options
-from fusible.cli.graphs import PIPELINE, read_graph
+from fusible.cli.graphs import read_graph
 
 if TYPE_CHECKING:
     import fusible
@@ -26,8 +26,9 @@ _CHECK = (
 @click.argument("graph")
 @click.option("--check", "what", required=True, metavar="CHECK", help=_CHECK)
 @options.target
-@click.option("--pipeline", default=None, help=PIPELINE)
+@options.pipeline
 @options.rules
+@options.sizes
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the inputs of `bits`.")
 @options.as_json
 def bisect(
@@ -37,6 +38,7 @@ def bisect(
     target: str,
     pipeline: str | None,
     rules: Path | None,
+    range: tuple[int, int] | None,
     seed: int,
     as_json: bool,
 ) -> int:
@@ -57,8 +59,14 @@ def bisect(
     import fusible
 
     read = read_graph(graph)
-    given = options.given_rules(rules)
-    found = fusible.bisect(read, _check_of(what, read, seed), target, pipeline, rules=given)
+    found = fusible.bisect(
+        read,
+        _check_of(what, read, seed),
+        target,
+        pipeline,
+        rules=options.given_rules(rules),
+        range=range,
+    )
     click.echo(json.dumps(_record(found)) if as_json else _sentences(found), nl=as_json)
     return 1 if found.suspects else 0
 

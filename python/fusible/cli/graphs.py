@@ -22,8 +22,6 @@ _FP8 = "Linear layers in fp8 or in bf16 (default: fp8 for deepseek-v3.2, else bf
 _FORMAT = "The fp8 format in the model's graph (default: the target's)."
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _DIFF = "Say why the target B fuses less than the target A."
-_RANGE = "The sizes of the token dimension that the result is for (default: any)."
-PIPELINE = "A pipeline, or a TOML file that holds one (default: the target's)."
 _EXPECT = "Fail with exit code 1 unless the fusion NAME was made COUNT times."
 
 
@@ -113,9 +111,9 @@ _SOURCE = (
     click.argument("graph", required=False),
     options.model,
     options.target,
-    click.option("--pipeline", default=None, help=PIPELINE),
-    click.option("--range", nargs=2, type=int, metavar="LEAST GREATEST", default=None, help=_RANGE),
+    options.pipeline,
     options.rules,
+    options.sizes,
     click.option("--fp8/--no-fp8", default=None, help=_FP8),
     click.option(
         "--fp8-format", type=click.Choice(["e4m3fn", "e4m3fnuz"]), default=None, help=_FORMAT

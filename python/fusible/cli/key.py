@@ -14,17 +14,23 @@ if TYPE_CHECKING:
     import fusible
 
 _TARGET = "The key of optimizing GRAPH for this target."
-_PIPELINE = "A pipeline, or a TOML file of one (default: the target's); only with --target."
 
 
 @click.command()
 @click.argument("graphs", metavar="GRAPH...", nargs=-1, required=True)
 @click.option("--diff", "differ", is_flag=True, help="Compare the keys of two graphs.")
 @click.option("--target", default=None, help=_TARGET)
-@click.option("--pipeline", default=None, help=_PIPELINE)
+@options.pipeline
+@options.sizes
 @options.as_json
 def key(
-    graphs: tuple[str, ...], differ: bool, target: str | None, pipeline: str | None, as_json: bool
+    *,
+    graphs: tuple[str, ...],
+    differ: bool,
+    target: str | None,
+    pipeline: str | None,
+    range: tuple[int, int] | None,
+    as_json: bool,
 ) -> int:
     r"""Prints the structural key of GRAPH: a UUID that names, order and machine do not change.
 
@@ -40,9 +46,10 @@ def key(
     if len(graphs) != 1 + differ:
         expected = "two graphs with --diff" if differ else "one GRAPH, or --diff"
         raise click.UsageError(f"key: expected {expected}, got {len(graphs)}")
-    if pipeline is not None and target is None:
-        raise click.UsageError("key: --pipeline: expected --target beside it, got none")
-    keys = find_keys(graphs, target, pipeline)
+    for option, given in (("--pipeline", pipeline), ("--range", range)):
+        if given is not None and target is None:
+            raise click.UsageError(f"key: {option}: expected --target beside it, got none")
+    keys = find_keys(graphs, target, pipeline, range)
     if differ:
         return show_difference(keys[0], keys[1], as_json)
     if as_json:
@@ -58,7 +65,10 @@ def as_data(key: fusible.Key) -> dict[str, object]:
 
 
 def find_keys(
-    paths: tuple[str, ...], target: str | None, pipeline: str | None
+    paths: tuple[str, ...],
+    target: str | None,
+    pipeline: str | None,
+    sizes: tuple[int, int] | None,
 ) -> list[fusible.Key]:
     """The keys of graphs, or of their optimization for a target."""
     import fusible
@@ -67,7 +77,7 @@ def find_keys(
     if target is None:
         return [graph.key() for graph in graphs]
     manager = fusible.PassManager(pipeline, target)
-    return [manager.key_of(graph) for graph in graphs]
+    return [manager.key_of(graph, sizes) for graph in graphs]
 
 
 def show_difference(here: fusible.Key, there: fusible.Key, as_json: bool) -> int:

@@ -84,6 +84,20 @@ def given_rules(path: Path | None) -> list[Rule]:
     return [] if path is None else read_rules(path)
 
 
+def pipeline(function: Function) -> Function:
+    """`--pipeline`: as text, or a TOML file."""
+    text = "Passes joined by commas, or a TOML file that holds a pipeline (default: the target's)."
+    return click.option("--pipeline", default=None, help=text)(function)
+
+
+def sizes(function: Function) -> Function:
+    """`--range`: which passes take part."""
+    text = "The sizes of the token dimension that the result is for (default: any)."
+    return click.option(
+        "--range", nargs=2, type=int, metavar="LEAST GREATEST", default=None, help=text
+    )(function)
+
+
 def model(function: Function) -> Function:
     """`--model` and `--layers`: blocks of a published model."""
     name = "Blocks of a published model, such as llama-3.1-8b, or of a TOML file of yours."

@@ -1,0 +1,109 @@
+#include "bindings/packed_weights.h"
+
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <vector>
+
+#include "bindings/bind.h"
+#include "bindings/unlocked.h"
+#include "core/cat.h"
+#include "core/error.h"
+#include "kernels/matmul_plan.h"
+#include "runtime/packed_weight.h"
+
+namespace fusible {
+namespace {
+
+constexpr const char* kMark = "__fusible_packed__";  // -> (bytes, dtype, shape)
+
+Sizes ToSizes(const std::vector<int64_t>& shape) {
+  if (shape.size() > kMaxRank) throw ShapeError("pack_weight: w: expected shape [N, K]");
+  Sizes sizes;
+  for (const int64_t size : shape) sizes.push_back(size);
+  return sizes;
+}
+
+DType RequireDType(const std::string& name) {
+  if (const auto dtype = FindDType(name)) return *dtype;
+  throw DTypeError(Cat("pack_weight: w: expected a dtype, got ", name));
+}
+
+py::object ToArray(Buffer buffer) {
+  auto owner = std::make_unique<Buffer>(std::move(buffer));
+  const py::ssize_t bytes = owner->bytes();
+  auto* data = reinterpret_cast<int8_t*>(owner->data());
+  const py::capsule base(owner.release(), [](void* held) { delete static_cast<Buffer*>(held); });
+  return py::array_t<int8_t>(bytes, data, base);
+}
+
+py::object PackArray(const py::object& w) {
+  const BorrowedArray read = ReadArray(w, {"pack_weight", "", "w"});
+  const auto pack = [&] {
+    const Unlocked unlocked;
+    return Pack(read.view);
+  };
+  return ToArray(pack());
+}
+
+std::string FormName(kernels::MatmulForm form) {
+  static constexpr const char* kNames[] = {"dots", "registers", "panels"};
+  return kNames[static_cast<size_t>(form)];
+}
+
+py::dict DescribePlan(const kernels::MatmulProblem& problem, const kernels::MatmulMachine& m) {
+  const kernels::MatmulPlan plan = kernels::PlanMatmul(problem, m);
+  return py::dict(py::arg("form") = FormName(plan.form), py::arg("chunk_rows") = plan.chunk_rows,
+                  py::arg("block_rows") = plan.block_rows,
+                  py::arg("block_depth") = plan.block_depth, py::arg("grain") = plan.grain);
+}
+
+}  // namespace
+
+bool IsPackedWeight(const py::handle& object) {
+  return !py::isinstance<py::array>(object) && py::hasattr(object, kMark);
+}
+
+BorrowedArray ReadPackedWeight(const py::handle& object, const Argument& what) {
+  const py::tuple parts = object.attr(kMark)();
+  const BorrowedArray bytes = ReadArray(parts[0], what);
+  TensorView view{.data = bytes.view.data,
+                  .dtype = RequireDType(parts[1].cast<std::string>()),
+                  .shape = ToSizes(parts[2].cast<std::vector<int64_t>>()),
+                  .strides = {}};
+  view.strides = ContiguousStrides(view.shape);
+  const int64_t got = bytes.view.Count() * static_cast<int64_t>(Bytes(bytes.view.dtype));
+  const int64_t expected = PackedBytes(view.dtype, view.shape);
+  if (got != expected || !bytes.view.IsContiguous()) {
+    throw ArgumentError(Cat(what, ": expected ", expected, " bytes of a packed weight ",
+                            Name(view.dtype), view.shape, ", got ", got));
+  }
+  if (expected > 0 && reinterpret_cast<uintptr_t>(view.data) % kAlignment != 0) {
+    throw ArgumentError(Cat(what, ": expected a packed weight aligned to ", kAlignment, " bytes"));
+  }
+  return {view, bytes.owner};
+}
+
+void BindPackedWeights(py::module_& m) {
+  m.def("pack_weight", &PackArray, py::arg("w"),
+        "The bytes of w, [N, K], as kernels of products read them.");
+  m.def(
+      "packed_bytes",
+      [](const std::string& dtype, const std::vector<int64_t>& shape) {
+        return PackedBytes(RequireDType(dtype), ToSizes(shape));
+      },
+      py::arg("dtype"), py::arg("shape"), "How many they are.");
+  m.def(
+      "matmul_plan",
+      [](int64_t rows, int64_t cols, int64_t depth, int64_t bytes, bool packed, bool pairs,
+         bool dots, int64_t panel, int64_t tile_rows, int64_t threads) {
+        return DescribePlan({rows, cols, depth, bytes, packed, pairs},
+                            {panel, tile_rows, dots, threads});
+      },
+      py::arg("rows"), py::arg("cols"), py::arg("depth"), py::kw_only(), py::arg("bytes") = 2,
+      py::arg("packed") = false, py::arg("pairs") = true, py::arg("dots") = false,
+      py::arg("panel") = 32, py::arg("tile_rows") = 12, py::arg("threads") = 1,
+      "How a product runs: a pure function of the problem and of a machine.");
+}
+
+}  // namespace fusible

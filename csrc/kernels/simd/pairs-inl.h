@@ -1,0 +1,150 @@
+// Products of bf16 by dot products of pairs where they have the bits of fma, which DotIsExact
+// tells; elsewhere the words are multiplied by fma. The upper half of a word, which is added first,
+// holds the first of two elements.
+#include "kernels/simd/dots-inl.h"
+#include "kernels/simd/panels-inl.h"
+
+#if defined(FUSIBLE_KERNELS_SIMD_PAIRS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef FUSIBLE_KERNELS_SIMD_PAIRS_INL_H_
+#undef FUSIBLE_KERNELS_SIMD_PAIRS_INL_H_
+#else
+#define FUSIBLE_KERNELS_SIMD_PAIRS_INL_H_
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace fusible::kernels::HWY_NAMESPACE {
+
+// A word of four codes becomes two words of pairs of bf16, in memory.
+template <class T>
+struct CodePairs {
+  static constexpr size_t kRows = 2;
+
+  static HWY_INLINE void Store(VU words, float* out, size_t stride) {
+    const FourCodes codes = DecodeFour<T>(words);
+    const VU upper = SetBits(0xFFFF0000);
+    const VU first = hn::Or(hn::ShiftLeft<16>(codes.even), hn::AndNot(upper, codes.odd));
+    const VU second = hn::Or(hn::And(codes.even, upper), hn::ShiftRight<16>(codes.odd));
+    hn::Store(FromBits(first), DF(), out);
+    hn::Store(FromBits(second), DF(), out + stride);
+  }
+};
+
+// ExponentFloor of codes: of 2^-16, the smallest that any of the formats has.
+inline constexpr int32_t kCodeFloor = 127 - 16;
+static_assert(DotIsExact(kCodeFloor, kCodeFloor));
+
+// Rows of pairs of bf16: words as a packed weight has them. floors: ExponentFloor of each row.
+struct PairRows {
+  const uint32_t* data;
+  size_t stride;
+  const int32_t* floors;
+
+  // k: even.
+  HWY_INLINE PairRows From(size_t row, size_t k) const {
+    return {data + row * stride + k / 2, stride, floors + row};
+  }
+  HWY_INLINE VU Pair(size_t row, size_t word) const { return SetBits(data[row * stride + word]); }
+  HWY_INLINE VF Get(size_t row, size_t k) const {
+    const uint32_t word = data[row * stride + k / 2];
+    return FromBits(SetBits(k % 2 == 0 ? word & 0xFFFF0000 : word << 16));
+  }
+  int32_t Floor(size_t rows) const {
+    int32_t floor = floors[0];
+    for (size_t r = 1; r < rows; ++r) floor = HWY_MIN(floor, floors[r]);
+    return floor;
+  }
+};
+
+template <size_t kRows>
+HWY_INLINE void DotTile(PairRows x, Columns<BF16> columns, size_t words, const Sums& sums) {
+  Tile<kRows> tile;
+  tile.Load(sums);
+  for (size_t j = 0; j < words; ++j) {
+    VU column[kPanelVectors];
+    HWY_UNROLL(16)
+    for (size_t v = 0; v < kPanelVectors; ++v) column[v] = columns.Load(j, v);
+    HWY_UNROLL(16)
+    for (size_t r = 0; r < kRows; ++r) {
+      const VU pair = x.Pair(r, j);
+      HWY_UNROLL(16)
+      for (size_t v = 0; v < kPanelVectors; ++v) {
+        tile.acc[r][v] = AddDots(column[v], pair, tile.acc[r][v]);
+      }
+    }
+  }
+  tile.Store(sums);
+}
+
+template <size_t kRows = kTileRows>
+HWY_NOINLINE void DotFew(size_t rows, PairRows x, Columns<BF16> columns, size_t words,
+                         const Sums& sums) {
+  if (rows == kRows) return DotTile<kRows>(x, columns, words, sums);
+  if constexpr (kRows > 1) DotFew<kRows - 1>(rows, x, columns, words, sums);
+}
+
+// floor: of the columns, for all k up to the end of these.
+HWY_INLINE void MultiplyPairs(size_t rows, PairRows x, Columns<BF16> columns, size_t depth,
+                              int32_t floor, const Sums& sums) {
+  ForTileRows(rows, [&](size_t r, size_t count) HWY_ATTR {
+    const PairRows from = x.From(r, 0);
+    if (DotIsExact(from.Floor(count), floor)) {
+      DotFew(count, from, columns, (depth + 1) / 2, sums.From(r));
+    } else {
+      MultiplyFew(count, from, columns, depth, sums.From(r));
+    }
+  });
+}
+
+// The least of (bits without sign) - 1 of both halves of words, lane by lane.
+struct Least {
+  VU value;  // begins as SetBits(0xFFFF)
+
+  HWY_INLINE void Add(VU words) {
+    const VU magnitude = SetBits(0x7FFF), one = SetBits(1);
+    const VU high = hn::And(hn::ShiftRight<16>(words), magnitude);
+    const VU low = hn::And(words, magnitude);
+    value = hn::Min(value, hn::Min(hn::Sub(high, one), hn::Sub(low, one)));
+  }
+  int32_t Floor() const {
+    return ExponentFloor(static_cast<uint16_t>(hn::GetLane(hn::MinOfLanes(DU(), value))));
+  }
+};
+
+// Rows of stored floats that bf16 has, as pairs, in scratch of the calling thread; zeros up to a
+// whole step. The stride is not a multiple of a large power of two, so that the rows of a tile do
+// not share one set of the cache.
+template <class T>
+struct PairForm {
+  using Rows = PairRows;
+
+  static PairRows Convert(const Block& x, int64_t begin, int64_t rows, size_t depth,
+                          Scratch& scratch) {
+    const size_t stride = hwy::RoundUpTo(depth / 2 + 1, 32) + 16;
+    auto* words = reinterpret_cast<uint32_t*>(scratch.Floats(rows * (stride + 1)));
+    auto* floors = reinterpret_cast<int32_t*>(words + rows * stride);
+    const int64_t grain = 1 + (1 << 14) / static_cast<int64_t>(stride);
+    ParallelFor(rows, grain, [&](int64_t from, int64_t to) HWY_ATTR {
+      for (int64_t r = from; r < to; ++r) {
+        floors[r] = ConvertRow(x.Row<T>(begin + r), depth, words + r * stride);
+      }
+    });
+    return {words, stride, floors};
+  }
+
+ private:
+  static HWY_INLINE int32_t ConvertRow(const T* row, size_t depth, uint32_t* out) {
+    Least least{SetBits(0xFFFF)};
+    ForSteps(depth, [&](auto at) HWY_ATTR {
+      const auto pair = Load(row, at);
+      const VU words = hn::Or(ToBits(pair.even), hn::ShiftRight<16>(ToBits(pair.odd)));
+      StoreBytes(words, DU(), out + at.i / 2);
+      least.Add(words);
+    });
+    return least.Floor();
+  }
+};
+
+}  // namespace fusible::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target guard

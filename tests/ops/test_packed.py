@@ -1,0 +1,326 @@
+"""Packed weights: the same bits as the array's, in memory and from files, and no mix-ups."""
+
+import hashlib
+import struct
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import fusible
+from fusible import _core, ops
+from fusible.packed import BEGIN, HEADER
+from support.calls import numpy_dtype
+from support.contract import FMA_ISAS, ISAS, machine
+from support.tolerance import assert_same_bits
+
+FLOATS = ("f32", "bf16", "f16")
+FP8 = ("e4m3fn", "e4m3fnuz", "e5m2")
+SHAPES = ((1, 1), (1, 40), (31, 7), (33, 301), (70, 512), (128, 9), (5, 0), (0, 16))  # N, K
+
+
+def normal(shape, dtype="f32"):
+    values = np.random.default_rng(sum(shape)).standard_normal(shape)
+    return values.astype(numpy_dtype(dtype))
+
+
+def any_bits(shape, seed=0):
+    """Bf16 of every kind: subnormals, both infinities, NaN."""
+    bits = np.random.default_rng(seed).integers(0, 1 << 16, shape, np.uint16)
+    return bits.view(ml_dtypes.bfloat16)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_packed_weight_gives_the_bits_of_the_array(isa, dtype, shape):
+    w, bias = normal(shape, dtype), normal(shape[:1], dtype)
+    for rows in (0, 1, 2, 3, 5, 12, 13, 30):
+        x = normal((rows, shape[1]), dtype)
+        with machine(isa, 2):
+            packed = fusible.pack_weight(w)
+            assert_same_bits(ops.matmul(x, packed, bias), ops.matmul(x, w, bias), f"{rows} rows")
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", FP8)
+@pytest.mark.parametrize("group_size", [32, 128])
+def test_packed_codes_give_the_bits_of_the_array(isa, dtype, group_size):
+    """Of all 256 codes, a NaN among them, and infinities where the format has them."""
+    codes = np.random.default_rng(0).integers(0, 256, (70, 256), np.uint8)
+    w = codes.view(numpy_dtype(dtype))
+    w_scale = normal((1, 2))
+    for rows in (1, 5, 13, 30):
+        x = normal((rows, 256), dtype)
+        given = normal((rows, 256 // group_size)), w_scale
+        with machine(isa, 2):
+            y = ops.block_scaled_matmul(x, w, *given, group_size=group_size, dtype="f32")
+            packed = fusible.pack_weight(w)
+            again = ops.block_scaled_matmul(x, packed, *given, group_size=group_size, dtype="f32")
+        assert_same_bits(again, y, f"{rows} rows")
+
+
+@pytest.mark.parametrize("dtype", FP8)
+def test_codes_give_the_same_bits_on_every_instruction_set_with_fma(dtype):
+    codes = np.random.default_rng(1).integers(0, 256, (70, 256), np.uint8)
+    x, w = normal((30, 256), dtype), codes.view(numpy_dtype(dtype))
+    scales = normal((30, 2)), normal((1, 2))
+    results = []
+    for isa in FMA_ISAS:
+        with machine(isa, 2):
+            results.append(ops.block_scaled_matmul(x, w, *scales, dtype="f32").tobytes())
+    assert len(set(results)) == 1
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, *FP8])
+def test_every_instruction_set_packs_alike(dtype):
+    w, made = normal((70, 301), dtype), {}
+    for isa in ISAS:
+        with machine(isa, 1):
+            made[isa] = fusible.pack_weight(w).__fusible_packed__()[0].tobytes()
+    assert len(set(made.values())) == 1
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_a_row_has_the_same_bits_in_up_to_512(isa):
+    x, w = normal((512, 130), "bf16"), normal((37, 130), "bf16")
+    packed = fusible.pack_weight(w)
+    with machine(isa, 1):
+        alone = np.concatenate([ops.matmul(row[None], packed) for row in x])
+    for threads in (1, 2):
+        for rows in (*range(1, 40), 64, 100, 192, 511, 512):
+            with machine(isa, threads):
+                for weight in (w, packed):
+                    assert_same_bits(ops.matmul(x[:rows], weight), alone[:rows], f"{rows} rows")
+
+
+@pytest.mark.parametrize("tiny", ["none", "x", "w", "all"])
+def test_dot_products_of_pairs_give_the_bits_of_fma(tiny):
+    """Whatever the operands: where a subnormal could be lost, no dot product is used."""
+    x, w = any_bits((30, 515), 1), any_bits((70, 515), 2)
+    if tiny != "none":  # products around the smallest normal, with cancellation
+        small = ml_dtypes.bfloat16(2**-60)
+        x = normal((30, 515), "bf16") * (small if tiny in ("x", "all") else x.dtype.type(1))
+        w = normal((70, 515), "bf16") * (small if tiny in ("w", "all") else x.dtype.type(1))
+        x[7:9] = any_bits((2, 515)) if tiny == "all" else x[7:9]
+        w[:, -1], x[3] = 2**-126, 0
+    results = {}
+    for isa in FMA_ISAS:
+        with machine(isa, 2):
+            results[isa] = ops.matmul(x, w), ops.matmul(x, fusible.pack_weight(w))
+    first = results[FMA_ISAS[-1]][0]
+    for isa, (plain, packed) in results.items():
+        assert_same_bits(plain, first, isa)
+        assert_same_bits(packed, first, f"{isa}, packed")
+
+
+def factors_one_apart():
+    """Four significands of bf16 (p, q, r, s) with p * q == r * s + 1."""
+    products = {p * q: (p, q) for p in range(128, 256) for q in range(128, 256)}
+    one = next(n for n in products if n + 1 in products)
+    return (*products[one + 1], *products[one])
+
+
+@pytest.mark.parametrize("total", range(135, 150))
+def test_dot_products_are_used_as_far_as_they_are_exact(total):
+    """Two products cancel to 2^(total - 268), of exponent fields that add up to `total`."""
+    p, q, r, s = factors_one_apart()
+    one, other = (2.0 ** (field - 134) for field in (70, total - 70))
+    x = np.array([[p * one, -r * one]]).astype(ml_dtypes.bfloat16)
+    w = np.array([[q * other, s * other]] * 3).astype(ml_dtypes.bfloat16)
+    for isa in FMA_ISAS:
+        with machine(isa, 1):
+            for weight in (w, fusible.pack_weight(w)):
+                y = ops.matmul(x, weight).astype(np.float64)
+                np.testing.assert_array_equal(y, 2.0 ** (total - 268), isa)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_sums_are_within_their_bound(isa):
+    """|y - exact| <= K * 2^-24 / (1 - K * 2^-24) * sum of |x| * |w|, with cancellation."""
+    rng = np.random.default_rng(0)
+    depth = 2048
+    size = np.ldexp(1.0, rng.integers(-40, 40, (9, depth)))
+    x = (rng.standard_normal((9, depth)) * size).astype(np.float32)
+    w = rng.standard_normal((33, depth)).astype(np.float32)
+    x[:, 1::2], w[:, 1::2] = -x[:, ::2], w[:, ::2]  # the exact sum is zero
+    x[:, 0] *= np.float32(1 + 2**-20)
+    exact = x.astype(np.float64) @ w.astype(np.float64).T
+    most = np.abs(x).astype(np.float64) @ np.abs(w).astype(np.float64).T
+    roundings = (depth + 1) * (2.0**-24 if isa in FMA_ISAS else 2.0**-23)
+    with machine(isa, 2):
+        for weight in (w, fusible.pack_weight(w)):
+            apart = np.abs(ops.matmul(x, weight) - exact)
+            assert (apart <= roundings / (1 - roundings) * most).all()
+
+
+def test_infinities_and_nan_propagate():
+    x, w = np.ones((3, 40), np.float32), np.ones((33, 40), np.float32)
+    x[1, 3], x[2, 3], w[5, 3] = np.inf, np.nan, 0
+    y = ops.matmul(x, fusible.pack_weight(w))
+    assert np.isposinf(y[1, :5]).all()
+    assert np.isnan(y[1, 5])
+    assert np.isnan(y[2]).all()
+    np.testing.assert_array_equal(y[0], np.where(np.arange(33) == 5, 39, 40))
+
+
+def test_rows_of_the_weight_may_be_apart():
+    w = normal((40, 64), "bf16")
+    assert_same_bits(
+        ops.matmul(normal((3, 32), "bf16"), fusible.pack_weight(w[::2, :32])),
+        ops.matmul(normal((3, 32), "bf16"), np.ascontiguousarray(w[::2, :32])),
+        "strided",
+    )
+
+
+@pytest.mark.parametrize("dtype", [*FLOATS, *FP8])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_file_holds_the_weight(tmp_path, dtype, shape):
+    w = normal(shape, dtype)
+    packed = fusible.pack_weight(w)
+    packed.save(tmp_path / "w")
+    loaded = fusible.PackedWeight.load(tmp_path / "w")
+    assert (loaded.dtype, loaded.shape) == (dtype, shape)
+    assert loaded.digest == hashlib.sha256(w.tobytes()).hexdigest()
+    assert loaded.nbytes == packed.nbytes == (tmp_path / "w").stat().st_size - BEGIN
+    if dtype in FLOATS:
+        x = normal((3, shape[1]), dtype)
+        assert_same_bits(ops.matmul(x, loaded), ops.matmul(x, w), "loaded")
+
+
+def test_a_loaded_weight_is_the_files_own_memory(tmp_path):
+    fusible.pack_weight(normal((64, 64))).save(tmp_path / "w")
+    data = fusible.PackedWeight.load(tmp_path / "w").__fusible_packed__()[0]
+    assert not data.flags.owndata
+    assert not data.flags.writeable
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    mapped = [line for line in maps if line.endswith("/w")]
+    begin, end = (int(part, 16) for part in mapped[0].split()[0].split("-"))
+    assert begin + BEGIN == data.__array_interface__["data"][0] < end
+
+
+def changed(path, **fields):
+    """The file with other fields in its header."""
+    names = ("magic", "version", "dtype", "rows", "depth", "count", "digest")
+    head = dict(zip(names, HEADER.unpack_from(path.read_bytes()), strict=True)) | fields
+    path.write_bytes(HEADER.pack(*head.values()) + path.read_bytes()[HEADER.size :])
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"magic": b"notapack"}, "expected a file that begins with"),
+        ({"version": 2}, "expected version 1, got 2"),
+        ({"dtype": b"f64"}, "expected one of f32, .*, got 'f64'"),
+        ({"dtype": b"\xff"}, "expected one of f32, "),
+        ({"rows": 1 << 60}, "expected at most"),
+        ({"depth": 65}, r"expected \d+ bytes for bf16\[40, 65\], got "),
+        ({"count": 1 << 20}, r"expected \d+ bytes for bf16\[40, 64\], got 1048576"),
+    ],
+    ids=str,
+)
+def test_a_damaged_file_is_refused(tmp_path, fields, message):
+    path = tmp_path / "w"
+    fusible.pack_weight(normal((40, 64), "bf16")).save(path)
+    changed(path, **fields)
+    with pytest.raises(fusible.ArgumentError, match=f"w: packed weight: {message}"):
+        fusible.PackedWeight.load(path)
+
+
+@pytest.mark.parametrize("size", [0, 7, BEGIN - 1, BEGIN, -1])
+def test_a_file_cut_short_is_refused(tmp_path, size):
+    path = tmp_path / "w"
+    fusible.pack_weight(normal((40, 64), "bf16")).save(path)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(fusible.ArgumentError, match="w: packed weight: expected "):
+        fusible.PackedWeight.load(path)
+
+
+def test_a_file_of_words_is_refused(tmp_path):
+    (tmp_path / "w").write_bytes(struct.pack("<1024I", *range(1024)))
+    with pytest.raises(fusible.ArgumentError, match="expected a file that begins with"):
+        fusible.PackedWeight.load(tmp_path / "w")
+
+
+def test_mix_ups_are_refused_by_name():
+    x, packed = normal((3, 64), "bf16"), fusible.pack_weight(normal((40, 64), "bf16"))
+    with pytest.raises(fusible.DTypeError, match=r"^matmul: w: expected bf16"):
+        ops.matmul(x, fusible.pack_weight(normal((40, 64), "f16")))
+    with pytest.raises(fusible.ShapeError, match=r"^matmul: w: expected"):
+        ops.matmul(x[:, :32].copy(), packed)
+    with pytest.raises(
+        fusible.DTypeError, match=r"^matmul: x: expected an array, got PackedWeight"
+    ):
+        ops.matmul(packed, x)
+    with pytest.raises(fusible.DTypeError, match=r"^add: y: expected an array, got PackedWeight"):
+        ops.add(x, packed)
+    with pytest.raises(fusible.ShapeError, match=r"^pack_weight: w: expected shape \[N, K\], got "):
+        fusible.pack_weight(normal((2, 3, 4)))
+    with pytest.raises(fusible.DTypeError, match=r"^pack_weight: w: expected a float or fp8 dtype"):
+        fusible.pack_weight(np.ones((3, 4), np.int32))
+    with pytest.raises(
+        fusible.ShapeError, match=r"^pack_weight: w: expected a contiguous last dim"
+    ):
+        fusible.pack_weight(normal((40, 64))[:, ::2])
+    data, dtype, shape = packed.__fusible_packed__()
+    with pytest.raises(fusible.ArgumentError, match=r"^PackedWeight: expected \d+ bytes for bf16"):
+        fusible.PackedWeight(data[:-4], dtype, shape, packed.digest)
+
+
+def test_a_weight_that_is_not_aligned_is_refused():
+    data, dtype, shape = fusible.pack_weight(normal((40, 64), "bf16")).__fusible_packed__()
+    room = np.zeros(data.size + 64, np.uint8)
+    begin = -room.ctypes.data % 64 + 4
+    odd = room[begin : begin + data.size].view(np.int8)
+    with pytest.raises(fusible.ArgumentError, match="aligned to 64 bytes"):
+        ops.matmul(normal((3, 64), "bf16"), fusible.PackedWeight(odd, dtype, shape, "00" * 32))
+
+
+TEXT = """
+input x: bf16[T, 64]
+constant w: bf16[40, 64]
+y = matmul(x, w)
+z = embedding(ids, w)
+return y, z
+"""
+
+
+def test_an_executable_packs_its_constants_and_gives_the_same_bits():
+    text = TEXT.replace("constant", "input ids: i64[T]\nconstant", 1)
+    w = normal((40, 64), "bf16")
+    run = fusible.compile(fusible.Graph.parse(text), weights={"w": w})
+    for isa in ISAS:
+        for rows in (1, 20):
+            x, ids = normal((rows, 64), "bf16"), np.arange(rows, dtype=np.int64)
+            with machine(isa, 2):
+                y, z = run(x=x, ids=ids)
+                assert_same_bits(y, ops.matmul(x, w), isa)
+            assert_same_bits(z, w[:rows], "the weight itself")
+
+
+def plan(rows, cols=4096, depth=4096, **given):
+    return _core.matmul_plan(rows, cols, depth, **given)
+
+
+def test_plans_follow_rows_and_machine():
+    assert plan(1, dots=True)["form"] == plan(512, dots=True, packed=True)["form"] == "dots"
+    assert plan(48, packed=True)["form"] == "registers"
+    assert plan(49, packed=True)["form"] == plan(1)["form"] == "panels"
+    assert plan(12, packed=True, pairs=False, dots=True)["form"] == "registers"
+
+
+def test_plans_read_a_packed_weight_once_and_keep_panels_in_the_first_cache():
+    assert plan(1, packed=True)["block_depth"] == plan(1, packed=True, dots=True)["block_depth"]
+    assert plan(12, packed=True)["block_depth"] == 4096
+    assert plan(13, packed=True)["block_depth"] * 32 * 2 == 16384
+    assert plan(512, packed=True)["block_depth"] * 32 * 4 == 16384
+    assert plan(512, packed=True, dots=True)["block_depth"] * 32 * 2 == 16384
+
+
+def test_plans_keep_threads_busy_and_rows_in_the_shared_cache():
+    assert plan(512)["block_rows"] == plan(512, threads=2)["block_rows"] == 512
+    assert plan(512, cols=64, threads=4)["block_rows"] == 64
+    assert plan(512, depth=1 << 16)["chunk_rows"] == 96
+    assert plan(1, cols=64, depth=16)["grain"] == 128
+    assert plan(0, cols=0, depth=0)["grain"] >= 1
