@@ -11,8 +11,9 @@ void BindErrors(py::module_& m);
 void BindSettings(py::module_& m);
 void BindOps(py::module_& m);
 void BindGraphs(py::module_& m);
-void BindPasses(py::module_& m);
+void BindTargets(py::module_& m);
 void BindPatterns(py::module_& m);
+void BindPasses(py::module_& m);
 void BindRuntime(py::module_& m);
 void BindPackedWeights(py::module_& m);
 

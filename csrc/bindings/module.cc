@@ -10,8 +10,9 @@ PYBIND11_MODULE(_core, m) {
   fusible::BindSettings(m);
   fusible::BindOps(m);
   fusible::BindGraphs(m);
-  fusible::BindPasses(m);
+  fusible::BindTargets(m);
   fusible::BindPatterns(m);
+  fusible::BindPasses(m);
   fusible::BindRuntime(m);
   fusible::BindPackedWeights(m);
 }

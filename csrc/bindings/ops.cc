@@ -107,6 +107,16 @@ void BindOps(py::module_& m) {
       },
       "Names of all operators, sorted.");
   m.def(
+      "signature_names",
+      [](std::string_view text) {
+        const Signature signature = ParseSignature(text);
+        std::vector<std::string> params, attrs;
+        for (const ParamSpec& param : signature.params) params.push_back(param.name);
+        for (const AttrSpec& attr : signature.attrs) attrs.push_back(attr.name);
+        return std::tuple(signature.name, params, attrs);
+      },
+      py::arg("text"), "Names of the operator, of its operands and of its attributes.");
+  m.def(
       "check_signature", [](std::string_view text) { ParseSignature(text); }, py::arg("text"),
       "GraphError with the column of what is wrong in the text of a signature.");
 }

@@ -99,26 +99,6 @@ py::dict TableOf(const Target& target) {
   return table;
 }
 
-void BindTarget(py::module_& m) {
-  py::class_<Target>(m, "Target", "What a graph is fused for; plain data.")
-      .def(py::init(&MakeTarget), py::kw_only(), py::arg("name"), py::arg("pipeline"),
-           py::arg("fp8") = "e4m3fn", py::arg("scratch_bytes") = 256 << 10,
-           py::arg("all_operators") = false, py::arg("operators") = std::set<std::string>(),
-           py::arg("variants") = py::dict(), py::arg("capabilities") = py::dict(),
-           py::arg("costs") = py::dict(),
-           py::arg("uncacheable") = std::map<std::string, std::string>())
-      .def_readonly("name", &Target::name)
-      .def_readonly("pipeline", &Target::pipeline)
-      .def_property_readonly("fp8", [](const Target& t) { return Name(t.fp8); })
-      .def_readonly("scratch_bytes", &Target::scratch_bytes)
-      .def(
-          "has", [](const Target& t, std::string_view op) { return t.Has(op); }, py::arg("op"))
-      .def("capability", &Capability, py::arg("name"),
-           "Its value; None for one that the target does not state. Never raises.")
-      .def("table", &TableOf, "What a TOML file of this target holds.")
-      .def("__str__", &Target::ToText);
-}
-
 OptimizeResult MakeResult(const Graph& graph, int before, int after,
                           const std::map<std::string, int>& fusions,
                           const std::vector<Miss>& misses, const std::vector<Rewrite>& rewrites,
@@ -199,11 +179,31 @@ std::vector<std::string> PassesOf(const PassManager& manager) {
 
 }  // namespace
 
+void BindTargets(py::module_& m) {
+  py::class_<Target>(m, "Target", "What a graph is fused for; plain data.")
+      .def(py::init(&MakeTarget), py::kw_only(), py::arg("name"), py::arg("pipeline"),
+           py::arg("fp8") = "e4m3fn", py::arg("scratch_bytes") = 256 << 10,
+           py::arg("all_operators") = false, py::arg("operators") = std::set<std::string>(),
+           py::arg("variants") = py::dict(), py::arg("capabilities") = py::dict(),
+           py::arg("costs") = py::dict(),
+           py::arg("uncacheable") = std::map<std::string, std::string>())
+      .def_readonly("name", &Target::name)
+      .def_readonly("pipeline", &Target::pipeline)
+      .def_property_readonly("fp8", [](const Target& t) { return Name(t.fp8); })
+      .def_readonly("scratch_bytes", &Target::scratch_bytes)
+      .def(
+          "has", [](const Target& t, std::string_view op) { return t.Has(op); }, py::arg("op"))
+      .def("capability", &Capability, py::arg("name"),
+           "Its value; None for one that the target does not state. Never raises.")
+      .def("table", &TableOf, "What a TOML file of this target holds.")
+      .def("__str__", &Target::ToText);
+}
+
 void BindPasses(py::module_& m) {
-  BindTarget(m);
   BindResult(m);
   py::class_<PassManager>(m, "PassManager", "Runs a pipeline of passes for a target.")
-      .def(py::init<std::string_view, Target>(), py::arg("pipeline"), py::arg("target"))
+      .def(py::init<std::string_view, Target, std::vector<Rule>>(), py::arg("pipeline"),
+           py::arg("target"), py::arg("rules") = std::vector<Rule>())
       .def(
           "run",
           [](const PassManager& manager, const Graph& graph, std::optional<size_t> fuel,

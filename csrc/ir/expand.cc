@@ -1,5 +1,6 @@
 #include "ir/expand.h"
 
+#include <algorithm>
 #include <unordered_map>
 #include <utility>
 
@@ -27,7 +28,13 @@ class Expansion {
 
   Graph Run() {
     const syntax::Body body = syntax::ParseEqualsSyntax(op_.equals());
-    for (const syntax::Statement& statement : body.statements) AddCall(statement);
+    for (const syntax::Statement& statement : body.statements) {
+      if (statement.callee.text == "opaque") {
+        AddOpaque(statement, body.returns);
+      } else {
+        AddCall(statement);
+      }
+    }
     for (const syntax::Return& result : body.returns) {
       graph_.outputs.push_back(Find(result.value));
     }
@@ -52,6 +59,27 @@ class Expansion {
         Fail(statement.targets[i].name, Cat("expected a new name, got ", names[i]));
       }
     }
+  }
+
+  // What is not ours says nothing of its results: they are the operator's own.
+  void AddOpaque(const syntax::Statement& statement, const std::vector<syntax::Return>& returns) {
+    Node node;
+    node.attrs = GivenAttrs(statement);
+    node.opaque = node.attrs.Str("name");
+    node.attrs.Erase("name");
+    for (const syntax::Name& name : statement.operands) node.inputs.push_back(Find(name));
+    for (const syntax::Target& target : statement.targets) {
+      const auto result = std::ranges::find_if(
+          returns, [&](const syntax::Return& r) { return r.value.text == target.name.text; });
+      if (result == returns.end()) {
+        Fail(target.name, Cat("opaque: expected a result of the whole, got ", target.name.text));
+      }
+      const ValueId value =
+          graph_.AddValue(target.name.text, binding_.results[result - returns.begin()]);
+      node.outputs.push_back(value);
+      values_[std::string(target.name.text)] = value;
+    }
+    graph_.nodes.push_back(std::move(node));
   }
 
   // A name stands for the fused operator's attribute, and for none where that is absent.
@@ -90,7 +118,7 @@ class Expansion {
       const ValueId output = graph_.outputs[i];
       if (output == kAbsent || !(graph_.TypeOf(output) == expected[i])) {
         Fail(at, Cat("result ", op_.signature().results[i].name, ": expected ", expected[i],
-                     ", got another type"));
+                     ", got ", output == kAbsent ? "none" : Cat(graph_.TypeOf(output))));
       }
     }
   }

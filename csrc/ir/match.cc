@@ -4,7 +4,7 @@
 
 #include "core/cat.h"
 #include "core/error.h"
-#include "ir/infer.h"
+#include "ir/match_contract.h"
 #include "ir/rows.h"
 #include "ir/views.h"
 
@@ -251,58 +251,6 @@ void SetViews(const Graph& graph, const State& state, Match* match) {
   }
 }
 
-// What the fused call's result becomes behind the views; nullopt where a view cannot be repeated.
-std::optional<Type> Replayed(const Graph& graph, const std::vector<int32_t>& views, Type type) {
-  for (int32_t view : views) {
-    const Node& node = graph.nodes[view];
-    const auto attrs = ReplayAttrs(graph, node, type);
-    if (!attrs) return std::nullopt;
-    type.shape = node.op->view()(type.shape, nullptr, *attrs).shape;
-  }
-  return type;
-}
-
-// Every result must have, behind the views, the type it has in the graph.
-void CheckResults(const Graph& graph, const Binding& binding, Match* match) {
-  const Op& op = *match->rule->op;
-  const Pattern& pattern = match->rule->pattern;
-  for (size_t i = 0; i < binding.results.size(); ++i) {
-    const int output = pattern.outputs[i];
-    const Type& actual = graph.TypeOf(match->values[output]);
-    const auto& views = match->views[pattern.makers[output]];
-    const auto result = Replayed(graph, views, binding.results[i]);
-    if (!result) {
-      match->obstacles.push_back(
-          {"leading_dims", views[0], "give the view at most one size that only the call knows"});
-    } else if (!(*result == actual)) {
-      match->obstacles.push_back({result->dtype != actual.dtype ? "dtype" : "shape", match->root(),
-                                  Cat(op.name(), ": ", op.signature().results[i].name,
-                                      ": expected ", *result, ", got ", actual)});
-    }
-  }
-}
-
-// The fused operator's own contract: dtypes, sizes and attributes that it takes.
-void CheckContract(const Graph& graph, Match* match) {
-  std::vector<std::optional<Type>> operands;
-  for (int i = 0; i < match->rule->pattern.operands; ++i) {
-    const ValueId value = match->values[i];
-    operands.push_back(value == kAbsent ? std::nullopt : std::optional(graph.TypeOf(value)));
-  }
-  const auto refuse = [match](std::string_view reason, const Error& error) {
-    match->obstacles.push_back({std::string(reason), match->root(), error.what()});
-  };
-  try {
-    CheckResults(graph, BindCall(*match->rule->op, operands, match->attrs), match);
-  } catch (const DTypeError& error) {
-    refuse("dtype", error);
-  } catch (const ArgumentError& error) {
-    refuse("attr", error);
-  } catch (const ShapeError& error) {
-    refuse("shape", error);
-  }
-}
-
 bool IsInside(const Match& match, int32_t node) {
   return match.Contains(node) || match.LooksThrough(node);
 }
@@ -386,7 +334,7 @@ std::optional<Match> Matcher::At(const Rule& rule, int32_t root) const {
   match.attrs = state->attrs;
   match.obstacles = state->obstacles;
   SetViews(graph_, *state, &match);
-  if (match.obstacles.empty()) CheckContract(graph_, &match);
+  if (match.obstacles.empty()) CheckContract(*this, &match);
   if (match.obstacles.empty()) CheckOrder(*this, &match);
   return match;
 }

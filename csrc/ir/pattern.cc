@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "core/cat.h"
 #include "core/error.h"
@@ -13,10 +14,11 @@
 namespace fusible {
 namespace {
 
-// Builds the pattern of one body, taking apart the calls of fused operators in it.
+// Builds the pattern of one body; apart: the calls of fused operators in it are taken apart.
 class PatternBuilder {
  public:
-  explicit PatternBuilder(const Op& op) : op_(op) {}
+  PatternBuilder(const Op& op, bool apart, std::string_view where)
+      : op_(op), apart_(apart), where_(where) {}
 
   Pattern Build() {
     const auto& params = op_.signature().params;
@@ -51,27 +53,70 @@ class PatternBuilder {
   }
 
   void AppendCall(const syntax::Statement& statement, const AttrMap& outer, Scope* scope) {
-    const Op* callee = FindOp(statement.callee.text);
-    if (!callee) Refuse(Cat("expected an operator, got ", statement.callee.text));
     std::vector<int> operands;
     for (const syntax::Name& name : statement.operands) operands.push_back(Find(*scope, name));
-    operands.resize(callee->signature().params.size(), -1);
-    const AttrMap attrs = CallAttrs(*callee, statement, outer);
-    const std::vector<int> results = callee->equals().empty() ? AppendNode(*callee, operands, attrs)
-                                                              : Append(*callee, operands, attrs);
-    if (results.size() != statement.targets.size()) {
-      Refuse(Cat(callee->name(), ": expected ", results.size(), " results, got ",
-                 statement.targets.size()));
-    }
+    const std::vector<int> results = statement.callee.text == "opaque"
+                                         ? AppendOpaque(statement, operands, outer)
+                                         : AppendOp(statement, operands, outer);
     for (size_t i = 0; i < results.size(); ++i) {
       (*scope)[statement.targets[i].name.text] = results[i];
     }
   }
 
-  std::vector<int> AppendNode(const Op& op, std::vector<int> operands, const AttrMap& attrs) {
-    PatternNode node{.op = &op, .operands = std::move(operands), .attrs = {}, .results = {}};
+  std::vector<int> AppendOp(const syntax::Statement& statement, std::vector<int> operands,
+                            const AttrMap& outer) {
+    const Op* callee = FindOp(statement.callee.text);
+    if (!callee) Refuse(Cat("expected an operator, got ", statement.callee.text));
+    const Signature& signature = callee->signature();
+    if (operands.size() > signature.params.size()) {
+      Refuse(Cat(callee->name(), ": expected at most ", signature.params.size(), " operands, got ",
+                 operands.size()));
+    }
+    operands.resize(signature.params.size(), -1);
+    const AttrMap attrs = CallAttrs(*callee, statement, outer);
+    PatternNode node{.op = callee, .opaque = "", .operands = operands, .attrs = {}, .results = {}};
+    std::vector<int> results = callee->equals().empty() || !apart_
+                                   ? AppendNode(node, attrs, signature.results.size())
+                                   : Append(*callee, operands, attrs);
+    if (results.size() != statement.targets.size()) {
+      Refuse(Cat(callee->name(), ": expected ", results.size(), " results, got ",
+                 statement.targets.size()));
+    }
+    return results;
+  }
+
+  // A call of what is not ours: its attributes are its own, and it has the results that it is
+  // given.
+  std::vector<int> AppendOpaque(const syntax::Statement& statement, std::vector<int> operands,
+                                const AttrMap& outer) {
+    PatternNode node{.op = nullptr,
+                     .opaque = OpaqueName(statement),
+                     .operands = std::move(operands),
+                     .attrs = {},
+                     .results = {}};
+    AttrMap attrs;
+    for (const syntax::Attr& given : statement.attrs) {
+      if (given.name.text != "name") {
+        attrs[std::string(given.name.text)] = GivenAttr(given, {}, outer);
+      }
+    }
+    return AppendNode(node, attrs, statement.targets.size());
+  }
+
+  std::string OpaqueName(const syntax::Statement& statement) const {
+    const syntax::Attr* name = statement.FindAttr("name");
+    const auto* value = name ? std::get_if<AttrValue>(&name->value) : nullptr;
+    const auto* text = value ? std::get_if<std::string>(value) : nullptr;
+    if (!text || text->empty()) Refuse("opaque: name: expected a string");
+    if (statement.FindAttr("mutates")) {
+      Refuse("opaque: expected a call without effects, got mutates");
+    }
+    return *text;
+  }
+
+  std::vector<int> AppendNode(PatternNode node, const AttrMap& attrs, size_t results) {
     node.attrs.assign(attrs.begin(), attrs.end());
-    for (size_t i = 0; i < op.signature().results.size(); ++i) {
+    for (size_t i = 0; i < results; ++i) {
       node.results.push_back(static_cast<int>(pattern_.makers.size()));
       pattern_.makers.push_back(static_cast<int>(pattern_.nodes.size()));
     }
@@ -117,10 +162,12 @@ class PatternBuilder {
   }
 
   [[noreturn]] void Refuse(const std::string& message) const {
-    throw GraphError(Cat(op_.name(), ": Equals: ", message));
+    throw GraphError(Cat(op_.name(), ": ", where_, ": ", message));
   }
 
   const Op& op_;
+  bool apart_;
+  std::string_view where_;
   Pattern pattern_;
 };
 
@@ -175,12 +222,39 @@ void CheckAttrs(const Rule& rule) {
   }
 }
 
-bool MoreSaved(const Rule& a, const Rule& b) {
-  const auto saved = [](const Rule& rule) {
-    const auto made = rule.pattern.makers.size() - rule.pattern.operands;
-    return std::make_pair(rule.pattern.nodes.size(), made - rule.pattern.outputs.size());
-  };
-  return saved(a) != saved(b) ? saved(a) > saved(b) : a.op->name() < b.op->name();
+// A call of `op` and nothing else.
+Pattern CallOf(const Op& op) {
+  const Signature& signature = op.signature();
+  Pattern body;
+  body.operands = static_cast<int>(signature.params.size());
+  body.makers.assign(body.operands, -1);
+  PatternNode call;
+  call.op = &op;
+  for (int i = 0; i < body.operands; ++i) call.operands.push_back(i);
+  for (const AttrSpec& attr : signature.attrs) {
+    call.attrs.emplace_back(attr.name, BoundAttr{attr.name});
+  }
+  for (size_t i = 0; i < signature.results.size(); ++i) {
+    call.results.push_back(static_cast<int>(body.makers.size()));
+    body.makers.push_back(0);
+  }
+  body.outputs = call.results;
+  body.nodes.push_back(std::move(call));
+  return body;
+}
+
+bool IsComputing(const PatternNode& node) { return !node.op || !node.op->view(); }
+
+// How much a given rule asks of what it takes, beside the calls themselves; 0 for other rules.
+size_t Demands(const Rule& rule) {
+  if (!rule.given()) return 0;
+  size_t demands = 1 + rule.conditions.size() + rule.predicate.has_value() + (rule.each > 1);
+  for (const PatternNode& node : rule.pattern.nodes) {
+    demands += std::ranges::count_if(node.attrs, [](const auto& attr) {
+      return !std::holds_alternative<BoundAttr>(attr.second);
+    });
+  }
+  return demands;
 }
 
 }  // namespace
@@ -190,14 +264,22 @@ bool Pattern::IsOutput(int value) const { return std::ranges::count(outputs, val
 Rule RuleOf(const Op& op) {
   Rule rule;
   rule.op = &op;
-  rule.pattern = PatternBuilder(op).Build();
+  rule.pattern = PatternOf(op, true);
+  rule.body = CallOf(op);
   CheckRule(rule);
   return rule;
+}
+
+Pattern PatternOf(const Op& op, bool apart, std::string_view where) {
+  return PatternBuilder(op, apart, where).Build();
 }
 
 void CheckRule(const Rule& rule) {
   const Pattern& pattern = rule.pattern;
   if (pattern.nodes.empty()) RefuseRule(rule, "expected calls in the pattern, got none");
+  if (std::ranges::count(pattern.nodes, nullptr, &PatternNode::op) > 0) {
+    RefuseRule(rule, "expected calls of operators in the pattern, got opaque");
+  }
   const std::vector<bool> leads = LeadToRoot(pattern);
   for (size_t i = 0; i < leads.size(); ++i) {
     if (leads[i]) continue;
@@ -216,13 +298,23 @@ void CheckRule(const Rule& rule) {
   CheckAttrs(rule);
 }
 
+bool ComesFirst(const Rule& a, const Rule& b) {
+  const auto rank = [](const Rule& rule) {
+    const auto calls = std::ranges::count_if(rule.pattern.nodes, IsComputing) -
+                       std::ranges::count_if(rule.body.nodes, IsComputing);
+    const auto made = rule.pattern.makers.size() - rule.pattern.operands;
+    return std::tuple(calls, made - rule.pattern.outputs.size(), Demands(rule));
+  };
+  return rank(a) != rank(b) ? rank(a) > rank(b) : a.name() < b.name();
+}
+
 const std::vector<Rule>& AllRules() {
   static const auto& rules = *new std::vector<Rule>([] {
     std::vector<Rule> made;
     for (const Op& op : AllOps()) {
       if (!op.equals().empty()) made.push_back(RuleOf(op));
     }
-    std::ranges::sort(made, MoreSaved);
+    std::ranges::sort(made, ComesFirst);
     return made;
   }());
   return rules;

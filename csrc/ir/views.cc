@@ -18,11 +18,32 @@ int FirstMoved(const Ints& dims) {
   return i;
 }
 
+int LastMoved(const Ints& dims) {
+  const int rank = static_cast<int>(dims.size());
+  int i = rank - 1;
+  while (i >= 0 && FromFront(dims[i], rank) == i) --i;
+  return i;
+}
+
 int CommonLastDims(const Shape& a, const Shape& b) {
   const int limit = std::min(a.size(), b.size());
   int i = 0;
   while (i < limit && a[a.size() - 1 - i] == b[b.size() - 1 - i]) ++i;
   return i;
+}
+
+// A transpose that moves the same dimensions of a value of this rank.
+std::optional<Attrs> SameMoves(const Node& view, int rank) {
+  const Ints& dims = view.attrs.Ints("dims");
+  if (LastMoved(dims) >= rank) return std::nullopt;
+  Ints same;
+  for (int i = 0; i < rank; ++i) {
+    const bool given = i < static_cast<int>(dims.size());
+    same.push_back(given ? FromFront(dims[i], static_cast<int>(dims.size())) : i);
+  }
+  Attrs attrs = view.attrs;
+  attrs.Set("dims", same);
+  return attrs;
 }
 
 // The `shape` attribute that reshapes `base` to `result`.
@@ -65,6 +86,9 @@ bool KeepsTrailing(const Graph& graph, const Node& view, int trailing) {
   if (IsNamed(view, "slice")) {
     return FromFront(view.attrs.Int("dim"), before.size()) < before.size() - trailing;
   }
+  if (IsNamed(view, "transpose")) {
+    return LastMoved(view.attrs.Ints("dims")) < before.size() - trailing;
+  }
   if (!IsNamed(view, "reshape")) return false;
   return std::equal(before.end() - trailing, before.end(), after.end() - trailing);
 }
@@ -73,6 +97,7 @@ std::optional<Attrs> ReplayAttrs(const Graph& graph, const Node& view, const Typ
   const Shape& before = graph.TypeOf(view.inputs[0]).shape;
   const Shape& after = graph.TypeOf(view.outputs[0]).shape;
   if (IsNamed(view, "slice")) return CanonicalViewAttrs(*view.op, view.attrs, before, after);
+  if (IsNamed(view, "transpose")) return SameMoves(view, type.shape.size());
   const int kept = CommonLastDims(before, after);
   Shape result;
   for (int i = 0; i < after.size() - kept; ++i) result.push_back(after[i]);

@@ -17,14 +17,14 @@ int CommonDims(const Shape& a, const Shape& b);
 // before and after, so rows over these dimensions can be viewed one by one.
 int KeptDims(const Graph& graph, const Node& view);
 
-// Whether a reshape or slice leaves the last `trailing` dimensions as they are, whole and side by
+// Whether a view leaves the last `trailing` dimensions as they are, whole and side by
 // side, so that an operator which works on these dimensions alone gives the same before and after
 // it.
 bool KeepsTrailing(const Graph& graph, const Node& view, int trailing);
 
-// The attributes with which the same reshape or slice is taken of a value of another type, which
-// has the same leading dimensions and others behind them than the view keeps. nullopt where a
-// reshape would need two sizes that only the call knows.
+// The attributes with which the same view is taken of a value of another type, which has the same
+// leading dimensions and others behind them than the view keeps. nullopt where a reshape would need
+// two sizes that only the call knows, or a transpose a dimension that is not there.
 std::optional<Attrs> ReplayAttrs(const Graph& graph, const Node& view, const Type& type);
 
 // The one way to write the attributes of this view: sizes as numbers where they are known, else 0

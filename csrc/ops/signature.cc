@@ -363,10 +363,7 @@ int Signature::FindParam(std::string_view name) const {
 
 Signature ParseSignature(std::string_view text) { return Parser(text).Parse(); }
 
-namespace {
-
-// "F2" is class F, numbered; "Q8" and "Q" are classes by themselves. Empty when `word` is none.
-std::string_view ClassOf(std::string_view word) {
+std::string_view DTypeClassOf(std::string_view word) {
   for (std::string_view name : {"F", "Q8", "Q", "FQ", "I", "A"}) {
     if (word == name) return name;
     const bool numbered = word.size() == name.size() + 1 && word.starts_with(name) &&
@@ -376,12 +373,10 @@ std::string_view ClassOf(std::string_view word) {
   return {};
 }
 
-}  // namespace
-
-bool IsDTypeClass(std::string_view word) { return !ClassOf(word).empty(); }
+bool IsDTypeClass(std::string_view word) { return !DTypeClassOf(word).empty(); }
 
 bool InDTypeClass(std::string_view word, DType dtype) {
-  const std::string_view name = ClassOf(word);
+  const std::string_view name = DTypeClassOf(word);
   const std::string_view own = Info(dtype).dtype_class;
   if (name == "Q") return own == "Q8" || dtype == DType::kI8;
   return name == "A" || name == own || (name == "FQ" && (own == "F" || own == "Q8"));

@@ -88,6 +88,8 @@ struct Signature {
 Signature ParseSignature(std::string_view text);
 DimExpr ParseDimExpr(std::string_view text);  // "2*K*N"
 
+// "F" of F and F2, "Q8" of Q8: the class that a word stands for, numbered or not; "" for others.
+std::string_view DTypeClassOf(std::string_view word);
 // Whether `word` is a class of dtypes ("F", "Q8", "F2"), and whether `dtype` belongs to it.
 bool IsDTypeClass(std::string_view word);
 bool InDTypeClass(std::string_view word, DType dtype);

@@ -5,6 +5,7 @@
 #include "ir/pattern.h"
 #include "ir/rows.h"
 #include "ir/views.h"
+#include "passes/apply_rules.h"
 #include "passes/edit.h"
 #include "passes/groups.h"
 #include "passes/list.h"
@@ -126,6 +127,9 @@ void ReplaceByRegions(Graph& graph, std::vector<RowGroup> groups, Rewrites& rewr
 
 class FuseRows final : public Pass {
  public:
+  FuseRows() = default;
+  explicit FuseRows(std::span<const Rule> given) : rules_(Ordered({}, given)) {}
+
   std::string_view name() const override { return "fuse-rows"; }
   std::string_view doc() const override {
     return "Gathers row operators over common leading dimensions into regions that run block by "
@@ -136,9 +140,15 @@ class FuseRows final : public Pass {
     for (const Rule& rule : AllRules()) text += RuleContract(rule) + "\n";
     return text;
   }
+  // Given rules are applied first: to what they leave, rows are gathered from.
+  std::unique_ptr<Pass> With(std::span<const Rule> given) const override {
+    return std::make_unique<FuseRows>(given);
+  }
+  std::span<const Rule* const> rules() const override { return rules_; }
   void Run(Graph& graph, const Target& target, Report& report) const override {
     Rewrites& rewrites = report.rewrites;
     Graph fused = graph;
+    if (!rules_.empty()) ApplyRules(fused, target, rules_, report);
     DropDeadNodes(fused);  // what nobody reads neither joins nor stands in the way
     ExpandCalls(
         fused, [](const Op& op) { return !op.equals().empty() && !op.rows() && !op.kernel(); },
@@ -153,6 +163,9 @@ class FuseRows final : public Pass {
     graph = std::move(fused);
     Compact(graph);
   }
+
+ private:
+  std::vector<const Rule*> rules_;  // given ones; those of operators are regions' names here
 };
 
 }  // namespace

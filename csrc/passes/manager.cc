@@ -19,6 +19,7 @@
 #include "ir/verify.h"
 #include "ir/views.h"
 #include "passes/fault.h"
+#include "passes/given_rules.h"
 #include "passes/support.h"
 
 namespace fusible {
@@ -206,11 +207,32 @@ Stage Cacheable(const Stage& stage, const Target& target, std::vector<std::strin
   return kept;
 }
 
+// The passes of a pipeline that apply rules, with those that are given; kept in `own`.
+std::vector<const Pass*> WithRules(Pipeline& pipeline, std::span<const Rule> given,
+                                   std::vector<std::shared_ptr<const Pass>>& own) {
+  std::vector<const Pass*> passes;
+  for (Stage& stage : pipeline) {
+    for (PassCall& call : stage.calls) {
+      if (std::shared_ptr<const Pass> with = call.pass->With(given)) {
+        own.push_back(std::move(with));
+        call.pass = own.back().get();
+      }
+      passes.push_back(call.pass);
+    }
+  }
+  return passes;
+}
+
 }  // namespace
 
-PassManager::PassManager(std::string_view pipeline, Target target)
-    : pipeline_(ParsePipeline(pipeline.empty() ? std::string_view(target.pipeline) : pipeline)),
-      target_(std::move(target)) {}
+PassManager::PassManager(std::string_view pipeline, Target target, std::vector<Rule> given)
+    : given_(std::make_shared<const std::vector<Rule>>(std::move(given))),
+      pipeline_(ParsePipeline(pipeline.empty() ? std::string_view(target.pipeline) : pipeline)),
+      target_(std::move(target)) {
+  if (given_->empty()) return;
+  CheckGiven(*given_, WithRules(pipeline_, *given_, own_), target_);
+  contracts_ = GivenContracts(*given_);
+}
 
 OptimizeResult PassManager::Run(const Graph& graph, const RunOptions& options) const {
   Verify(graph, "input");
@@ -224,6 +246,9 @@ OptimizeResult PassManager::Run(const Graph& graph, const RunOptions& options) c
   result.operators_after = CountOperators(result.graph);
   result.misses = Ranked(result.misses);
   result.fusions = CountFusions(result.graph);
+  for (const Rewrite& rewrite : result.rewrites) {
+    if (std::ranges::count(*given_, rewrite.rule, &Rule::name) > 0) ++result.fusions[rewrite.rule];
+  }
   return result;
 }
 
@@ -239,6 +264,7 @@ Key PassManager::key(const std::optional<SizeRange>& range) const {
   key.parts = {{"build", std::string(BuildId())},
                {"target", target_.ToText()},
                {"passes", Cat(ToText(kept), " ", Hex(contracts.Finish()))}};
+  if (!given_->empty()) key.parts.emplace_back("rules", contracts_);
   if (range) key.parts.emplace_back("range", ToText(*range));
   return key;
 }

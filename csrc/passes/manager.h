@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,7 +27,7 @@ struct OptimizeResult {
   Graph graph;
   int operators_before = 0,
       operators_after = 0;             // at top level; a region counts as one; views do not
-  std::map<std::string, int> fusions;  // name -> count
+  std::map<std::string, int> fusions;  // name -> count; of a given rule, how often it was applied
   std::vector<Miss> misses;
   std::vector<Rewrite> rewrites;  // in order
   std::vector<PassStats> stats;   // in order; of a fixpoint each pass once a round
@@ -47,14 +48,15 @@ struct RunOptions {
 class PassManager {
  public:
   // pipeline: as ParsePipeline takes it; empty: the target's own.
-  PassManager(std::string_view pipeline, Target target);
+  // given: rules beside those of operators; GraphError where one cannot be of use (given_rules.h).
+  PassManager(std::string_view pipeline, Target target, std::vector<Rule> given = {});
   // The graph is legal after any number of rewrites.
   // GraphError for a graph that is not legal, PassError where a pass fails or breaks it,
   // ArgumentError where the passes of a fixpoint chase each other.
   OptimizeResult Run(const Graph& graph, const RunOptions& options = {}) const;
   // Parts: "build", "target", "passes" (the pipeline's text, and a hash of the contracts of its
-  // passes; without those that the target calls uncacheable, which stand in left_out), and "range"
-  // where there is one, whatever the passes make of it.
+  // passes; without those that the target calls uncacheable, which stand in left_out), "rules"
+  // where some are given, and "range" where there is one, whatever the passes make of it.
   Key key(const std::optional<SizeRange>& range = {}) const;
   // The key of the result of Run, without limit.
   Key KeyOf(const Graph& graph, const std::optional<SizeRange>& range = {}) const;
@@ -62,7 +64,10 @@ class PassManager {
   const Pipeline& pipeline() const { return pipeline_; }
 
  private:
-  Pipeline pipeline_;
+  std::shared_ptr<const std::vector<Rule>> given_;
+  std::string contracts_;                         // of the given rules, for keys
+  std::vector<std::shared_ptr<const Pass>> own_;  // passes with rules, which refer to given_
+  Pipeline pipeline_;                             // refers to own_
   Target target_;
 };
 

@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "ir/graph.h"
+#include "ir/pattern.h"
 #include "ir/target.h"
 #include "passes/rewrites.h"
 
@@ -18,8 +20,9 @@ struct Miss {
   std::string rule;
   std::string node;    // the first result of the node where it failed
   std::string reason;  // extra_user, view_splits_last_dim, dtype, attr, op_variant, no_kernel,
-                       // claimed_by, order; between regions not_rows, leading_dims, cycle, scratch,
-                       // whole_operand, length
+                       // claimed_by, order; of given rules condition, predicate, replacement,
+                       // too_few, moves_data; between regions not_rows, leading_dims, cycle,
+                       // scratch, whole_operand, length
   std::string hint;    // the smallest change that would make it match
   int64_t saves = 0;   // bytes per row (see savings.h) that fusing would not move
 };
@@ -35,7 +38,12 @@ class Pass {
   virtual ~Pass() = default;
   virtual std::string_view name() const = 0;  // kebab-case, as in a pipeline
   virtual std::string_view doc() const = 0;   // one sentence
-  // What it depends on beside graph and target (its rules), framed for keys.
+  // The same pass with rules beside its own; nullptr where it applies none. The rules must live as
+  // long as the pass.
+  virtual std::unique_ptr<Pass> With(std::span<const Rule>) const { return nullptr; }
+  // Its rules; those that come first where several match stand first.
+  virtual std::span<const Rule* const> rules() const { return {}; }
+  // What it depends on beside graph, target and rules that are given, framed for keys.
   virtual std::string contract() const { return ""; }
   // Asks report.rewrites before each rewrite, and leaves the graph as it is without one.
   virtual void Run(Graph& graph, const Target& target, Report& report) const = 0;

@@ -75,10 +75,11 @@ class DisjointSets {
 
 class Selector {
  public:
-  Selector(const Matcher& matcher, const Target& target)
+  Selector(const Matcher& matcher, const Target& target, std::span<const Rule* const> rules)
       : matcher_(matcher),
         graph_(matcher.graph()),
         target_(target),
+        rules_(rules),
         policy_(EscapePolicyOf(target)) {}
 
   Selection Run() {
@@ -100,8 +101,8 @@ class Selector {
   void Collect() {
     for (int32_t node = 0; node < static_cast<int32_t>(graph_.nodes.size()); ++node) {
       Site site{.root = node, .options = {}};
-      for (const Rule& rule : AllRules()) {
-        auto match = matcher_.At(rule, node);
+      for (const Rule* rule : rules_) {
+        auto match = matcher_.At(*rule, node);
         if (!match) continue;
         Option option{*match, std::nullopt};
         if (const auto lack = FindLack(target_, graph_, *match)) {
@@ -111,6 +112,7 @@ class Selector {
         }
         site.options.push_back(std::move(option));
       }
+      SortBySavings(&site.options);
       site.Advance();
       if (!site.options.empty()) sites_.push_back(std::move(site));
     }
@@ -152,6 +154,16 @@ class Selector {
     }
   }
 
+  // Rules of operators come by what they save in calls and values; beside given ones, bytes count
+  // before that.
+  void SortBySavings(std::vector<Option>* options) const {
+    const auto is_given = [](const Option& option) { return option.match.rule->given(); };
+    if (options->size() < 2 || std::ranges::none_of(*options, is_given)) return;
+    std::ranges::stable_sort(*options, std::ranges::greater(), [&](const Option& option) {
+      return SavedBytes(graph_, option.match);
+    });
+  }
+
   // One step; true when some site had to take a smaller rule, which changes what others may do.
   // Claims come last, and are judged anew whenever a site gave way for another reason: it may have
   // claimed.
@@ -161,6 +173,10 @@ class Selector {
       if (site->current() && !IsSuperseded(*site)) {
         changed |= Refuse(site, FindEscape(*site->current()));
       }
+    }
+    for (Site* site : sites) {
+      if (site->current() && !IsSuperseded(*site))
+        changed |= Refuse(site, FindTooFew(*site, sites));
     }
     if (changed) {
       for (Site* site : sites) site->ForgetClaims();
@@ -223,17 +239,43 @@ class Selector {
   bool IsTaken(int32_t user, ValueId base, const Match& match) const {
     return std::ranges::any_of(Holders(user), [&](const Site* site) {
       const Match& other = *site->current();
-      return IsInterior(other, base) && (policy_.recompute || IsSameCall(other, match));
+      return IsInterior(other, base) && (PolicyOf(match).recompute || IsSameCall(other, match));
     });
   }
 
+  EscapePolicy PolicyOf(const Match& match) const { return match.rule->escape.value_or(policy_); }
+
+  // A rule that wants several matches which share all but their last calls.
+  std::optional<Obstacle> FindTooFew(const Site& site, const std::vector<Site*>& sites) const {
+    const Match& match = *site.current();
+    if (match.rule->each <= 1) return std::nullopt;
+    const auto shares = [&](const Site* other) {
+      const Match* at = other->current();
+      return at && at->rule->op == match.rule->op && !IsSuperseded(*other) &&
+             std::ranges::equal(std::span(at->nodes).first(at->nodes.size() - 1),
+                                std::span(match.nodes).first(match.nodes.size() - 1));
+    };
+    const auto count = std::ranges::count_if(sites, shares);
+    if (count >= match.rule->each) return std::nullopt;
+    return Obstacle{"too_few", match.root(),
+                    Cat("give ", match.rule->name(), " at least ", match.rule->each,
+                        " such readers of what it shares, not ", count)};
+  }
+
+  // What else would help: of a given rule one decides oneself.
+  std::string KeepHint(const Match& match, ValueId value) const {
+    if (!match.rule->given()) return "";
+    return Cat("; or set on_escape of ", match.rule->name(), " to keep, which computes ",
+               graph_.values[value].name, " once more");
+  }
+
   std::optional<Obstacle> FindEscape(const Match& match) const {
-    if (policy_.keep) return std::nullopt;
+    if (PolicyOf(match).keep) return std::nullopt;
     for (int32_t node : match.nodes) {
       for (ValueId value : graph_.nodes[node].outputs) {
         if (!IsInterior(match, value)) continue;
         if (auto reader = FindReader(value, value, match)) {
-          return Obstacle{"extra_user", node, *reader};
+          return Obstacle{"extra_user", node, *reader + KeepHint(match, value)};
         }
       }
     }
@@ -291,7 +333,8 @@ class Selector {
   const Matcher& matcher_;
   const Graph& graph_;
   const Target& target_;
-  EscapePolicy policy_;
+  std::span<const Rule* const> rules_;
+  EscapePolicy policy_;      // of rules that have none
   std::vector<Site> sites_;  // in order of their roots
   std::vector<std::vector<size_t>>
       owners_;  // for each node the sites of which some option holds it
@@ -299,8 +342,9 @@ class Selector {
 
 }  // namespace
 
-Selection SelectSites(const Matcher& matcher, const Target& target) {
-  return Selector(matcher, target).Run();
+Selection SelectSites(const Matcher& matcher, const Target& target,
+                      std::span<const Rule* const> rules) {
+  return Selector(matcher, target, rules).Run();
 }
 
 }  // namespace fusible

@@ -2,6 +2,7 @@
 // them take it.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "ir/match.h"
@@ -14,6 +15,8 @@ struct Selection {
   std::vector<Miss> misses;
 };
 
-Selection SelectSites(const Matcher& matcher, const Target& target);
+// rules: those that come first where several match stand first.
+Selection SelectSites(const Matcher& matcher, const Target& target,
+                      std::span<const Rule* const> rules);
 
 }  // namespace fusible

@@ -49,6 +49,21 @@ std::optional<Lack> FindKernelLack(const Target& target, const Op& op) {
                                " once it has a kernel for it")};
 }
 
+// Of what stands in place of a match with these attributes; what is not ours is not judged.
+std::optional<Lack> FindBodyLack(const Target& target, const Rule& rule, const Attrs& attrs) {
+  for (const PatternNode& call : rule.body.nodes) {
+    if (!call.op) continue;
+    const Attrs own = PartAttrs(call, attrs);
+    if (rule.given()) {  // whatever stands in the replacement; else the parts have been looked at
+      if (auto lack = FindLack(target, *call.op, own)) return lack;
+      continue;
+    }
+    if (auto lack = FindVariantLack(target, *call.op, own)) return lack;
+    if (auto lack = FindKernelLack(target, *call.op)) return lack;
+  }
+  return std::nullopt;
+}
+
 bool Cost(const Target& target, std::string_view name, bool fallback) {
   const auto cost = target.costs.find(std::string(name));
   if (cost == target.costs.end()) return fallback;
@@ -76,8 +91,7 @@ std::optional<Lack> FindLack(const Target& target, const Graph& graph, const Mat
     const Node& node = graph.nodes[index];
     if (auto lack = FindVariantLack(target, *node.op, node.attrs)) return lack;
   }
-  if (auto lack = FindVariantLack(target, *match.rule->op, match.attrs)) return lack;
-  return FindKernelLack(target, *match.rule->op);
+  return FindBodyLack(target, *match.rule, match.attrs);
 }
 
 std::optional<Lack> FindLack(const Target& target, const Rule& rule) {
@@ -89,7 +103,7 @@ std::optional<Lack> FindLack(const Target& target, const Rule& rule) {
     return Lack{"op_variant", Cat("give the operators in it a value of ", name,
                                   " in common, which ", target.name, " then has to list")};
   }
-  return FindKernelLack(target, *rule.op);
+  return FindBodyLack(target, rule, {});
 }
 
 std::map<std::string, std::vector<AttrValue>> FindLimits(const Target& target, const Rule& rule) {
@@ -102,12 +116,14 @@ std::map<std::string, std::vector<AttrValue>> FindLimits(const Target& target, c
     const auto known = target.variants.find(op.name());
     return known == target.variants.end() ? decltype(known->second)() : known->second;
   };
-  for (const auto& [name, values] : variants(*rule.op)) limit(name, values);
-  for (const PatternNode& part : rule.pattern.nodes) {
-    const auto known = variants(*part.op);
-    for (const auto& [name, pattern] : part.attrs) {
-      const auto* bound = std::get_if<BoundAttr>(&pattern);
-      if (bound && known.contains(name)) limit(bound->name, known.at(name));
+  for (const Pattern* pattern : {&rule.body, &rule.pattern}) {
+    for (const PatternNode& part : pattern->nodes) {
+      if (!part.op) continue;
+      const auto known = variants(*part.op);
+      for (const auto& [name, attr] : part.attrs) {
+        const auto* bound = std::get_if<BoundAttr>(&attr);
+        if (bound && known.contains(name)) limit(bound->name, known.at(name));
+      }
     }
   }
   return limits;

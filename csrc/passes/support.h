@@ -22,11 +22,10 @@ struct Lack {
 // parts.
 std::optional<Lack> FindLack(const Target& target, const Op& op, const Attrs& attrs);
 
-// Of the fused operator of a match, and of the variants of the calls that it takes the place of.
+// Of what a match puts in place, and of the variants of the calls that it takes the place of.
 std::optional<Lack> FindLack(const Target& target, const Graph& graph, const Match& match);
 
-// Of the fused operator of a rule, whatever the graph: why no graph can hold a match for the
-// target.
+// Of what a rule puts in place, whatever the graph: why no graph can hold a match for the target.
 std::optional<Lack> FindLack(const Target& target, const Rule& rule);
 
 // The values that the target has of a fused operator's attributes, for its own sake or a part's; of
@@ -36,11 +35,7 @@ std::map<std::string, std::vector<AttrValue>> FindLimits(const Target& target, c
 // Whether a rule's calls are row operators, which a region can hold.
 bool IsRowRule(const Rule& rule);
 
-// What may happen to a value inside a match that is read elsewhere too: costs of the target.
-struct EscapePolicy {
-  bool recompute = true;  // fuse if other matches take the other readers: each computes it again
-  bool keep = false;      // fuse in any case: the value is computed for its other readers too
-};
+// Costs of the target: what holds for rules that say nothing else.
 EscapePolicy EscapePolicyOf(const Target& target);
 
 // How many calls of fused operators and regions of each name the graph holds.

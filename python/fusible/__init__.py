@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fusible import ops
+    from fusible import ops, rules
     from fusible._core import (
         ArgumentError,
         DTypeError,
@@ -111,6 +111,7 @@ __all__ = [
     "optimize",
     "pack_weight",
     "pool",
+    "rules",
     "spec",
     "split_at",
     "targets",
@@ -130,8 +131,8 @@ sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:
-    if name == "ops":
-        return import_module("fusible.ops")
+    if name in ("ops", "rules"):
+        return import_module(f"fusible.{name}")
     if name == "__version__":
         return import_module("fusible._core").version
     if name not in _HOMES:

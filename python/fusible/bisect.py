@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fusible import _core
 from fusible.passes import PassManager, Result, Rewrite
 from fusible.targets import Target
+
+if TYPE_CHECKING:
+    from fusible.rules import Rule
 
 # True for a graph that is well, False for one that is not, None where that cannot be told.
 Check = Callable[[_core.Graph], bool | None]
@@ -53,6 +57,7 @@ def bisect(
     target: str | Target = "cpu",
     pipeline: str | Path | None = None,
     *,
+    rules: Sequence[Rule] = (),
     range: tuple[int, int] | None = None,
 ) -> Bisection:
     """Finds the first rewrite behind which a graph does not pass a check.
@@ -64,13 +69,14 @@ def bisect(
         check: called with graphs; see `fusible.checks` for those that come with fusible.
         target: a target, the name of one, or the path of a TOML file.
         pipeline: as for ``PassManager``; ``None`` is the target's own.
+        rules: rules of your own, as for ``PassManager``.
         range: the sizes that the result is for, as for ``PassManager.run``.
 
     Raises:
         ArgumentError: the check fails, or cannot tell, before the first rewrite; or it cannot tell
             of the graph behind the last.
     """
-    run = partial(PassManager(pipeline, target).run, graph, range=range)
+    run = partial(PassManager(pipeline, target, rules=rules).run, graph, range=range)
     return _Search(graph, check, run).run()
 
 

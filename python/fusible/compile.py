@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from fusible.targets import Target
 
 if TYPE_CHECKING:
     from fusible.cache import CompileCache
+    from fusible.rules import Rule
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -176,6 +177,7 @@ def compile(
     target: str | Target = "cpu",
     weights: Mapping[str, Any] | None = None,
     *,
+    rules: Sequence[Rule] = (),
     cache: str | Path | CompileCache | None = None,
 ) -> Executable:
     """Makes a graph ready to run on this machine.
@@ -185,6 +187,7 @@ def compile(
             ``optimize``, which runs as it is.
         target: a target whose graphs this CPU runs; ignored for a result.
         weights: an array for each ``constant`` input, by name. They are borrowed, not copied.
+        rules: rules of your own, as of ``PassManager``; ignored for a result.
         cache: a directory, or a ``CompileCache``, where the optimized graph is looked for and
             kept; ignored for a result.
 
@@ -192,5 +195,7 @@ def compile(
         ArgumentError: a weight is missing or unknown, or the cache's directory cannot be used.
         UnsupportedError: the graph holds an opaque node.
     """
-    result = graph if isinstance(graph, Result) else optimize(graph, target, cache=cache)
+    result = (
+        graph if isinstance(graph, Result) else optimize(graph, target, rules=rules, cache=cache)
+    )
     return Executable(result, weights or {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +13,7 @@ from fusible.targets import Target, load_target
 
 if TYPE_CHECKING:
     from fusible.cache import CompileCache
+    from fusible.rules import Rule
 
 Miss = _core.Miss
 Rewrite = _core.Rewrite
@@ -76,7 +77,7 @@ class Result:
 
     @property
     def fusions(self) -> dict[str, int]:
-        """Name of each fused operator or region -> how often it was made."""
+        """Name of each fused operator or region -> how often it was made; of a rule -> applied."""
         return self._native.fusions
 
     @property
@@ -168,19 +169,31 @@ class PassManager:
         pipeline: the text, or the path of a file that ends in ``.toml``; ``None`` is the target's
             own.
         target: a target, the name of one, or the path of a TOML file.
+        rules: rules of your own (``fusible.rules``), which ``fuse-ops`` applies beside those of
+            operators, and ``fuse-rows`` before it gathers rows.
 
     Raises:
         ArgumentError: an unknown pass or target, a pipeline without a pass, or a file that holds
             none.
+        GraphError: a rule that can never apply there: no pass of the pipeline applies rules, the
+            target lacks what it finds or puts in place, or another rule takes all that it could;
+            rules that undo each other; two of one name.
     """
 
-    def __init__(self, pipeline: str | Path | None = None, target: str | Target = "cpu") -> None:
+    def __init__(
+        self,
+        pipeline: str | Path | None = None,
+        target: str | Target = "cpu",
+        *,
+        rules: Sequence[Rule] = (),
+    ) -> None:
         self.target = target if isinstance(target, Target) else load_target(target)
         if isinstance(pipeline, Path) or str(pipeline).endswith(".toml"):
             pipeline = pipelines.read(Path(str(pipeline)))
         if pipeline is not None and not pipeline.strip():
             raise _core.ArgumentError(f"pipeline: expected names of passes, got {pipeline!r}")
-        self._native = _core.PassManager(pipeline or "", self.target)
+        self._rules = tuple(rules)
+        self._native = _core.PassManager(pipeline or "", self.target, _natives(self._rules))
 
     @property
     def pipeline(self) -> str:
@@ -191,6 +204,11 @@ class PassManager:
     def passes(self) -> list[str]:
         """Names of the passes, in order, whatever sizes they are for."""
         return self._native.passes
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules that were given."""
+        return self._rules
 
     def run(
         self,
@@ -234,7 +252,7 @@ class PassManager:
         if dump is not None:
             from fusible.dump import Dump
 
-            watch = Dump(graph, dump, watch)
+            watch = Dump(graph, dump, watch, self._rules)
         try:
             return Result(self._native.run(graph, fuel, sizes, watch), self.target)
         except _core.PassError as error:
@@ -242,7 +260,13 @@ class PassManager:
                 from fusible.reproducer import Reproducer
 
                 made = Reproducer(
-                    str(graph), self.pipeline, self.target, fuel, str(error), range=sizes
+                    str(graph),
+                    self.pipeline,
+                    self.target,
+                    fuel,
+                    str(error),
+                    range=sizes,
+                    rules=self._rules,
                 )
                 error.args = (f"{error}; run it again: fusible replay {made.write(reproducer)}",)
             raise
@@ -253,7 +277,8 @@ class PassManager:
         The passes count as the pipeline's text, so with their ranges. The range of a run is a part
         of its own, and counts also where no pass asks for it: what is made for some sizes alone
         is not what is made for any. Keys of equal ranges are equal, so a cache holds one entry
-        for each range that its user tells apart.
+        for each range that its user tells apart. Of rules their structure counts, not how they
+        are written.
 
         Args:
             range: as for ``run``.
@@ -270,6 +295,14 @@ class PassManager:
     def uuid(self, range: tuple[int, int] | None = None) -> str:
         """``key(range)`` as an RFC 9562 UUID, different when a pass would do something else."""
         return self.key(range).uuid
+
+
+def _natives(rules: Sequence[Rule]) -> list[_core.Rule]:
+    if not rules:
+        return []
+    from fusible.rules import natives
+
+    return natives(rules)
 
 
 def _check_fuel(fuel: int) -> None:
@@ -292,6 +325,7 @@ def optimize(
     target: str | Target = "cpu",
     pipeline: str | Path | None = None,
     *,
+    rules: Sequence[Rule] = (),
     range: tuple[int, int] | None = None,
     cache: str | Path | CompileCache | None = None,
 ) -> Result:
@@ -301,14 +335,16 @@ def optimize(
         graph: left as it is.
         target: a target, the name of one, or the path of a TOML file.
         pipeline: as for ``PassManager``; ``None`` is the target's own.
+        rules: rules of your own, as for ``PassManager``.
         range: the sizes that the result is for, as for ``PassManager.run``.
         cache: a directory, or a ``CompileCache``, where the result is looked for and kept.
 
     Raises:
         ArgumentError: an unknown pass or target, a range that is none, or a directory that
             cannot be used.
+        GraphError: the graph is not legal, or a rule can never apply.
     """
-    manager = PassManager(pipeline, target)
+    manager = PassManager(pipeline, target, rules=rules)
     if cache is None:
         return manager.run(graph, range=range)
     from fusible.cache import open_cache

@@ -1,7 +1,7 @@
 """A pass that failed, as one text file from which it can be run again.
 
-The file is TOML: the message, the pipeline, the fuel, the range, the build, the graph as text, and
-the target as a target's own file holds it.
+The file is TOML: the message, the pipeline, the fuel, the range, the build, the graph as text, the
+rules that were given, and the target as a target's own file holds it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from typing import NoReturn
 from fusible import _core, toml
 from fusible.files import write_whole
 from fusible.passes import PassManager, check_range
+from fusible.rule_files import lines_of, rules_of
+from fusible.rules import Rule
 from fusible.targets import Target, target_of
 
 MOST_BYTES = 64 << 20
 _KEYS = {"fusible": str, "build": str, "message": str, "pipeline": str, "graph": str}
-_OPTIONS = {"fuel": int, "range": list}
+_OPTIONS = {"fuel": int, "range": list, "rules": list}
 _ALL_KEYS = {**_KEYS, **_OPTIONS, "target": dict}
 _HEADING = "# A pass failed. `fusible replay FILE` runs it again and says whether it still does.\n"
 
@@ -36,6 +38,7 @@ class Reproducer:
         build: id of the build that failed.
         version: of fusible.
         range: the sizes that the result was for; None for any.
+        rules: rules that were given.
     """
 
     graph: str
@@ -46,6 +49,7 @@ class Reproducer:
     build: str = _core.build_id
     version: str = _core.version
     range: tuple[int, int] | None = None
+    rules: tuple[Rule, ...] = ()
 
     def text(self) -> str:
         """The file."""
@@ -58,6 +62,7 @@ class Reproducer:
             *([] if self.range is None else [f"range = {toml.value([*self.range])}"]),
             f"graph = {toml.lines(self.graph)}",
             "",
+            *lines_of(self.rules),
             *toml.table("target", self.target.table()),
         ]
         return _HEADING + "\n".join(lines) + "\n"
@@ -80,7 +85,8 @@ class Reproducer:
             GraphError: the graph's text is not legal for this build.
             ArgumentError: this build does not know one of the passes.
         """
-        return PassManager(self.pipeline, self.target), _core.Graph.parse(self.graph)
+        manager = PassManager(self.pipeline, self.target, rules=self.rules)
+        return manager, _core.Graph.parse(self.graph)
 
     def replay(self) -> str | None:
         """Runs the pipeline again; how it fails, None where it does not.
@@ -127,6 +133,7 @@ def read_reproducer(path: str | Path) -> Reproducer:
         build=table["build"],
         version=table["fusible"],
         range=sizes,
+        rules=tuple(rules_of(str(path), table.get("rules", []))),
     )
     try:
         if made.range is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from fusible import _core
@@ -13,8 +15,10 @@ def plant(monkeypatch: pytest.MonkeyPatch, at: int, message: str = "fuse-ops: ty
     native = _core.PassManager
 
     class Planted:
-        def __init__(self, pipeline: str, target: _core.Target) -> None:
-            self._native = native(pipeline, target)
+        def __init__(
+            self, pipeline: str, target: _core.Target, rules: Sequence[_core.Rule] = ()
+        ) -> None:
+            self._native = native(pipeline, target, rules)
             self.pipeline = self._native.pipeline
 
         def run(

@@ -27,6 +27,7 @@ _CHECK = (
 @click.option("--check", "what", required=True, metavar="CHECK", help=_CHECK)
 @options.target
 @options.pipeline
+@options.rules
 @options.sizes
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the inputs of `bits`.")
 @options.as_json
@@ -36,6 +37,7 @@ def bisect(
     what: str,
     target: str,
     pipeline: str | None,
+    rules: Path | None,
     range: tuple[int, int] | None,
     seed: int,
     as_json: bool,
@@ -57,7 +59,14 @@ def bisect(
     import fusible
 
     read = read_graph(graph)
-    found = fusible.bisect(read, _check_of(what, read, seed), target, pipeline, range=range)
+    found = fusible.bisect(
+        read,
+        _check_of(what, read, seed),
+        target,
+        pipeline,
+        rules=options.given_rules(rules),
+        range=range,
+    )
     click.echo(json.dumps(_record(found)) if as_json else _sentences(found), nl=as_json)
     return 1 if found.suspects else 0
 

@@ -73,6 +73,7 @@ class Source:
     fp8: bool | None
     fp8_format: str | None
     range: tuple[int, int] | None
+    rules: Path | None
 
     def __post_init__(self) -> None:
         of_model = {
@@ -102,7 +103,8 @@ class Source:
         """What the pipeline makes of a graph for a target, and for the sizes that are asked for."""
         import fusible
 
-        return fusible.optimize(graph, target, self.pipeline, range=self.range)
+        rules = options.given_rules(self.rules)
+        return fusible.optimize(graph, target, self.pipeline, rules=rules, range=self.range)
 
 
 _SOURCE = (
@@ -110,6 +112,7 @@ _SOURCE = (
     options.model,
     options.target,
     options.pipeline,
+    options.rules,
     options.sizes,
     click.option("--fp8/--no-fp8", default=None, help=_FP8),
     click.option(
@@ -159,6 +162,7 @@ def explain(
       fusible explain --model llama-3.1-8b --fp8 --layers 32 --json
       fusible explain --model llama-3.1-8b --fp8 --diff cuda-sm90 rocm-gfx942
       fusible explain graph.ir --pipeline 'fuse-ops@[1,512],drop-dead' --range 1 256
+      fusible explain graph.ir --target cuda-sm90 --rules rules.toml
     """
     import fusible
     from fusible.demo.run import graph_report
@@ -190,15 +194,16 @@ def explain_difference(
     from fusible.cli.difference import compare, print_difference
     from fusible.demo.show import console
 
-    given = [option for option, value in others.items() if value]
+    alone = [option for option, value in others.items() if value]
     if click.get_current_context().get_parameter_source("target") is ParameterSource.COMMANDLINE:
-        given.append("--target")
-    if given:
-        raise _usage(f"{given[0]}: expected none beside --diff, got one")
+        alone.append("--target")
+    if alone:
+        raise _usage(f"{alone[0]}: expected none beside --diff, got one")
     a, b = (fusible.load_target(target) for target in targets)
     graph = source.read(a)
     results = [source.optimize(graph, target) for target in (a, b)]
-    found = compare(*results)
+    given = [rule.name for rule in options.given_rules(source.rules)]
+    found = compare(results[0], results[1], given)
     if as_json:
         click.echo(json.dumps(found))
     else:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from fusible.rules import Rule
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -64,6 +68,20 @@ def target(function: Function) -> Function:
     """`--target`: a name of `fusible targets`, or a TOML file."""
     text = "What to fuse for: a name (see `fusible targets`) or a TOML file."
     return click.option("--target", default="cpu", show_default=True, help=text)(function)
+
+
+def rules(function: Function) -> Function:
+    """`--rules`: fusion rules in a TOML file."""
+    text = "Rules beside those of operators: a TOML file (see `fusible.rule_files`)."
+    path = click.Path(path_type=Path, dir_okay=False)
+    return click.option("--rules", type=path, default=None, metavar="FILE", help=text)(function)
+
+
+def given_rules(path: Path | None) -> list[Rule]:
+    """The rules of `--rules`; none where it is not given."""
+    from fusible.rule_files import read_rules
+
+    return [] if path is None else read_rules(path)
 
 
 def pipeline(function: Function) -> Function:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from fusible.cli import options
 from fusible.cli.graphs import Source, source
 
 _HTML = "Write the page here."
@@ -30,6 +31,6 @@ def graph(source: Source, html: Path) -> None:
     from fusible.page.graph import render
 
     target = fusible.load_target(source.target)
-    manager = fusible.PassManager(source.pipeline, target)
+    manager = fusible.PassManager(source.pipeline, target, rules=options.given_rules(source.rules))
     title = f"{source.name} for {target.name}"
     write_whole(html, render(manager, source.read(target), title, source.range))
