@@ -3,9 +3,9 @@
     python -m benchmarks.bench_attention --threads 1,2 --json attention.json
 
 The head shapes are those of published models, in bf16. Results are compared with a reference in
-float64 before anything is timed. Then ours, PyTorch's `scaled_dot_product_attention` (with grouped
-heads as they are, and with keys and values repeated for each query head beforehand), and chains of
-FMAs that stay in registers run turn about in this process on as many threads.
+float64 before anything is timed. Then ours and PyTorch's `scaled_dot_product_attention` (with
+grouped heads as they are, and with keys and values repeated for each query head beforehand) run
+turn about in this process on as many threads. The FMA peak is measured before them.
 
 GFLOP/s count what causal attention needs; of the FMA peak it can be more than 100 %, where the CPU
 has dot products of bf16. GB/s are bytes of the keys and values of a call, each read once; the
@@ -20,9 +20,7 @@ import argparse
 import importlib.util
 import json
 import statistics
-import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,16 +30,16 @@ import numpy as np
 
 from benchmarks import peers
 from benchmarks.__main__ import KEEPING, NARROW, machine, name_of, start_again
-from benchmarks.bench_matmul import peak_of
 from benchmarks.compare import Contender, Ratio, Work, quartiles, ratio, turns
 from benchmarks.machine import Traffic, floor
 from benchmarks.measure import SETTLE
+from benchmarks.peaks import peaks
 from fusible import _core, ops
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 PAGE = 32
-OURS, PEAK = "fusible", "peak"
+OURS = "fusible"
 # Of a result in bf16: half a unit in the last place, and what sums in f32 lose of the largest.
 ROUNDED, LOST = 2.0**-8, 1e-5
 PEER_LOST = 2.0**-5  # PyTorch rounds weights to bf16
@@ -179,13 +177,6 @@ def theirs(given: Operands) -> dict[str, Work]:
     }
 
 
-def peak(isa: str, threads: int, folder: Path) -> tuple[Work, float]:
-    """FMAs on so many threads at once, and their flops."""
-    work, flops = peak_of(isa.removesuffix("_bf16"), folder)
-    pool = ThreadPoolExecutor(threads)
-    return lambda: list(pool.map(lambda _: work(), range(threads))), threads * flops
-
-
 @dataclass(frozen=True)
 class Result:
     """What was measured of one call."""
@@ -205,7 +196,7 @@ class Result:
     @property
     def ratios(self) -> dict[str, Ratio]:
         """Of each peer's time to ours."""
-        peers = (name for name in self.seconds if name not in (OURS, PEAK))
+        peers = (name for name in self.seconds if name != OURS)
         return {name: ratio(self.seconds[name], self.seconds[OURS]) for name in peers}
 
     def row(self) -> str:
@@ -227,7 +218,7 @@ class Result:
         return {**asdict(self), **about, "seconds_median": self.ours}
 
 
-def measure(call: Call, threads: int, budget: float, folder: Path) -> Result:
+def measure(call: Call, threads: int, budget: float, peak_gflops: float) -> Result:
     """One call: compared, then timed with everybody else."""
     _core.set_threads(threads)
     peers.set_threads(threads)
@@ -238,13 +229,11 @@ def measure(call: Call, threads: int, budget: float, folder: Path) -> Result:
         if name != OURS:
             found = peers.to_numpy(found[0].transpose(0, 1))
         check(given, found, LOST if name == OURS else PEER_LOST, name)
-    works[PEAK], peak_flops = peak(_core.chosen_isa(), threads, folder)
     contenders = {name: Contender(work) for name, work in works.items()}
     seconds = turns(contenders, budget, settle=SETTLE if threads > 1 else 0.0)
     sizes = tuple(cache.nbytes for cache in given.caches)
     bandwidth = sum(sizes) / floor(Traffic(sizes, ()), threads).us * 1e-3
-    best = 1e-9 * peak_flops / min(seconds[PEAK])
-    return Result(call, threads, best, bandwidth, sum(sizes), seconds)
+    return Result(call, threads, peak_gflops, bandwidth, sum(sizes), seconds)
 
 
 def calls(prefill: int, decode: int) -> Iterator[Call]:
@@ -279,11 +268,11 @@ def main() -> None:
     heads = f"{'ms (quartiles)':>27}  GFLOP/s of peak   GB/s  of read    torch / ours, grouped;"
     print(f"{'call':40} threads {heads} repeated")
     results = []
-    with tempfile.TemporaryDirectory() as folder:
-        for threads in map(int, given.threads.split(",")):
-            for call in calls(given.prefill, given.decode):
-                results.append(measure(call, threads, given.budget, Path(folder)))
-                print(results[-1].row(), flush=True)
+    for threads in map(int, given.threads.split(",")):
+        peak_gflops = peaks(threads).fma
+        for call in calls(given.prefill, given.decode):
+            results.append(measure(call, threads, given.budget, peak_gflops))
+            print(results[-1].row(), flush=True)
     if given.json:
         record = {"machine": about, "calls": [result.record() for result in results]}
         given.json.write_text(json.dumps(record, indent=1) + "\n")
