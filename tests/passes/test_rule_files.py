@@ -41,7 +41,8 @@ def test_a_file_holds_rules(tmp_path: Path) -> None:
     "options",
     [
         {},
-        {"via": [], "on_escape": "refuse", "each": 3, "where": ["C > 3", "C % 2 == 0"]},
+        {"via": [], "on_escape": "refuse", "where": ["C > 3", "C % 2 == 0"]},
+        {"find": "n = softmax(x)\ny = softmax(n)\nreturn y\n", "each": 3},
         {"find": ["y = softmax(x)\nreturn y\n", "y = rms_norm(x, x)\nreturn y\n"]},
     ],
 )
