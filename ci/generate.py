@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from fusible.graph import Value
+    from fusible.packed import PackedWeight
 
 # Arrays compute; values of a graph that is being traced record a node.
 A = TypeVar("A", "np.ndarray[Any, np.dtype[Any]]", "Value")
@@ -137,9 +138,15 @@ def returns_of(op: Described) -> str:
     return "A" if count == 1 else f"tuple[{', '.join(['A'] * count)}]"
 
 
+def operand_of(param: Described) -> str:
+    """An operand as a parameter."""
+    kinds = "A | PackedWeight" if param["packs"] else "A"
+    return f"{param['name']}: {kinds}" + (" | None = None" if param["optional"] else "")
+
+
 def def_line(op: Described) -> str:
     """The def statement, one line if it fits."""
-    params = [f"{p['name']}: A" + (" | None = None" if p["optional"] else "") for p in op["params"]]
+    params = [operand_of(param) for param in op["params"]]
     keywords = [parameter_of(attr) for attr in op["attrs"]]
     if op["kind"] != "view":
         keywords.append("out: Any = None")

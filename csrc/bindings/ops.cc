@@ -22,14 +22,15 @@ py::list DescribeDims(const TypeSpec& type) {
   return dims;
 }
 
-py::list DescribeParams(const Signature& s) {
+py::list DescribeParams(const Op& op) {
   py::list params;
-  for (const ParamSpec& p : s.params) {
+  for (const ParamSpec& p : op.signature().params) {
     params.append(py::dict(
         py::arg("name") = p.name, py::arg("dtype") = p.type.dtype, py::arg("optional") = p.optional,
         py::arg("leading") = p.type.leading, py::arg("any_shape") = p.type.any_shape,
         py::arg("dims") = DescribeDims(p.type), py::arg("bound") = p.bound ? ToText(*p.bound) : "",
-        py::arg("skips_negative") = p.skips_negative));
+        py::arg("skips_negative") = p.skips_negative,
+        py::arg("packs") = op.packs() == static_cast<int>(params.size())));
   }
   return params;
 }
@@ -73,8 +74,7 @@ py::dict Describe(const Op& op) {
   return py::dict(py::arg("name") = op.name(), py::arg("signature") = op.signature().text,
                   py::arg("doc") = op.doc(), py::arg("source") = op.source(),
                   py::arg("equals") = op.equals(), py::arg("kind") = kind,
-                  py::arg("commutes") = op.commutes(),
-                  py::arg("params") = DescribeParams(op.signature()),
+                  py::arg("commutes") = op.commutes(), py::arg("params") = DescribeParams(op),
                   py::arg("attrs") = DescribeAttrs(op.signature()),
                   py::arg("results") = DescribeResults(op.signature()));
 }

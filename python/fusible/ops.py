@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from fusible.graph import Value
+    from fusible.packed import PackedWeight
 
 # Arrays compute; values of a graph that is being traced record a node.
 A = TypeVar("A", "np.ndarray[Any, np.dtype[Any]]", "Value")
@@ -256,7 +257,7 @@ def attention(
 
 def block_scaled_matmul(
     x: A,
-    w: A,
+    w: A | PackedWeight,
     x_scale: A,
     w_scale: A,
     bias: A | None = None,
@@ -1802,7 +1803,7 @@ def layer_norm(
     return results
 
 
-def matmul(x: A, w: A, bias: A | None = None, *, out: Any = None) -> A:
+def matmul(x: A, w: A | PackedWeight, bias: A | None = None, *, out: Any = None) -> A:
     """Multiplies rows by the transpose of w: y[n] = round(sum over k of x[k] * w[n, k] + bias[n]).
 
     Each output is one chain of f32 fused multiply-adds, k ascending, so a row has the same bits
