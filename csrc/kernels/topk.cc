@@ -20,7 +20,7 @@ void TopKRow(const T* x, size_t n, size_t k, T* values, int32_t* indices, Larges
     *indices++ = static_cast<int32_t>(index);
   }
   values -= k;
-  ForSteps(k, [=](auto at) HWY_ATTR { Store(Load(values, at), values, at); });  // canonical NaNs
+  ForSteps(k, [=](auto at) HWY_ATTR { Store(Canonical(Load(values, at)), values, at); });
 }
 
 void TopKRows(const TopKArgs& a, Largest& largest) {

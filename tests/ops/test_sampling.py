@@ -150,14 +150,24 @@ def test_topk_of_a_whole_vocabulary(isa):
     assert_same_bits(values, np.take_along_axis(logits, order, axis=-1), isa)
 
 
-@pytest.mark.parametrize(("dtype", "nan"), [("f32", 0x7FC00000), ("bf16", 0x7FC0), ("f16", 0x7E00)])
-def test_topk_writes_canonical_nans_and_keeps_zeros(dtype, nan):
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize(
+    ("dtype", "nan", "others"),
+    [
+        ("f32", 0x7FC00000, (0xFFC00000, 0x7FA00000, 0xFF800001)),
+        ("bf16", 0x7FC0, (0xFFC0, 0x7FA0, 0xFF81)),
+        ("f16", 0x7E00, (0xFE00, 0x7D00, 0xFC01)),
+    ],
+)
+def test_topk_writes_canonical_nans_and_keeps_zeros(dtype, nan, others, isa):
     x = stored(np.array([[-0.0, np.nan, 0.0]]), dtype)
     bits = x.view(f"u{x.itemsize}")
-    bits[0, 1] |= 1 << (8 * x.itemsize - 1)
-    values, indices = ops.topk(x, k=3)
-    assert indices.tolist() == [[1, 0, 2]]
-    assert values.view(bits.dtype).tolist() == [[nan, bits[0, 0], bits[0, 2]]]
+    for quiet_or_signalling in others:
+        bits[0, 1] = quiet_or_signalling
+        with machine(isa, 1):
+            values, indices = ops.topk(x, k=3)
+        assert indices.tolist() == [[1, 0, 2]]
+        assert values.view(bits.dtype).tolist() == [[nan, bits[0, 0], bits[0, 2]]]
 
 
 def test_more_than_there_are_is_refused():

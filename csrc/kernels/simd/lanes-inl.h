@@ -166,6 +166,11 @@ HWY_INLINE void FetchAhead([[maybe_unused]] const T* row, [[maybe_unused]] At at
   if constexpr (std::is_same_v<At, Streamed>) __builtin_prefetch(row + at.i, 0, 2);
 }
 
+// For values that come as they are, and not out of arithmetic, in which no NaN is a signalling one.
+template <class S>
+HWY_INLINE S Canonical(const S& v) {
+  return Each([](VF x) HWY_ATTR { return Storage<float>::Canonical(x); }, v);
+}
 template <class S>
 HWY_INLINE S Sum(const S& a, const S& b) {
   return Each([](VF x, VF y) HWY_ATTR { return hn::Add(x, y); }, a, b);

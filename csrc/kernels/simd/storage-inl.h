@@ -89,9 +89,10 @@ HWY_INLINE void StoreBytes(hn::Vec<D> v, [[maybe_unused]] D d, void* to) {
 }
 
 // Storage<T>: Load reads a step at p; Store writes one, rounded to nearest even, with canonical
-// NaNs; LoadInOrder reads kLanes elements. Own: how T's steps are held at the least cost. 16-bit
-// storage splits with a shift and a mask; where whole vectors are converted, or nothing is, a split
-// takes a shuffle for each of them: rms_norm of f32 took 1.8 times as long that way on a Zen 4.
+// NaNs where none is a signalling one (else Canonical makes them so); LoadInOrder reads kLanes
+// elements. Own: how T's steps are held at the least cost. 16-bit storage splits with a shift and a
+// mask; where whole vectors are converted, or nothing is, a split takes a shuffle for each of them:
+// rms_norm of f32 took 1.8 times as long that way on a Zen 4.
 template <class T>
 struct Storage;
 
