@@ -3,6 +3,7 @@
 
 #include <charconv>
 #include <concepts>
+#include <cstdint>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -11,7 +12,7 @@ namespace fusible {
 
 // Numbers that a stream does not print as a character or as true and false.
 template <class T>
-concept WholeNumber = std::integral<T> && sizeof(T) >= sizeof(short);
+concept WholeNumber = std::integral<T> && sizeof(T) >= sizeof(int16_t);
 
 // What goes into text without a stream, which takes longer to make than most texts.
 template <class T>
