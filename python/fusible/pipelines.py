@@ -30,12 +30,7 @@ def read(path: Path) -> str:
     Raises:
         ArgumentError: no such file, or one that holds no pipeline; the message names file and key.
     """
-    try:
-        table = toml.read(path)
-    except OSError as error:
-        raise _core.ArgumentError(f"pipeline: {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise _core.ArgumentError(f"pipeline: {error}") from error
+    table = toml.read_for("pipeline", path, _core.ArgumentError)
     for key in table:
         if key not in _KEYS:
             _refuse(f"pipeline: {path}: {key}", f"one of {', '.join(_KEYS)}", "an unknown key")

@@ -47,12 +47,7 @@ def read_rules(path: str | Path) -> list[Rule]:
             with its key.
     """
     path = Path(path)
-    try:
-        table = toml.read(path)
-    except OSError as error:
-        raise _core.ArgumentError(f"rules: {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise _core.ArgumentError(f"rules: {error}") from error
+    table = toml.read_for("rules", path, _core.ArgumentError)
     for key in table.keys() - {"rules"}:
         _refuse(f"rules: {path}: {key}", "rules and nothing else", "an unknown key")
     if not table.get("rules"):

@@ -35,6 +35,16 @@ def read(path: Path, most_bytes: int = 1 << 20) -> dict[str, Any]:
         raise ValueError(f"{path}: expected UTF-8, got byte {error.start} that is not") from None
 
 
+def read_for(what: str, path: Path, kind: type[Exception]) -> dict[str, Any]:
+    """As `read`; whatever is wrong is an error of this kind that says what the file is for."""
+    try:
+        return read(path)
+    except OSError as error:
+        raise kind(f"{what}: {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise kind(f"{what}: {error}") from error
+
+
 def parse(text: str, where: str) -> dict[str, Any]:
     """The table that a text holds; a ValueError names `where` and the line."""
     try:
