@@ -148,7 +148,7 @@ std::string ConditionText(const Condition& condition, Names& names) {
 
 std::string Sorted(std::vector<std::string> lines) {
   std::ranges::sort(lines);
-  lines.erase(std::ranges::unique(lines).begin(), lines.end());
+  lines.erase(std::unique(lines.begin(), lines.end()), lines.end());
   std::string text;
   for (const std::string& line : lines) text += line;
   return text;

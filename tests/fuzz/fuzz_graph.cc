@@ -25,7 +25,7 @@ void Require(bool holds, const char* what) {
 std::map<std::string, int64_t> SizesFor(const Graph& graph, int64_t size) {
   std::map<std::string, int64_t> sizes;
   for (const fusible::Value& value : graph.values) {
-    for (const fusible::Dim& dim : value.type.shape) {
+    for (const fusible::Dim& dim : graph.types[value.type].shape) {
       if (dim.symbol) sizes[dim.symbol.name()] = size;
     }
   }
