@@ -130,6 +130,12 @@ py::object CallView(const Op& op, const Binding& binding, const Operands& operan
                    strides, x.data + offset, operands.owners[0]);
 }
 
+CheckedCall ResultAlone(py::object result) {
+  CheckedCall checked;
+  checked.result = std::move(result);
+  return checked;
+}
+
 }  // namespace
 
 void RunUnlocked(const EagerCall& call, std::span<std::byte* const> memory, int64_t bytes) {
@@ -140,13 +146,13 @@ void RunUnlocked(const EagerCall& call, std::span<std::byte* const> memory, int6
 
 CheckedCall CallChecked(const Op& op, const py::tuple& given, const py::dict& values,
                         const py::object& out) {
-  if (auto taken = TakenOver(op, given, values, out)) return {.result = *std::move(taken)};
+  if (auto taken = TakenOver(op, given, values, out)) return ResultAlone(*std::move(taken));
   Operands operands = ReadOperands(op, given);
   Binding binding = BindCall(op, operands.types, ReadAttrs(op, values));
   binding.packed = operands.packed;
   if (op.view()) {
     if (!out.is_none()) throw ArgumentError(Cat(op.name(), ": out: expected none for a view"));
-    return {.result = CallView(op, binding, operands)};
+    return ResultAlone(CallView(op, binding, operands));
   }
   Operands results = out.is_none() ? MakeResults(op, binding) : ReadResults(op, binding, out);
   CheckOverlap(op, operands.views, results.views);

@@ -17,8 +17,8 @@ namespace py = pybind11;
 // over and of a view nothing is left.
 struct CheckedCall {
   py::object result;
-  std::shared_ptr<const EagerCall> call = nullptr;
-  std::vector<TensorView> operands = {}, results = {};
+  std::shared_ptr<const EagerCall> call;
+  std::vector<TensorView> operands, results;
 };
 
 // operands in the signature's order, None where absent; attrs by name, None where not given; out:

@@ -12,7 +12,7 @@ import fusible
 from fusible import _core, ops
 from fusible.packed import BEGIN, HEADER
 from support.calls import numpy_dtype
-from support.contract import FMA_ISAS, ISAS, machine
+from support.contract import FMA_ISAS, ISAS, machine, needs_fma
 from support.tolerance import assert_same_bits
 
 FLOATS = ("f32", "bf16", "f16")
@@ -61,6 +61,7 @@ def test_packed_codes_give_the_bits_of_the_array(isa, dtype, group_size):
         assert_same_bits(again, y, f"{rows} rows")
 
 
+@needs_fma
 @pytest.mark.parametrize("dtype", FP8)
 def test_codes_give_the_same_bits_on_every_instruction_set_with_fma(dtype):
     codes = np.random.default_rng(1).integers(0, 256, (70, 256), np.uint8)
@@ -95,6 +96,7 @@ def test_a_row_has_the_same_bits_in_up_to_512(isa):
                     assert_same_bits(ops.matmul(x[:rows], weight), alone[:rows], f"{rows} rows")
 
 
+@needs_fma
 @pytest.mark.parametrize("tiny", ["none", "x", "w", "all"])
 def test_dot_products_of_pairs_give_the_bits_of_fma(tiny):
     """Whatever the operands: where a subnormal could be lost, no dot product is used."""
@@ -122,6 +124,7 @@ def factors_one_apart():
     return (*products[one + 1], *products[one])
 
 
+@needs_fma
 @pytest.mark.parametrize("total", range(135, 150))
 def test_dot_products_are_used_as_far_as_they_are_exact(total):
     """Two products cancel to 2^(total - 268), of exponent fields that add up to `total`."""

@@ -8,7 +8,7 @@ import fusible
 from fusible import ops
 from support.calls import numpy_dtype
 from support.case import stored
-from support.contract import FMA_ISAS, ISAS, machine
+from support.contract import FMA_ISAS, ISAS, machine, needs_fma
 from support.sampling import philox, random_bits, tokens
 from support.tolerance import assert_same_bits
 
@@ -128,6 +128,7 @@ def rows_of_logits(dtype):
     return stored(rows, dtype)
 
 
+@needs_fma
 @pytest.mark.parametrize("dtype", ["f32", "bf16"])
 @pytest.mark.parametrize("share", [0.001, 0.5, 0.9, 0.9999])
 def test_whole_vocabularies(share, dtype):

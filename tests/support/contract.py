@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pytest
 
 from fusible import _core, ops
 from support.case import Array, Case, body_calls, load
@@ -15,6 +16,7 @@ from support.tolerance import assert_close, assert_same_bits
 NO_FMA = ("scalar", "emu128", "sse4")
 ISAS = _core.present_isas()
 FMA_ISAS = [isa for isa in ISAS if isa not in NO_FMA]
+needs_fma = pytest.mark.skipif(not FMA_ISAS, reason="no instruction set with FMA is present")
 THREADS = (1, 2, 3)
 NAMES = {numpy: text for text, numpy in _core.dtypes().items()}
 
