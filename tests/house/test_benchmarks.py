@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from benchmarks.agreement import CODES, difference
 from benchmarks.compare import Contender, turns
+from benchmarks.language import divergence
 from benchmarks.layered import NODES, layered
 from benchmarks.machine import Traffic
 from benchmarks.measure import Cell
@@ -52,6 +53,13 @@ def test_bytes_are_those_of_the_operands_and_results():
     in_place = Problem(PRESENT["fused_add_rms_norm in place"], SIZE).traffic
     assert in_place == Traffic((2 * 576,), (), (2 * row, 2 * row))
     assert in_place.bytes == 2 * 576 + 4 * 2 * row
+
+
+def test_predictions_are_compared_as_distributions():
+    logits = np.array([0.0, np.log(3.0)])
+    assert divergence(logits, logits.astype(np.float32) + 5) < 1e-6
+    expected = 0.25 * np.log(0.25 / 0.5) + 0.75 * np.log(0.75 / 0.5)
+    assert abs(divergence(logits, np.zeros(2)) - expected) < 1e-12
 
 
 def test_differences_are_counted_in_steps_of_the_format():
