@@ -6,8 +6,10 @@ last token only.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -68,12 +70,11 @@ class Transformers:
 
     def __init__(self, path: Path, dtype: str) -> None:
         torch, transformers = (importlib.import_module(n) for n in ("torch", "transformers"))
-        transformers.logging.set_verbosity_error()
-        transformers.utils.logging.disable_progress_bar()
         self.torch, self.cache_type = torch, transformers.DynamicCache
-        self.model = transformers.AutoModelForCausalLM.from_pretrained(
-            path.parent, gguf_file=path.name, dtype=getattr(torch, dtype)
-        ).eval()
+        with contextlib.redirect_stderr(io.StringIO()):  # a progress bar for each part
+            self.model = transformers.AutoModelForCausalLM.from_pretrained(
+                path.parent, gguf_file=path.name, dtype=getattr(torch, dtype)
+            ).eval()
         self.cache = self.cache_type()
         self.weight_bytes = sum(p.nbytes for p in self.model.parameters())
 
