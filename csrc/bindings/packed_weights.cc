@@ -9,7 +9,7 @@
 #include "bindings/unlocked.h"
 #include "core/cat.h"
 #include "core/error.h"
-#include "kernels/matmul_plan.h"
+#include "kernels/matmul.h"
 #include "runtime/packed_weight.h"
 
 namespace fusible {
@@ -49,6 +49,12 @@ py::object PackArray(const py::object& w) {
 std::string FormName(kernels::MatmulForm form) {
   static constexpr const char* kNames[] = {"dots", "registers", "panels"};
   return kNames[static_cast<size_t>(form)];
+}
+
+py::dict DescribeMachine() {
+  const kernels::MatmulMachine m = kernels::ThisMachine();
+  return py::dict(py::arg("panel") = m.panel, py::arg("tile_rows") = m.tile_rows,
+                  py::arg("dots") = m.dots, py::arg("threads") = m.threads);
 }
 
 py::dict DescribePlan(const kernels::MatmulProblem& problem, const kernels::MatmulMachine& m) {
@@ -104,6 +110,8 @@ void BindPackedWeights(py::module_& m) {
       py::arg("packed") = false, py::arg("pairs") = true, py::arg("dots") = false,
       py::arg("panel") = 32, py::arg("tile_rows") = 12, py::arg("threads") = 1,
       "How a product runs: a pure function of the problem and of a machine.");
+  m.def("matmul_machine", &DescribeMachine,
+        "This machine, with the instruction set and the threads of now, as matmul_plan takes it.");
 }
 
 }  // namespace fusible

@@ -5,27 +5,36 @@
 
 #include "bindings/arrays.h"
 #include "bindings/bind.h"
+#include "bindings/packed_weights.h"
 #include "bindings/unlocked.h"
 #include "core/cat.h"
 #include "core/error.h"
 #include "runtime/executor.h"
+#include "runtime/kernel_work.h"
 #include "runtime/plan_memory.h"
+#include "runtime/row_blocks.h"
 
 namespace fusible {
 namespace {
 
-// An executable with what it borrows: its weights.
+// An executable with what it borrows: the weights that it reads as they are.
 class BoundExecutable {
  public:
   BoundExecutable(const Graph& graph, const py::dict& weights) {
-    std::map<std::string, TensorView> views;
+    std::map<std::string, Weight> views;
+    std::map<std::string, py::object> owners;
     for (const auto& [key, array] : weights) {
       const auto name = key.cast<std::string>();
-      BorrowedArray read = ReadArray(array, {"weights", "", name});
-      views.emplace(name, read.view);
-      owners_.push_back(std::move(read.owner));
+      const Argument what{"weights", "", name};
+      const bool packed = IsPackedWeight(array);
+      BorrowedArray read = packed ? ReadPackedWeight(array, what) : ReadArray(array, what);
+      views.emplace(name, Weight{read.view, packed});
+      owners.emplace(name, std::move(read.owner));
     }
-    executable_ = std::make_unique<Executable>(graph, views);
+    Prepare(graph, views);
+    for (auto& [name, owner] : owners) {
+      if (executable_->Reads(name)) owners_.push_back(std::move(owner));
+    }
     for (const Input& input : graph.inputs) {
       if (input.kind == InputKind::kConstant) continue;
       names_.push_back(graph.values[input.value].name);
@@ -44,6 +53,11 @@ class BoundExecutable {
   const Executable& executable() const { return *executable_; }
 
  private:
+  void Prepare(const Graph& graph, const std::map<std::string, Weight>& weights) {
+    const Unlocked unlocked;
+    executable_ = std::make_unique<Executable>(graph, weights);
+  }
+
   struct Inputs {
     std::vector<TensorView> views;
     std::vector<py::object> arrays;  // as the caller gave them
@@ -131,8 +145,26 @@ void BindRuntime(py::module_& m) {
                              [](const BoundExecutable& e) { return e.executable().graph(); })
       .def_property_readonly("plans_made",
                              [](const BoundExecutable& e) { return e.executable().plans_made(); })
+      .def_property_readonly("copied_bytes",
+                             [](const BoundExecutable& e) { return e.executable().copied_bytes(); })
       .def_property_readonly("arena_bytes",
                              [](const BoundExecutable& e) { return e.executable().arena_bytes(); });
+  py::class_<KernelWork>(m, "KernelWork", "What one kernel of whole tensors has to do.")
+      .def_readonly("op", &KernelWork::op)
+      .def_readonly("result", &KernelWork::result)
+      .def_readonly("dims", &KernelWork::dims)
+      .def_readonly("rows", &KernelWork::rows)
+      .def_readonly("bytes", &KernelWork::bytes)
+      .def_readonly("flops", &KernelWork::flops)
+      .def_readonly("weight", &KernelWork::weight)
+      .def_readonly("weight_dtype", &KernelWork::weight_dtype)
+      .def_readonly("weight_bytes", &KernelWork::weight_bytes)
+      .def_readonly("packed", &KernelWork::packed)
+      .def_readonly("rows_dtype", &KernelWork::rows_dtype);
+  m.def("kernel_work", &WorkOfKernels, py::arg("graph"), py::arg("sizes"),
+        "The work of each kernel of whole tensors, with sizes for all symbols.");
+  m.def("block_rows", &BlockRows, py::arg("rows"),
+        "How many rows go at a time through a part of a graph that has products in it.");
   m.def(
       "plan_memory",
       [](const std::vector<std::tuple<int64_t, int, int>>& needs) {

@@ -222,6 +222,15 @@ int Expand(Graph& graph, const std::function<bool(const Node&)>& choose) {
   return Expander(graph, choose).Run();
 }
 
+bool RunsAsGraph(const Op& op) {
+  if (op.rows() || op.kernel() || op.equals().empty()) return false;
+  const syntax::Body body = syntax::ParseEqualsSyntax(op.equals());
+  return std::ranges::any_of(body.statements, [](const syntax::Statement& statement) {
+    const Op* part = statement.body ? nullptr : FindOp(statement.callee.text);
+    return part && (part->kernel() || RunsAsGraph(*part));
+  });
+}
+
 std::vector<ValueId> Inline(Graph& graph, const Graph& body, std::span<const ValueId> inputs) {
   std::vector<ValueId> stands(body.values.size(), kAbsent);
   for (size_t i = 0; i < body.inputs.size(); ++i) stands[body.inputs[i].value] = inputs[i];

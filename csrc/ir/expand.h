@@ -17,6 +17,10 @@ Graph ExpandEquals(const Op& op, std::span<const std::optional<Type>> operands, 
 // call that has an Equals body, and of each region.
 int Expand(Graph& graph, const std::function<bool(const Node&)>& choose);
 
+// Whether the operator has no kernel of its own, and what it equals calls one of whole tensors: it
+// cannot run as rows, but its parts can run one after the other.
+bool RunsAsGraph(const Op& op);
+
 // A body's nodes, appended to `graph` with body inputs bound to `inputs`; returns the values that
 // stand for the body's outputs. Names are made fresh.
 std::vector<ValueId> Inline(Graph& graph, const Graph& body, std::span<const ValueId> inputs);

@@ -115,6 +115,8 @@ void MatmulAny(const MatmulArgs& a) {
   });
 }
 
+MatmulMachine MachineHere() { return Machine(); }
+
 }  // namespace fusible::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -122,6 +124,9 @@ HWY_AFTER_NAMESPACE();
 namespace fusible::kernels {
 
 HWY_EXPORT(MatmulAny);
+HWY_EXPORT(MachineHere);
+
+MatmulMachine ThisMachine() { return HWY_DYNAMIC_DISPATCH(MachineHere)(); }
 
 void Matmul(const MatmulArgs& args) { HWY_DYNAMIC_DISPATCH(MatmulAny)(args); }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/block.h"
+#include "kernels/matmul_plan.h"
 
 namespace fusible::kernels {
 
@@ -12,5 +13,8 @@ struct MatmulArgs {
 };
 
 void Matmul(const MatmulArgs& args);
+
+// What PlanMatmul is told of the instruction set that is chosen, and of the threads.
+MatmulMachine ThisMachine();
 
 }  // namespace fusible::kernels

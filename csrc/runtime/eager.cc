@@ -2,21 +2,24 @@
 
 #include <algorithm>
 #include <array>
-#include <iterator>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "core/arena.h"
 #include "core/cat.h"
 #include "core/error.h"
 #include "core/threads.h"
 #include "ir/expand.h"
 #include "ir/rows.h"
 #include "ops/rows.h"
+#include "runtime/executor.h"
 #include "runtime/row_plan.h"
 #include "runtime/row_program.h"
+#include "runtime/strided_copy.h"
 
 namespace fusible {
 namespace {
@@ -26,12 +29,13 @@ constexpr size_t kMaxPrograms = 64;
 // Empty arrays may have no memory either, but they have a shape.
 bool IsAbsent(const TensorView& tensor) { return !tensor.data && tensor.shape.empty(); }
 
-// One program, for one operator, types and attributes.
+// What runs one operator with certain types and attributes: one of the two.
 struct Made {
   const Op* op = nullptr;
   std::vector<std::optional<Type>> operands;
   Attrs attrs;
   std::shared_ptr<const RowProgram> program;
+  std::shared_ptr<Executable> graph;
 };
 
 bool HasShape(const Type& type, const TensorView& tensor) {
@@ -58,6 +62,10 @@ Made Make(const Op& op, std::span<const TensorView> operands, const Attrs& attrs
         IsAbsent(tensor) ? std::nullopt : std::optional(Type{tensor.dtype, ToShape(tensor.shape)}));
   }
   Graph body = ExpandEquals(op, made.operands, attrs);
+  if (RunsAsGraph(op)) {
+    made.graph = std::make_shared<Executable>(std::move(body), std::map<std::string, Weight>());
+    return made;
+  }
   Expand(body, [](const Node& node) { return node.op && !node.op->rows(); });
   const auto prefix = CommonPrefix(body);
   if (!prefix) {
@@ -70,21 +78,20 @@ Made Make(const Op& op, std::span<const TensorView> operands, const Attrs& attrs
 // Programs by their last use, the latest first.
 class Programs {
  public:
-  std::shared_ptr<const RowProgram> Get(const Op& op, std::span<const TensorView> operands,
-                                        const Attrs& attrs) {
+  Made Get(const Op& op, std::span<const TensorView> operands, const Attrs& attrs) {
     {
       const std::lock_guard lock(mutex_);
       const auto found = std::ranges::find_if(
           made_, [&](const Made& made) { return Matches(made, op, operands, attrs); });
       if (found != made_.end()) {
         std::rotate(made_.begin(), found, found + 1);
-        return made_.front().program;
+        return made_.front();
       }
     }
     Made made = Make(op, operands, attrs);
     const std::lock_guard lock(mutex_);
     if (made_.size() == kMaxPrograms) made_.pop_back();
-    return made_.insert(made_.begin(), std::move(made))->program;
+    return *made_.insert(made_.begin(), std::move(made));
   }
 
  private:
@@ -107,13 +114,30 @@ void CheckLayouts(const Op& op, const Binding& binding, std::span<const TensorVi
   }
 }
 
-std::shared_ptr<const RowPlan> PlanOf(const Op& op, std::span<const TensorView> operands,
-                                      std::span<const TensorView> results, const Attrs& attrs) {
+Made MadeFor(const Op& op, std::span<const TensorView> operands, const Attrs& attrs) {
   static Programs& programs = *new Programs();
-  std::vector<TensorView> inputs;
-  std::ranges::copy_if(operands, std::back_inserter(inputs),
-                       [](const TensorView& tensor) { return !IsAbsent(tensor); });
-  return programs.Get(op, operands, attrs)->PlanFor(inputs, results);
+  return programs.Get(op, operands, attrs);
+}
+
+// A graph gives its results without gaps: others are copied to where they shall be.
+void RunGraph(Executable& graph, std::span<const TensorView> inputs,
+              std::span<const TensorView> results) {
+  const auto plan = graph.Bind(inputs);
+  const auto specs = Executable::ResultSpecs(*plan);
+  std::vector<TensorView> made(results.begin(), results.end());
+  std::vector<Buffer> buffers;
+  for (size_t k = 0; k < made.size(); ++k) {
+    if (specs[k].strides == made[k].strides) continue;
+    made[k].strides = specs[k].strides;
+    buffers.emplace_back(made[k].Count() * static_cast<int64_t>(Bytes(made[k].dtype)));
+    made[k].data = buffers.back().data();
+  }
+  graph.Run(*plan, inputs, made);
+  for (size_t k = 0; k < made.size(); ++k) {
+    if (made[k].data == results[k].data) continue;
+    RunCopyParallel(PlanCopy(made[k].dtype, made[k].shape, made[k].strides, results[k].strides),
+                    made[k].data, results[k].data);
+  }
 }
 
 }  // namespace
@@ -126,19 +150,34 @@ EagerCall::EagerCall(const Op& op, const Binding& binding, std::span<const Tenso
   }
   CheckLayouts(op, binding, operands, results);
   arrays_.emplace(op, binding, operands, results);
+  std::vector<TensorView> inputs;
   for (size_t i = 0; i < operands.size(); ++i) {
-    if (!IsAbsent(operands[i])) present_.push_back(i);
+    if (IsAbsent(operands[i])) continue;
+    present_.push_back(i);
+    inputs.push_back(operands[i]);
   }
-  plan_ = PlanOf(op, operands, results, binding.attrs);
+  const Made made = MadeFor(op, operands, binding.attrs);
+  graph_ = made.graph;
+  if (made.program) plan_ = made.program->PlanFor(inputs, results);
 }
 
 void EagerCall::Run(std::span<std::byte* const> memory) const {
   const FloatEnvironment environment;
   if (kernel_) return kernel_->Run(memory);
   arrays_->Begin(memory);
+  if (graph_) return RunParts(memory);
   std::array<std::byte*, kMaxOperands> inputs;
   for (size_t i = 0; i < present_.size(); ++i) inputs[i] = memory[present_[i]];
   RunRowPlan(*plan_, {inputs.data(), present_.size()}, memory.subspan(arrays_->operands()));
+}
+
+void EagerCall::RunParts(std::span<std::byte* const> memory) const {
+  std::vector<TensorView> inputs, results;
+  for (const size_t i : present_) inputs.push_back(arrays_->At(i, memory));
+  for (size_t i = arrays_->operands(); i < arrays_->size(); ++i) {
+    results.push_back(arrays_->At(i, memory));
+  }
+  RunGraph(*graph_, inputs, results);
 }
 
 }  // namespace fusible

@@ -11,10 +11,12 @@
 
 namespace fusible {
 
+class Executable;
 struct RowPlan;
 
 // Like KernelCall (ops/dispatch.h), of any operator that is no view: one without a kernel runs its
-// Equals body as a row program, which is made once per (operator, types, attributes) and kept.
+// Equals body as a row program, or as a graph where that has products in it: made once per
+// (operator, types, attributes) and kept.
 class EagerCall {
  public:
   EagerCall(const Op& op, const Binding& binding, std::span<const TensorView> operands,
@@ -23,10 +25,13 @@ class EagerCall {
   void Run(std::span<std::byte* const> memory) const;
 
  private:
+  void RunParts(std::span<std::byte* const> memory) const;
+
   std::optional<KernelCall> kernel_;
-  std::optional<CallArrays> arrays_;  // where there is no kernel
-  std::vector<size_t> present_;       // operands that the program has as inputs
-  std::shared_ptr<const RowPlan> plan_;
+  std::optional<CallArrays> arrays_;     // where there is no kernel
+  std::vector<size_t> present_;          // operands that the program has as inputs
+  std::shared_ptr<const RowPlan> plan_;  // of rows, or
+  std::shared_ptr<Executable> graph_;
 };
 
 }  // namespace fusible

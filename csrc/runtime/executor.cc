@@ -1,12 +1,13 @@
 #include "runtime/executor.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "core/arena.h"
 #include "core/cat.h"
 #include "core/error.h"
-#include "ir/infer.h"
+#include "ir/expand.h"
 #include "ir/verify.h"
 #include "runtime/bind_sizes.h"
 #include "runtime/plan.h"
@@ -26,9 +27,8 @@ void RefuseOpaque(const Graph& graph) {
 }
 
 // The graph's constants in order, from `given` by name.
-std::vector<TensorView> TakeWeights(const Graph& graph,
-                                    const std::map<std::string, TensorView>& given) {
-  std::vector<TensorView> weights;
+std::vector<Weight> TakeWeights(const Graph& graph, const std::map<std::string, Weight>& given) {
+  std::vector<Weight> weights;
   for (const Input& input : graph.inputs) {
     if (input.kind != InputKind::kConstant) continue;
     const std::string& name = graph.values[input.value].name;
@@ -73,7 +73,9 @@ bool IsFor(const Executable::Plan& plan, std::span<const TensorView> inputs) {
 struct Executable::State {
   Graph graph;
   std::vector<TensorView> weights;
-  size_t inputs = 0;  // without the weights
+  std::set<std::string> read;  // weights that are read where they lie
+  size_t inputs = 0;           // without the weights
+  std::vector<RowBlocks> blocks;
   WeightCopies copies;
   ArenaPool arenas;
   std::mutex mutex;
@@ -89,6 +91,21 @@ struct Executable::State {
     return plans.front();
   }
 
+  void Prepare(std::span<const Weight> given) {
+    const std::vector<bool> reads = PackConstants(graph, given, copies);
+    for (const Input& input : graph.inputs) {
+      if (input.kind != InputKind::kConstant) continue;
+      const size_t number = weights.size();
+      weights.push_back(given[number].view);
+      if (reads[number]) {
+        read.insert(graph.values[input.value].name);
+      } else {
+        weights[number].data = nullptr;  // the caller may have it back
+      }
+    }
+    blocks = FindRowBlocks(graph);
+  }
+
   void Keep(std::shared_ptr<const Plan> plan) {
     const std::lock_guard lock(mutex);
     if (plans.size() == kMaxPlans) plans.pop_back();
@@ -97,23 +114,29 @@ struct Executable::State {
   }
 };
 
-Executable::Executable(Graph graph, const std::map<std::string, TensorView>& weights)
+Executable::Executable(Graph graph, const std::map<std::string, Weight>& weights)
     : state_(std::make_unique<State>()) {
   Verify(graph, "compile");
   RefuseOpaque(graph);
-  state_->weights = TakeWeights(graph, weights);
-  state_->inputs = graph.inputs.size() - state_->weights.size();
+  Expand(graph, [](const Node& node) { return node.op && RunsAsGraph(*node.op); });
+  const std::vector<Weight> taken = TakeWeights(graph, weights);
+  state_->inputs = graph.inputs.size() - taken.size();
   state_->graph = std::move(graph);
   size_t next = 0;
   for (const Input& input : state_->graph.inputs) {
     if (input.kind != InputKind::kConstant) continue;
-    CheckArray(state_->graph, input, state_->weights[next++]);
+    CheckArray(state_->graph, input, taken[next++].view);
   }
+  state_->Prepare(taken);
 }
 
 Executable::~Executable() = default;
 
 const Graph& Executable::graph() const { return state_->graph; }
+
+bool Executable::Reads(const std::string& weight) const { return state_->read.contains(weight); }
+
+int64_t Executable::copied_bytes() const { return state_->copies.bytes(); }
 
 std::shared_ptr<const Executable::Plan> Executable::Bind(std::span<const TensorView> inputs) {
   if (inputs.size() != state_->inputs) {
@@ -121,8 +144,12 @@ std::shared_ptr<const Executable::Plan> Executable::Bind(std::span<const TensorV
   }
   if (auto plan = state_->Find(inputs)) return plan;
   const Graph& graph = state_->graph;
-  const auto sizes = BindSizes(graph, Merge(graph, inputs, state_->weights));
-  auto plan = MakePlan(BindSymbols(graph, sizes), inputs, state_->weights, state_->copies);
+  auto plan = MakePlan({.graph = graph,
+                        .sizes = BindSizes(graph, Merge(graph, inputs, state_->weights)),
+                        .inputs = inputs,
+                        .weights = state_->weights,
+                        .blocks = state_->blocks},
+                       state_->copies);
   state_->Keep(plan);
   return plan;
 }

@@ -10,6 +10,7 @@
 
 #include "core/tensor.h"
 #include "ir/graph.h"
+#include "runtime/pack_constants.h"
 
 namespace fusible {
 
@@ -24,13 +25,21 @@ struct StepProfile {
 
 class Executable {
  public:
-  // weights: the graph's `constant` inputs by name, borrowed: the caller keeps them alive.
-  // ArgumentError for a missing or unknown name; shape and dtype are checked. UnsupportedError for
+  // weights: the graph's `constant` inputs by name, borrowed: the caller keeps alive those that
+  // Reads says. What products multiply by is packed here, and no later.
+  // ArgumentError for a missing or unknown name, and for a packed one that something else than
+  // products reads; shape and dtype are checked. UnsupportedError for
   // an opaque node.
-  Executable(Graph graph, const std::map<std::string, TensorView>& weights);
+  Executable(Graph graph, const std::map<std::string, Weight>& weights);
   ~Executable();
 
   const Graph& graph() const;
+
+  // Whether calls read this weight as it was given, and not only a packed copy.
+  bool Reads(const std::string& weight) const;
+
+  // Of all copies of weights.
+  int64_t copied_bytes() const;
 
   // One call in three steps, so that the caller may make the result arrays:
   // 1. Bind: checks inputs (plain and updated ones, in graph order), binds symbols, finds or makes

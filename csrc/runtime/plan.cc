@@ -27,7 +27,7 @@ NodeBodies BodiesOf(const Graph& graph) {
 std::vector<Extent> MergedExtents(std::span<const TensorView> arrays) {
   std::vector<Extent> extents;
   for (const TensorView& array : arrays) {
-    if (array.Count() > 0) extents.push_back(ExtentOf(array));
+    if (array.data && array.Count() > 0) extents.push_back(ExtentOf(array));
   }
   std::ranges::sort(extents, {}, &Extent::begin);
   std::vector<Extent> merged;
@@ -59,26 +59,30 @@ int64_t ColumnAlignmentOf(const Graph& body, ValueId value) {
 
 class Planner {
  public:
-  Planner(const Graph& graph, std::span<const TensorView> inputs,
-          std::span<const TensorView> weights, WeightCopies& copies)
-      : graph_(graph),
-        reads_(graph),
-        bodies_(BodiesOf(graph)),
-        in_place_(graph, bodies_, reads_),
+  Planner(const PlanProblem& problem, WeightCopies& copies)
+      : problem_(problem),
+        copies_(copies),
+        graph_(BindSymbols(problem.graph, problem.sizes)),
+        reads_(graph_),
+        bodies_(BodiesOf(graph_)),
+        in_place_(graph_, bodies_, reads_),
         plan_(std::make_shared<Executable::Plan>()),
-        store_(graph, inputs, weights, copies, *plan_) {
-    plan_->weights = MergedExtents(weights);
-    for (const Input& input : graph.inputs) {
+        store_(graph_, problem.inputs, problem.weights, copies, *plan_) {
+    plan_->weights = MergedExtents(problem.weights);
+    for (const Input& input : graph_.inputs) {
       if (input.kind == InputKind::kConstant) continue;
       const bool updated = input.kind == InputKind::kUpdated;
-      updated_.push_back(updated ? &graph.TypeOf(input.value) : nullptr);
+      updated_.push_back(updated ? &graph_.TypeOf(input.value) : nullptr);
     }
   }
 
   std::shared_ptr<const Executable::Plan> Make() {
     for (now_ = 0; now_ < std::ssize(graph_.nodes); ++now_) {
       const Node& node = graph_.nodes[now_];
-      if (IsView(node)) {
+      if (const RowBlocks* part = PartAt(now_)) {
+        AddPart(*part);
+        now_ = part->last - 1;
+      } else if (IsView(node)) {
         store_.AddView(node);
       } else if (bodies_[now_]) {
         AddRows(node, *bodies_[now_]);
@@ -107,6 +111,84 @@ class Planner {
                             .flops = work.flops});
   }
 
+  // --- parts in blocks of rows ---
+
+  int64_t RowsOf(const RowBlocks& part) const { return problem_.sizes.at(part.rows.symbol.name()); }
+
+  // The part that begins here, if it has rows for more than one block, whose results lie by rows.
+  const RowBlocks* PartAt(int n) const {
+    const auto part = std::ranges::find(problem_.blocks, n, &RowBlocks::first);
+    if (part == problem_.blocks.end()) return nullptr;
+    const int64_t rows = RowsOf(*part);
+    if (BlockRows(rows) >= rows) return nullptr;
+    for (int at = n; at < part->last; ++at) {
+      for (int k = 0; k < std::ssize(graph_.nodes[at].outputs); ++k) {
+        const bool escapes = std::ranges::count(part->results, graph_.nodes[at].outputs[k]) > 0;
+        if (escapes && ColumnAlignmentOfResult(at, k) > 0) return nullptr;
+      }
+    }
+    return &*part;
+  }
+
+  int64_t ColumnAlignmentOfResult(int n, int k) const {
+    const auto& body = bodies_[n];
+    if (body) return ColumnAlignmentOf(body->graph, body->graph.outputs[k]);
+    const Node& node = graph_.nodes[n];
+    return ColumnAlignment(node.op->signature().results[k].type, node.attrs);
+  }
+
+  void AddPart(const RowBlocks& part) {
+    AddViews(part);
+    const int64_t rows = RowsOf(part), block_rows = BlockRows(rows), rest = rows % block_rows;
+    BlocksRun run;
+    run.rows = rows;
+    run.block_rows = block_rows;
+    run.block = PlanPart(part, block_rows);
+    if (rest > 0) run.rest = PlanPart(part, rest);
+    for (const ValueId in : part.inputs) run.inputs.push_back(UseInPart(part, in));
+    for (const ValueId out : part.results) {
+      store_.AddOwn(out, 0);
+      run.results.push_back(UseInPart(part, out));
+    }
+    run.arena = store_.UseScratch(std::max(run.block->Room(), rest > 0 ? run.rest->Room() : 0));
+    plan_->steps.emplace_back().run.emplace<BlocksRun>(std::move(run));
+    AddViews(part);
+  }
+
+  // Those between the part's nodes of which others may read, as far as what they show has a place.
+  void AddViews(const RowBlocks& part) {
+    for (int n = part.first; n < part.last; ++n) {
+      const Node& node = graph_.nodes[n];
+      if (!IsView(node) || store_.Holds(node.outputs[0])) continue;
+      if (store_.Holds(node.inputs[0])) store_.AddView(node);
+    }
+  }
+
+  bool HasRows(const RowBlocks& part, ValueId value) const {
+    const Shape& shape = problem_.graph.TypeOf(value).shape;
+    return !shape.empty() && shape[0] == part.rows;
+  }
+
+  std::shared_ptr<const Executable::Plan> PlanPart(const RowBlocks& part, int64_t rows) const {
+    std::vector<TensorView> inputs;
+    for (const ValueId in : part.inputs) {
+      const ArrayLayout layout = store_.LayoutOf(in);
+      TensorView view{.dtype = layout.dtype, .shape = layout.shape, .strides = layout.strides};
+      if (HasRows(part, in)) view.shape[0] = rows;
+      inputs.push_back(view);
+    }
+    PlanProblem problem{part.graph, problem_.sizes, inputs, problem_.weights, {}};
+    problem.sizes[part.rows.symbol.name()] = rows;
+    return MakePlan(problem, copies_);
+  }
+
+  BlocksRun::Array UseInPart(const RowBlocks& part, ValueId value) {
+    const ArrayLayout layout = store_.LayoutOf(value);
+    const auto item = static_cast<int64_t>(Bytes(layout.dtype));
+    const int64_t rows = HasRows(part, value) ? BlockRows(layout.shape[0]) : 0;
+    return {.memory = store_.Use(value), .step = rows == 0 ? 0 : rows * layout.strides[0] * item};
+  }
+
   // --- kernels of whole tensors ---
 
   void AddKernel(const Node& node) {
@@ -130,11 +212,14 @@ class Planner {
       PrepareForKernel(node.inputs[i], param.type);
     }
     for (size_t r = 0; r < node.outputs.size(); ++r) {
-      store_.AddOwn(node.outputs[r], ColumnAlignment(signature.results[r].type, node.attrs));
+      store_.AddOwn(node.outputs[r], ColumnAlignmentOfResult(now_, static_cast<int>(r)));
     }
     for (const ValueId in : node.inputs) AddTensor(run, in);
     for (const ValueId out : node.outputs) AddTensor(run, out);
-    if (packed) run.memory[packs] = *packed;
+    if (packed) {
+      run.memory[packs] = *packed;
+      run.tensors[packs].strides = ContiguousStrides(run.tensors[packs].shape);
+    }
     AddStep(node, std::move(run), WorkOf(graph_, node));
   }
 
@@ -203,7 +288,7 @@ class Planner {
       store_.AddShared(value, operand);
       return input;
     }
-    store_.AddOwn(value, ColumnAlignmentOf(body.graph, body.graph.outputs[k]));
+    store_.AddOwn(value, ColumnAlignmentOfResult(now_, k));
     if (!node.op) return -1;
     const ResultSpec& spec = node.op->signature().results[k];
     if (spec.type.leading || spec.alias.empty()) return -1;
@@ -221,7 +306,9 @@ class Planner {
     return store_.InputOf(operand) && in_place_.Updates(now_, k) == input;
   }
 
-  const Graph& graph_;
+  const PlanProblem& problem_;
+  WeightCopies& copies_;
+  const Graph graph_;  // every size a number
   const Reads reads_;
   const NodeBodies bodies_;
   const InPlace in_place_;
@@ -233,11 +320,8 @@ class Planner {
 
 }  // namespace
 
-std::shared_ptr<const Executable::Plan> MakePlan(const Graph& graph,
-                                                 std::span<const TensorView> inputs,
-                                                 std::span<const TensorView> weights,
-                                                 WeightCopies& copies) {
-  return Planner(graph, inputs, weights, copies).Make();
+std::shared_ptr<const Executable::Plan> MakePlan(const PlanProblem& problem, WeightCopies& copies) {
+  return Planner(problem, copies).Make();
 }
 
 }  // namespace fusible

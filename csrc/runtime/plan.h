@@ -1,6 +1,7 @@
 // A graph's steps for inputs of certain sizes and strides, with all memory decided.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -10,6 +11,7 @@
 #include "ops/check.h"
 #include "ops/dispatch.h"
 #include "runtime/executor.h"
+#include "runtime/row_blocks.h"
 #include "runtime/row_plan.h"
 #include "runtime/weight_copies.h"
 
@@ -52,9 +54,22 @@ struct CopyRun {
   Memory from, to;
 };
 
+// A part of the graph, for `block_rows` of its rows after another, and for those that are left.
+struct BlocksRun {
+  // An operand or result: bytes from a block's rows to the next one's, 0 for a whole operand.
+  struct Array {
+    Memory memory;
+    int64_t step = 0;
+  };
+  std::shared_ptr<const Executable::Plan> block, rest;  // rest: nullptr where none are left
+  int64_t rows = 0, block_rows = 0;
+  std::vector<Array> inputs, results;
+  Memory arena;  // of one block
+};
+
 struct PlanStep {
-  std::variant<RowsRun, KernelRun, CopyRun> run;
-  std::string name, result;
+  std::variant<RowsRun, KernelRun, CopyRun, BlocksRun> run;
+  std::string name, result;  // of blocks: none, as their steps have names
   int64_t bytes = 0, flops = 0;
 };
 
@@ -66,16 +81,26 @@ class Executable::Plan {
   std::vector<ResultSpec> results;
   std::vector<int> in_place;    // inputs that a run writes
   std::vector<Extent> weights;  // where weights lie, neighbours as one, by address
-  std::vector<std::shared_ptr<const Buffer>> weight_copies;
+  std::vector<WeightCopies::Copy> weight_copies;
   PlanBases bases;
   int64_t arena_bytes = 0;
   int most_pointers = 0;  // of a step of rows
+
+  // Bytes that a run needs: the arena, then the pointers of bases and of one step.
+  int64_t Room() const {
+    return arena_bytes + (bases.count() + most_pointers) * int64_t{sizeof(std::byte*)};
+  }
 };
 
-// graph: every size a number. weights: its `constant` inputs, in order.
-std::shared_ptr<const Executable::Plan> MakePlan(const Graph& graph,
-                                                 std::span<const TensorView> inputs,
-                                                 std::span<const TensorView> weights,
-                                                 WeightCopies& copies);
+// What a plan is made for. weights: the graph's `constant` inputs, in order. blocks: parts that run
+// in blocks of rows where there are many.
+struct PlanProblem {
+  const Graph& graph;  // with its symbols
+  std::map<std::string, int64_t> sizes;
+  std::span<const TensorView> inputs, weights;
+  std::span<const RowBlocks> blocks;
+};
+
+std::shared_ptr<const Executable::Plan> MakePlan(const PlanProblem& problem, WeightCopies& copies);
 
 }  // namespace fusible

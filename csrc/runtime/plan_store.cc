@@ -103,6 +103,12 @@ Memory PlanStore::Use(ValueId value) {
   return {.base = at.block, .offset = at.offset};
 }
 
+Memory PlanStore::UseScratch(int64_t bytes) {
+  const int block = AddBlock(bytes);
+  Touch(block);
+  return {.base = block};
+}
+
 void PlanStore::MakeContiguous(ValueId value) {
   if (IsContiguous(value)) return;
   const Stored from = stored_[value];
@@ -123,11 +129,11 @@ void PlanStore::MakeContiguous(ValueId value) {
 std::optional<Memory> PlanStore::UsePacked(ValueId value) {
   const Stored& at = stored_[value];
   const std::optional<int> weight = WeightOf(value);
-  if (!weight || !IsPacked(ShapeOf(value), at.strides, 1)) return std::nullopt;
+  if (!weight) return std::nullopt;
   plan_.weight_copies.push_back(
       copies_.GetPacked(*weight, at.offset, LayoutOf(value), weights_[*weight].data));
   const int block =
-      AddBlock(plan_.weight_copies.back()->bytes(), plan_.bases.Copy(plan_.bases.copies++));
+      AddBlock(plan_.weight_copies.back().bytes, plan_.bases.Copy(plan_.bases.copies++));
   Touch(block);
   return Memory{.base = block};
 }
@@ -201,7 +207,14 @@ void PlanStore::Resolve(Memory& memory) const {
   memory = {.base = home.base, .offset = home.offset + memory.offset};
 }
 
+void PlanStore::Resolve(BlocksRun& run) const {
+  for (BlocksRun::Array& array : run.inputs) Resolve(array.memory);
+  for (BlocksRun::Array& array : run.results) Resolve(array.memory);
+  Resolve(run.arena);
+}
+
 void PlanStore::Resolve(PlanStep& step) const {
+  if (auto* blocks = std::get_if<BlocksRun>(&step.run)) return Resolve(*blocks);
   if (auto* copy = std::get_if<CopyRun>(&step.run)) {
     Resolve(copy->from);
     Resolve(copy->to);

@@ -34,11 +34,15 @@ class PlanStore {
   // Gives the value, from now on, a copy without gaps if it has any.
   void MakeContiguous(ValueId value);
   void AddCopy(ValueId from, ValueId to);
-  // The value as a packed weight, if it is a weight whose rows have no gaps.
+  // The value as a packed weight, if it is a weight.
   std::optional<Memory> UsePacked(ValueId value);
 
+  // The value has a place already.
+  bool Holds(ValueId value) const { return stored_[value].block >= 0; }
   // The value's memory as the step about to be added uses it: a block, until Finish.
   Memory Use(ValueId value);
+  // Memory of the step about to be added alone.
+  Memory UseScratch(int64_t bytes);
 
   // Lets result k be the value's own memory, or a copy of it; returns how it lies. is_input: where
   // the memory is an input's, it is the caller's array.
@@ -69,6 +73,7 @@ class PlanStore {
   bool IsWhole(ValueId value) const;
   void PlaceBlocks();
   void Resolve(Memory& memory) const;
+  void Resolve(BlocksRun& run) const;
   void Resolve(PlanStep& step) const;
 
   const Graph& graph_;

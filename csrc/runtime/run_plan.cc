@@ -58,23 +58,48 @@ void CheckInputsApart(const Executable::Plan& plan, std::span<const TensorView> 
   }
 }
 
-class Runner {
+// Where the time of steps goes.
+class Watch {
  public:
-  // memory: room for the arena, then the pointers of bases and of one step.
-  Runner(const Executable::Plan& plan, const RunArrays& arrays, std::byte* memory)
-      : bases_(reinterpret_cast<std::byte**>(memory + plan.arena_bytes)),
-        pointers_(bases_ + plan.bases.count()) {
-    bases_[PlanBases::kArena] = memory;
-    std::byte** next = bases_ + 1;
-    for (const auto& tensors : {arrays.inputs, arrays.weights, arrays.results}) {
-      for (const TensorView& tensor : tensors) *next++ = tensor.data;
-    }
-    for (const auto& copy : plan.weight_copies) *next++ = copy->data();
+  explicit Watch(std::vector<StepProfile>* profile) : profile_(profile) {}
+
+  void Add(const PlanStep& step, Clock::time_point before) {
+    profile_->push_back({.name = step.name,
+                         .result = step.result,
+                         .start_us = MicrosecondsBetween(start_, before),
+                         .us = MicrosecondsBetween(before, Clock::now()),
+                         .bytes = step.bytes,
+                         .flops = step.flops});
   }
 
-  static int64_t Room(const Executable::Plan& plan) {
-    const int64_t pointers = plan.bases.count() + plan.most_pointers;
-    return plan.arena_bytes + pointers * int64_t{sizeof(std::byte*)};
+ private:
+  std::vector<StepProfile>* profile_;
+  const Clock::time_point start_ = Clock::now();
+};
+
+class Runner {
+ public:
+  // memory: Room() of the plan.
+  Runner(const Executable::Plan& plan, std::byte* memory, Watch* watch)
+      : plan_(plan),
+        bases_(reinterpret_cast<std::byte**>(memory + plan.arena_bytes)),
+        pointers_(bases_ + plan.bases.count()),
+        watch_(watch) {
+    bases_[PlanBases::kArena] = memory;
+    std::byte** copies = bases_ + plan.bases.Copy(0);
+    for (const auto& copy : plan.weight_copies) *copies++ = const_cast<std::byte*>(copy.data.get());
+  }
+
+  // Of input, weight and result i, by PlanBases.
+  std::byte*& Base(int number) const { return bases_[number]; }
+
+  void Run() const {
+    for (const PlanStep& step : plan_.steps) {
+      const bool timed = watch_ && !std::holds_alternative<BlocksRun>(step.run);
+      const Clock::time_point before = timed ? Clock::now() : Clock::time_point();
+      std::visit(*this, step.run);
+      if (timed) watch_->Add(step, before);
+    }
   }
 
   void operator()(const RowsRun& run) const {
@@ -100,11 +125,32 @@ class Runner {
 
   void operator()(const CopyRun& run) const { RunCopyParallel(run.plan, At(run.from), At(run.to)); }
 
+  // Each step of a block splits its own work over threads. Its steps are timed one by one.
+  void operator()(const BlocksRun& run) const {
+    const int64_t blocks = run.rows / run.block_rows;
+    const Runner block(*run.block, At(run.arena), watch_);
+    for (int64_t b = 0; b < blocks; ++b) RunBlock(run, block, b);
+    if (run.rest) RunBlock(run, Runner(*run.rest, At(run.arena), watch_), blocks);
+  }
+
  private:
+  void RunBlock(const BlocksRun& run, const Runner& block, int64_t number) const {
+    const PlanBases &ours = plan_.bases, &bases = block.plan_.bases;
+    const auto at = [&](const BlocksRun::Array& array) {
+      return At(array.memory) + number * array.step;
+    };
+    for (int i = 0; i < bases.inputs; ++i) block.Base(bases.Input(i)) = at(run.inputs[i]);
+    for (int i = 0; i < bases.results; ++i) block.Base(bases.Result(i)) = at(run.results[i]);
+    for (int i = 0; i < bases.weights; ++i) block.Base(bases.Weight(i)) = Base(ours.Weight(i));
+    block.Run();
+  }
+
   std::byte* At(const Memory& memory) const { return bases_[memory.base] + memory.offset; }
 
+  const Executable::Plan& plan_;
   std::byte** const bases_;
   std::byte** const pointers_;
+  Watch* const watch_;
 };
 
 }  // namespace
@@ -112,24 +158,15 @@ class Runner {
 void RunPlan(const Executable::Plan& plan, const RunArrays& arrays, ArenaPool& arenas,
              std::vector<StepProfile>* profile) {
   CheckInputsApart(plan, arrays.inputs);
-  const ArenaPool::Lease lease = arenas.Take(Runner::Room(plan));
-  const Runner runner(plan, arrays, lease.data());
+  const ArenaPool::Lease lease = arenas.Take(plan.Room());
   const FloatEnvironment environment;
-  if (!profile) {
-    for (const PlanStep& step : plan.steps) std::visit(runner, step.run);
-    return;
+  Watch watch(profile);
+  const Runner runner(plan, lease.data(), profile ? &watch : nullptr);
+  int next = PlanBases::kArena + 1;
+  for (const auto& tensors : {arrays.inputs, arrays.weights, arrays.results}) {
+    for (const TensorView& tensor : tensors) runner.Base(next++) = tensor.data;
   }
-  const Clock::time_point start = Clock::now();
-  for (const PlanStep& step : plan.steps) {
-    const Clock::time_point before = Clock::now();
-    std::visit(runner, step.run);
-    profile->push_back({.name = step.name,
-                        .result = step.result,
-                        .start_us = MicrosecondsBetween(start, before),
-                        .us = MicrosecondsBetween(before, Clock::now()),
-                        .bytes = step.bytes,
-                        .flops = step.flops});
-  }
+  runner.Run();
 }
 
 }  // namespace fusible

@@ -4,9 +4,21 @@
 #include <utility>
 
 #include "runtime/packed_weight.h"
+#include "runtime/row_draft.h"
 #include "runtime/strided_copy.h"
 
 namespace fusible {
+namespace {
+
+Buffer Contiguous(const ArrayLayout& layout, const std::byte* data) {
+  Buffer buffer(layout.bytes());
+  RunCopyParallel(
+      PlanCopy(layout.dtype, layout.shape, layout.strides, ContiguousStrides(layout.shape)), data,
+      buffer.data());
+  return buffer;
+}
+
+}  // namespace
 
 template <class Make>
 WeightCopies::Copy WeightCopies::Find(Entry entry, const Make& make) {
@@ -15,30 +27,46 @@ WeightCopies::Copy WeightCopies::Find(Entry entry, const Make& make) {
     return other.weight == entry.weight && other.offset == entry.offset &&
            other.packed == entry.packed && other.layout == entry.layout;
   });
-  if (found != entries_.end()) return found->buffer;
-  entry.buffer = std::make_shared<const Buffer>(make());
-  return entries_.emplace_back(std::move(entry)).buffer;
+  if (found != entries_.end()) return found->copy;
+  const auto buffer = std::make_shared<const Buffer>(make());
+  entry.copy = {{buffer, buffer->data()}, buffer->bytes()};
+  return entries_.emplace_back(std::move(entry)).copy;
 }
 
 WeightCopies::Copy WeightCopies::Get(int weight, int64_t offset, const ArrayLayout& layout,
                                      const std::byte* data) {
-  return Find({weight, offset, layout, false, nullptr}, [&] {
-    Buffer buffer(layout.bytes());
-    RunCopyParallel(
-        PlanCopy(layout.dtype, layout.shape, layout.strides, ContiguousStrides(layout.shape)),
-        data + offset, buffer.data());
-    return buffer;
-  });
+  return Find({weight, offset, layout, false}, [&] { return Contiguous(layout, data + offset); });
 }
 
 WeightCopies::Copy WeightCopies::GetPacked(int weight, int64_t offset, const ArrayLayout& layout,
                                            const std::byte* data) {
-  return Find({weight, offset, layout, true, nullptr}, [&] {
-    return Pack({.data = const_cast<std::byte*>(data) + offset,
-                 .dtype = layout.dtype,
-                 .shape = layout.shape,
-                 .strides = layout.strides});
+  return Find({weight, offset, layout, true}, [&] {
+    TensorView rows{.data = const_cast<std::byte*>(data) + offset,
+                    .dtype = layout.dtype,
+                    .shape = layout.shape,
+                    .strides = layout.strides};
+    Buffer laid_out;
+    if (!IsPacked(layout.shape, layout.strides, 1)) {
+      laid_out = Contiguous(layout, rows.data);
+      rows.data = laid_out.data();
+      rows.strides = ContiguousStrides(layout.shape);
+    }
+    return Pack(rows);
   });
+}
+
+void WeightCopies::UsePacked(int weight, const ArrayLayout& layout, const std::byte* packed) {
+  const std::lock_guard lock(mutex_);
+  const std::shared_ptr<const std::byte> kept(std::shared_ptr<const std::byte>(), packed);
+  entries_.push_back(
+      {weight, 0, layout, true, {kept, PackedBytes(layout.dtype, layout.shape)}, false});
+}
+
+int64_t WeightCopies::bytes() {
+  const std::lock_guard lock(mutex_);
+  int64_t sum = 0;
+  for (const Entry& entry : entries_) sum += entry.made ? entry.copy.bytes : 0;
+  return sum;
 }
 
 }  // namespace fusible

@@ -13,14 +13,22 @@ namespace fusible {
 
 class WeightCopies {
  public:
-  using Copy = std::shared_ptr<const Buffer>;
+  struct Copy {
+    std::shared_ptr<const std::byte> data;
+    int64_t bytes = 0;
+  };
 
   // Without gaps, the elements of weight number `weight` that lie as `layout` says from byte
   // `offset` of `data` on.
   Copy Get(int weight, int64_t offset, const ArrayLayout& layout, const std::byte* data);
 
-  // The same of a matrix without gaps in its rows, as kernels::PackWeight leaves it.
+  // The same of a matrix, as kernels::PackWeight leaves it.
   Copy GetPacked(int weight, int64_t offset, const ArrayLayout& layout, const std::byte* data);
+
+  // Lets GetPacked give this memory, which the caller keeps, for all of a weight without gaps.
+  void UsePacked(int weight, const ArrayLayout& layout, const std::byte* packed);
+
+  int64_t bytes();  // of those made here
 
  private:
   struct Entry {
@@ -28,7 +36,8 @@ class WeightCopies {
     int64_t offset;
     ArrayLayout layout;
     bool packed;
-    Copy buffer;
+    Copy copy = {};
+    bool made = true;  // here
   };
   template <class Make>
   Copy Find(Entry entry, const Make& make);

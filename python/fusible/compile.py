@@ -96,7 +96,16 @@ class Profile:
 class Executable:
     """A graph with planned memory: call it with arrays by name.
 
-    Calls from several threads are safe.
+    Calls from several threads are safe. What holds memory:
+
+    - weights that products multiply by: a packed copy of each, made here and shared by all calls
+      (`copied_bytes`). The array itself is let go, where no other operator reads it: unless the
+      caller keeps it, its memory is free again, and the pages of a mapped file never come back.
+    - packed weights (`fusible.PackedWeight`) and those that no product reads: the caller's memory,
+      borrowed for as long as this lives. Executables of one model share it; what is mapped from a
+      file stays so.
+    - values between operators: an arena for each call that runs at the same time (`arena_bytes`).
+      Of more rows than 512, what lies between products holds one block of them at a time.
     """
 
     def __init__(self, result: Result, weights: Mapping[str, Any]) -> None:
@@ -120,6 +129,11 @@ class Executable:
     def plans_made(self) -> int:
         """How many plans were made for the sizes seen so far."""
         return self._native.plans_made
+
+    @property
+    def copied_bytes(self) -> int:
+        """Bytes of weights packed or laid out anew; the same before and after calls."""
+        return self._native.copied_bytes
 
     @property
     def arena_bytes(self) -> int:
@@ -186,13 +200,17 @@ def compile(
         graph: a graph, which is optimized with the target's pipeline first, or the result of
             ``optimize``, which runs as it is.
         target: a target whose graphs this CPU runs; ignored for a result.
-        weights: an array for each ``constant`` input, by name. They are borrowed, not copied.
+        weights: an array for each ``constant`` input, by name. Those that products multiply by
+            are packed here, which takes about as long as to copy them a few times, and no longer
+            needed if nothing else reads them; a ``PackedWeight`` in place of the array is used as
+            it is. The others are borrowed, not copied: their elements must not change.
         rules: rules of your own, as of ``PassManager``; ignored for a result.
         cache: a directory, or a ``CompileCache``, where the optimized graph is looked for and
             kept; ignored for a result.
 
     Raises:
-        ArgumentError: a weight is missing or unknown, or the cache's directory cannot be used.
+        ArgumentError: a weight is missing or unknown, or packed although something else than a
+            product reads it, or the cache's directory cannot be used.
         UnsupportedError: the graph holds an opaque node.
     """
     result = (
