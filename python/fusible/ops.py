@@ -60,6 +60,7 @@ __all__ = [
     "latent_attention",
     "layer_norm",
     "matmul",
+    "matmul_silu_and_mul",
     "mul",
     "pack_ue8m0",
     "per_token_group_dequant",
@@ -140,6 +141,7 @@ _kv_cache_update = _core.find_op("kv_cache_update").by_position
 _latent_attention = _core.find_op("latent_attention").by_position
 _layer_norm = _core.find_op("layer_norm").by_position
 _matmul = _core.find_op("matmul").by_position
+_matmul_silu_and_mul = _core.find_op("matmul_silu_and_mul").by_position
 _mul = _core.find_op("mul").by_position
 _pack_ue8m0 = _core.find_op("pack_ue8m0").by_position
 _per_token_group_dequant = _core.find_op("per_token_group_dequant").by_position
@@ -1826,6 +1828,39 @@ def matmul(x: A, w: A | PackedWeight, bias: A | None = None, *, out: Any = None)
     Source: Goto and van de Geijn 2008, doi:10.1145/1356052.1356053 (packed panels).
     """
     results: A = _matmul(x, w, bias, out)
+    return results
+
+
+def matmul_silu_and_mul(
+    x: A,
+    w: A,
+    bias: A | None = None,
+    *,
+    limit: float | None = None,
+    out: Any = None,
+) -> A:
+    """The first half of a gated layer, its two weights in one: the first D rows of w give the gate, the others what it multiplies.
+
+    Args:
+        x: F[..., K].
+        w: F[2*D, K].
+        bias: F[2*D] (optional).
+        limit: float >= 0.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: F[..., D].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Equals, bit for bit::
+
+        h = matmul(x, w, bias)
+        y = silu_and_mul(h, limit=limit)
+        return y
+    """
+    results: A = _matmul_silu_and_mul(x, w, bias, limit, out)
     return results
 
 
