@@ -22,6 +22,8 @@ _FP8 = "Linear layers in fp8 or in bf16 (default: fp8 for deepseek-v3.2, else bf
 _FORMAT = "The fp8 format in the model's graph (default: the target's)."
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _DIFF = "Say why the target B fuses less than the target A."
+_PERF = "Say how products and attention run instead: plan, packed weights, bytes and flops."
+_SIZE = "With --perf: the size of a symbol of the graph, such as T=512; one for each symbol."
 _EXPECT = "Fail with exit code 1 unless the fusion NAME was made COUNT times."
 
 
@@ -143,12 +145,17 @@ def _usage(message: str) -> click.UsageError:
 @click.option("--expect", multiple=True, metavar="NAME=COUNT", help=_EXPECT)
 @click.option("--save", type=_FILE, help="Write the fused graph's text here.")
 @click.option("--diff", nargs=2, metavar="A B", default=None, help=_DIFF)
+@click.option("--perf", is_flag=True, help=_PERF)
+@click.option("--size", multiple=True, metavar="SYMBOL=NUMBER", help=_SIZE)
 @options.as_json
 def explain(
+    *,
     source: Source,
     expect: tuple[str, ...],
     save: Path | None,
     diff: tuple[str, str] | None,
+    perf: bool,
+    size: tuple[str, ...],
     as_json: bool,
 ) -> int:
     r"""Says what fuses in GRAPH (a file, - for standard input) or in a model's block, and what not.
@@ -163,12 +170,16 @@ def explain(
       fusible explain --model llama-3.1-8b --fp8 --diff cuda-sm90 rocm-gfx942
       fusible explain graph.ir --pipeline 'fuse-ops@[1,512],drop-dead' --range 1 256
       fusible explain graph.ir --target cuda-sm90 --rules rules.toml
+      fusible explain graph.ir --perf --size T=512
     """
     import fusible
     from fusible.demo.run import graph_report
 
+    if size and not perf:
+        raise _usage("--size: expected --perf beside it, got none")
     if diff is not None:
-        return explain_difference(source, diff, {"--expect": expect, "--save": save}, as_json)
+        others = {"--expect": expect, "--save": save, "--perf": perf}
+        return explain_difference(source, diff, others, as_json)
     counts = expected_counts(expect)
     target = fusible.load_target(source.target)
     result = source.optimize(source.read(target), target)
@@ -176,6 +187,11 @@ def explain(
         from fusible.files import write_whole
 
         write_whole(save, str(result.graph))
+    if perf:
+        from fusible.cli.perf import explain_perf
+
+        explain_perf(source.name, result.graph, target.name, size, as_json)
+        return check(result, counts)
     report = graph_report(result)
     if as_json:
         click.echo(json.dumps(report))
