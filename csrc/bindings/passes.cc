@@ -101,13 +101,15 @@ py::dict TableOf(const Target& target) {
 
 OptimizeResult MakeResult(const Graph& graph, int before, int after,
                           const std::map<std::string, int>& fusions,
-                          const std::vector<Miss>& misses, const std::vector<Rewrite>& rewrites,
+                          const std::vector<Miss>& misses, const std::vector<Choice>& choices,
+                          const std::vector<Rewrite>& rewrites,
                           const std::vector<PassStats>& stats, const Key& key) {
   return {.graph = graph,
           .operators_before = before,
           .operators_after = after,
           .fusions = fusions,
           .misses = misses,
+          .choices = choices,
           .rewrites = rewrites,
           .stats = stats,
           .key = key};
@@ -126,6 +128,21 @@ void BindResult(py::module_& m) {
                     "one: per row, where rows are what is symbolic.")
       .def("__repr__", [](const Miss& miss) {
         return Cat(miss.rule, " at ", miss.node, ": ", miss.reason, " (", miss.hint, ")");
+      });
+  py::class_<Choice>(m, "Choice", "Which of several ways row operators run together, and why.")
+      .def(py::init<std::string, std::string, std::string, int64_t, int64_t>(), py::arg("kind"),
+           py::arg("node"), py::arg("hint"), py::arg("bytes"), py::arg("otherwise"))
+      .def_readonly("kind", &Choice::kind, "recompute or split.")
+      .def_readonly("node", &Choice::node)
+      .def_readonly("hint", &Choice::hint)
+      .def_readonly("bytes", &Choice::bytes,
+                    "Bytes per row that the row operators which could run together read and write.")
+      .def_readonly("otherwise", &Choice::otherwise,
+                    "The same if the step were written and read back (recompute), or if scratch "
+                    "had room for all in one region (split).")
+      .def("__repr__", [](const Choice& choice) {
+        return Cat(choice.kind, " at ", choice.node, ": ", choice.bytes, " bytes a row instead of ",
+                   choice.otherwise, " (", choice.hint, ")");
       });
   py::class_<Rewrite>(m, "Rewrite", "One change of a graph: which pass, by which rule, and where.")
       .def(py::init([](std::string pass, std::string rule, std::string node) {
@@ -151,13 +168,14 @@ void BindResult(py::module_& m) {
                     "Why it did not run, as a sentence; empty where it ran.");
   py::class_<OptimizeResult>(m, "OptimizeResult", "A graph after a pipeline, and what it did.")
       .def(py::init(&MakeResult), py::kw_only(), py::arg("graph"), py::arg("before"),
-           py::arg("after"), py::arg("fusions"), py::arg("misses"), py::arg("rewrites"),
-           py::arg("stats"), py::arg("key"), "A result whose parts were kept.")
+           py::arg("after"), py::arg("fusions"), py::arg("misses"), py::arg("choices"),
+           py::arg("rewrites"), py::arg("stats"), py::arg("key"), "A result whose parts were kept.")
       .def_readonly("graph", &OptimizeResult::graph)
       .def_readonly("before", &OptimizeResult::operators_before)
       .def_readonly("after", &OptimizeResult::operators_after)
       .def_readonly("fusions", &OptimizeResult::fusions)
       .def_readonly("misses", &OptimizeResult::misses)
+      .def_readonly("choices", &OptimizeResult::choices)
       .def_readonly("rewrites", &OptimizeResult::rewrites)
       .def_readonly("stats", &OptimizeResult::stats)
       .def_readonly("key", &OptimizeResult::key);

@@ -19,9 +19,13 @@ struct RowGroup {
   std::vector<ValueId> outputs;  // of the outer graph, as the body's outputs; made by members
 };
 
-// Joins row operators that read each other or the same value, as far as the target's scratch goes;
-// groups of one are left out. Misses have the rule "rows".
-std::vector<RowGroup> GroupRows(const Graph& graph, const Target& target,
-                                std::vector<Miss>* misses);
+// A region of more row operators would save no memory worth naming, and each that joins is checked
+// with all that are there: without a bound, a chain of n takes n * n steps.
+inline constexpr size_t kMostMembers = 64;
+
+// Joins row operators that read each other or the same value, as far as the target's scratch goes,
+// and then looks for regions that move fewer bytes (row_plan.h). Groups of one are left out; misses
+// have the rule "rows".
+std::vector<RowGroup> GroupRows(const Graph& graph, const Target& target, Report& report);
 
 }  // namespace fusible

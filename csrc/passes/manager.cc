@@ -161,7 +161,7 @@ class PipelineRun {
     const bool at_rest = limited && ChangesNothing(pass, target_, result_.graph);
     const size_t left =
         limited && !at_rest ? options_.fuel - result_.rewrites.size() : Rewrites::kNoLimit;
-    Report report{Rewrites(pass.name(), left), {}};
+    Report report{Rewrites(pass.name(), left), {}, {}};
     PassStats stats;
     stats.pass = pass.name();
     stats.nodes_before = static_cast<int>(result_.graph.nodes.size());
@@ -185,6 +185,7 @@ class PipelineRun {
     result_.stats.push_back(stats);
     std::ranges::copy(report.rewrites.made(), std::back_inserter(result_.rewrites));
     std::ranges::copy(report.misses, std::back_inserter(result_.misses));
+    std::ranges::copy(report.choices, std::back_inserter(result_.choices));
   }
 
   const Target& target_;

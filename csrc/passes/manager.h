@@ -29,6 +29,7 @@ struct OptimizeResult {
       operators_after = 0;             // at top level; a region counts as one; views do not
   std::map<std::string, int> fusions;  // name -> count; of a given rule, how often it was applied
   std::vector<Miss> misses;
+  std::vector<Choice> choices;    // in order of passes
   std::vector<Rewrite> rewrites;  // in order
   std::vector<PassStats> stats;   // in order; of a fixpoint each pass once a round
   Key key;  // of graph and pipeline: GraphKey of the input graph, then the pipeline's parts, then

@@ -27,10 +27,21 @@ struct Miss {
   int64_t saves = 0;   // bytes per row (see savings.h) that fusing would not move
 };
 
+// What was chosen where row operators could run together in more than one way. Bytes are per row
+// (see savings.h), of all that these operators read and write.
+struct Choice {
+  std::string kind;       // recompute: steps run again instead of being read; split: by scratch
+  std::string node;       // the first result of what is recomputed, or of what begins a region
+  std::string hint;       // what was done, or what the other way would take
+  int64_t bytes = 0;      // that are moved so
+  int64_t otherwise = 0;  // that would be moved the other way
+};
+
 // What a pass says about its run.
 struct Report {
   Rewrites rewrites;
   std::vector<Miss> misses;  // of a whole run: what would save most first
+  std::vector<Choice> choices;
 };
 
 class Pass {

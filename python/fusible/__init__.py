@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from fusible.information import info
     from fusible.memory import Pool, pool
     from fusible.packed import PackedWeight, pack_weight
-    from fusible.passes import Miss, PassManager, Result, Rewrite, optimize
+    from fusible.passes import Choice, Miss, PassManager, Result, Rewrite, optimize
     from fusible.pieces import Piece, Pieces, split_at
     from fusible.targets import Target, load_target
     from fusible.targets import names as targets
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ArgumentError": "_core",
     "Bisection": "bisect",
+    "Choice": "passes",
     "CompileCache": "cache",
     "DTypeError": "_core",
     "Error": "_core",
@@ -79,6 +80,7 @@ _HOMES = {
 __all__ = [
     "ArgumentError",
     "Bisection",
+    "Choice",
     "CompileCache",
     "DTypeError",
     "Error",

@@ -18,7 +18,7 @@ from fusible import _core
 from fusible.files import write_whole
 from fusible.passes import PassManager, Result
 
-_FORMAT = "2"
+_FORMAT = "3"
 _ENTRY = re.compile(r"[0-9a-f-]{36}-[0-9a-f]{64}\.json")
 _TEMPORARY = re.compile(r"\.[0-9a-f-]{36}-.*")  # what a killed process leaves of an entry
 _ABANDONED = 3600.0  # seconds without a change, after which nobody is still writing one
@@ -168,6 +168,7 @@ def _encode(name: str, result: Result) -> str:
         "operators": result.operators,
         "fusions": result.fusions,
         "misses": [(m.rule, m.node, m.reason, m.hint, m.saves) for m in result.misses],
+        "choices": [(c.kind, c.node, c.hint, c.bytes, c.otherwise) for c in result.choices],
         "rewrites": [(r.pass_name, r.rule, r.node) for r in result.rewrites],
         "stats": [
             (s.name, s.rewrites, s.ms, s.nodes_before, s.nodes_after, s.left_out)
@@ -195,6 +196,7 @@ def _decode(data: bytes, name: str, key: _core.Key) -> _core.OptimizeResult:
         after=after,
         fusions=entry["fusions"],
         misses=[_core.Miss(*miss) for miss in entry["misses"]],
+        choices=[_core.Choice(*choice) for choice in entry["choices"]],
         rewrites=[_core.Rewrite(*rewrite) for rewrite in entry["rewrites"]],
         stats=[_core.PassStats(*stats) for stats in entry["stats"]],
         key=key,

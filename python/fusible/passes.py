@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fusible.cache import CompileCache
     from fusible.rules import Rule
 
+Choice = _core.Choice
 Miss = _core.Miss
 Rewrite = _core.Rewrite
 # Called behind each pass with its statistics, the graph, and its near misses.
@@ -88,6 +89,16 @@ class Result:
         neither write nor read, with every symbolic size as one, so per row.
         """
         return self._native.misses
+
+    @property
+    def choices(self) -> list[Choice]:
+        """What row operators that could run together move, and would move the other way.
+
+        ``recompute``: a step that moves memory and computes next to nothing runs in several
+        regions, since to write what it gives and to read it back would move more. ``split``:
+        scratch has no room for all of them in one region, so that they are several.
+        """
+        return self._native.choices
 
     @property
     def rewrites(self) -> list[Rewrite]:

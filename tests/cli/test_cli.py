@@ -21,7 +21,7 @@ sum = add(x, residual)
 y = rms_norm(sum, w)
 return y, sum
 """
-G_KEYS = {"operators", "fusions", "misses", "left_out", "key", "times"}
+G_KEYS = {"operators", "fusions", "misses", "choices", "left_out", "key", "times"}
 LATENT = ("explain", "--model", "deepseek-v3.2", "--target", "rocm-gfx950", "--json")
 
 

@@ -26,6 +26,7 @@ REPORT = {
     "operators": {"before": 3, "after": 1},
     "fusions": {LONG: 2, "add": 10},
     "misses": [MISS],
+    "choices": [],
     "left_out": {},
     "key": KEY,
 }

@@ -1,9 +1,10 @@
-"""The fewest bytes that row operators can move, by trying every partition into legal regions."""
+"""The fewest bytes that row operators can move, by trying every choice of legal regions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
 from random import Random
 
 ROW = 256  # bytes of a row of 128 bf16
@@ -11,28 +12,33 @@ ROW = 256  # bytes of a row of 128 bf16
 
 @dataclass(frozen=True)
 class Call:
-    """A step of a small graph: what it reads and makes; a barrier gives no rows."""
+    """A step of a small graph: what it reads and makes; a barrier gives no rows.
+
+    Several regions may run a cheap one, each for itself.
+    """
 
     text: str
     reads: tuple[str, ...]
     makes: tuple[str, ...]
     is_rows: bool
+    is_cheap: bool = False
 
 
 def bytes_of(name: str) -> int:
     """Of a row of a value: codes are one byte each, scales are one float a group."""
-    return {"q": ROW // 2, "s": 4}.get(name[0], ROW)
+    return {"c": ROW // 2, "q": ROW // 2, "s": 4}.get(name[0], ROW)
 
 
 @dataclass(frozen=True)
 class SmallGraph:
-    """Steps in order over inputs x and r, and what they return."""
+    """Steps in order over inputs x, r and codes c, and what they return."""
 
     calls: tuple[Call, ...]
     returned: tuple[str, ...]
 
     def __str__(self) -> str:
-        head = "input x: bf16[T, 128]\ninput r: bf16[T, 128]\nconstant w: bf16[128]\n"
+        head = "input x: bf16[T, 128]\ninput r: bf16[T, 128]\ninput c: e4m3fn[T, 128]\n"
+        head += "constant w: bf16[128]\n"
         lines = "".join(f"{call.text}\n" for call in self.calls)
         return f"{head}{lines}return {', '.join(self.returned)}\n"
 
@@ -41,9 +47,9 @@ def random_rows(rng: Random, most: int) -> SmallGraph:
     """A graph of at most so many steps, most of them row operators; it returns what is unread."""
     values, calls = ["x", "r"], []
     for i in range(rng.randint(2, most)):
-        a, b, kind = rng.choice(values), rng.choice(values), rng.randrange(8)
+        a, b, kind = rng.choice(values), rng.choice(values), rng.randrange(9)
         if kind <= 2 and a != b:
-            calls.append(Call(f"v{i} = add({a}, {b})", (a, b), (f"v{i}",), True))
+            calls.append(Call(f"v{i} = add({a}, {b})", (a, b), (f"v{i}",), True, True))
         elif kind <= 5:
             op = "rms_norm({a}, w)" if kind < 5 else "softmax({a})"
             calls.append(Call(f"v{i} = {op.format(a=a)}", (a,), (f"v{i}",), True))
@@ -51,6 +57,8 @@ def random_rows(rng: Random, most: int) -> SmallGraph:
             text = f"q{i}, s{i} = per_token_group_quant_fp8({a})"
             calls.append(Call(text, (a,), (f"q{i}", f"s{i}"), True))
             continue
+        elif kind == 7:
+            calls.append(Call(f"v{i} = cast(c, dtype=bf16)", ("c",), (f"v{i}",), True, True))
         else:
             text = f'v{i}: bf16[T, 128] = opaque({a}, name="barrier")'
             calls.append(Call(text, (a,), (f"v{i}",), False))
@@ -73,66 +81,140 @@ def partitions(items: Sequence[int]) -> Iterator[list[list[int]]]:
             yield [*groups[:i], [*group, last], *groups[i + 1 :]]
 
 
+@dataclass
+class Block:
+    """A region: what it alone runs or writes the results of, and what it runs again for itself."""
+
+    own: tuple[int, ...]
+    again: tuple[int, ...] = ()
+    steps: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.steps = sorted({*self.own, *self.again})
+
+
 class Regions:
     """What regions of a graph's row operators cost."""
 
     def __init__(self, graph: SmallGraph, scratch: int) -> None:
         self._graph, self._scratch = graph, scratch
-        self._readers: dict[str, set[int]] = {}
-        for number, call in enumerate(graph.calls):
-            for name in call.reads:
-                self._readers.setdefault(name, set()).add(number)
+        self._maker = {name: i for i, call in enumerate(graph.calls) for name in call.makes}
+        readers = [name for call in graph.calls if not call.is_rows for name in call.reads]
+        self._needed = {*graph.returned, *readers} & set(self._maker)
 
     def fewest_bytes(self) -> int:
-        """Of the best partition."""
+        """Of all regions; two of them may run the same cheap step."""
         rows = [number for number, call in enumerate(self._graph.calls) if call.is_rows]
-        legal = (
-            groups
-            for groups in partitions(rows)
-            if all(len(g) == 1 or self._live(g) <= self._scratch for g in groups)
-            and self._is_acyclic(groups)
-        )
-        return min(sum(map(self.moved, groups)) for groups in legal)
+        fewest = sum(self._moved([Block((number,)) for number in rows]))
+        bounded = [(self._least(groups), groups) for groups in partitions(rows)]
+        for least, groups in sorted(bounded):
+            if least >= fewest:
+                break
+            for blocks in self._with_repeats([Block(tuple(group)) for group in groups]):
+                moved = sum(self._moved(blocks))
+                if moved < fewest and self._is_legal(blocks):
+                    fewest = moved
+        return fewest
 
-    def moved(self, group: Sequence[int]) -> int:
-        """Bytes a row that a group reads and writes."""
-        calls = [self._graph.calls[number] for number in group]
-        made = {name for call in calls for name in call.makes}
-        read = {name for call in calls for name in call.reads} - made
-        written = {name for name in made if self._leaves(name, group)}
-        return sum(map(bytes_of, read | written))
-
-    def _leaves(self, name: str, group: Sequence[int]) -> bool:
-        readers = self._readers.get(name, set())
-        return name in self._graph.returned or not readers or bool(readers - set(group))
-
-    def _live(self, group: Sequence[int]) -> int:
-        """Bytes of the rows that are kept between the group's calls, at most."""
-        live, most, freed = 0, 0, dict.fromkeys(group, 0)
-        for number in group:
-            for name in self._graph.calls[number].makes:
-                if self._leaves(name, group):
+    def _least(self, groups: list[list[int]]) -> int:
+        """Bytes that these move at least, whatever cheap steps they run again."""
+        least, written = 0, set(self._needed)
+        for group in groups:
+            read = {name for i in group for name in self._graph.calls[i].reads}
+            for name in read:
+                maker = self._maker.get(name, -1)
+                if maker in group or (maker >= 0 and self._graph.calls[maker].is_cheap):
                     continue
+                least += bytes_of(name)
+                written |= {name} & set(self._maker)
+        made = {name for call in self._graph.calls if call.is_rows for name in call.makes}
+        return least + sum(map(bytes_of, written & made))
+
+    def _with_repeats(self, own: list[Block]) -> Iterator[list[Block]]:
+        """The blocks with any cheap steps of others run again that they could make use of."""
+        if not own:
+            yield []
+            return
+        for rest in self._with_repeats(own[1:]):
+            cheap = sorted(self._cheap_before(own[0]))
+            for count in range(len(cheap) + 1):
+                for again in combinations(cheap, count):
+                    yield [Block(own[0].own, again), *rest]
+
+    def _cheap_before(self, block: Block) -> set[int]:
+        """Cheap steps of others that lead to the block by nothing but cheap steps."""
+        found: set[int] = set()
+        left = list(block.own)
+        while left:
+            for name in self._graph.calls[left.pop()].reads:
+                maker = self._maker.get(name, -1)
+                if maker < 0 or maker in {*found, *block.own}:
+                    continue
+                if self._graph.calls[maker].is_cheap:
+                    found.add(maker)
+                    left.append(maker)
+        return found
+
+    def _read(self, block: Block) -> set[str]:
+        calls = [self._graph.calls[number] for number in block.steps]
+        made = {name for call in calls for name in call.makes}
+        return {name for call in calls for name in call.reads} - made
+
+    def _alive(self, blocks: list[Block]) -> tuple[list[Block], set[str]]:
+        """Blocks without those that nobody reads of, and what is written."""
+        while True:
+            written = self._needed.union(*map(self._read, blocks))
+            alive = [
+                block
+                for block in blocks
+                if any(name in written for i in block.own for name in self._graph.calls[i].makes)
+            ]
+            if len(alive) == len(blocks):
+                return blocks, written
+            blocks = alive
+
+    def _moved(self, blocks: list[Block]) -> list[int]:
+        """Bytes a row that each block reads and writes."""
+        alive, written = self._alive(blocks)
+        return [
+            sum(map(bytes_of, self._read(block)))
+            + sum(bytes_of(n) for i in block.own for n in self._graph.calls[i].makes if n in written)
+            for block in alive
+        ]
+
+    def _is_legal(self, blocks: list[Block]) -> bool:
+        alive, written = self._alive(blocks)
+        fits = all(
+            len(block.steps) == 1 or self._live(block, written) <= self._scratch for block in alive
+        )
+        return fits and self._is_acyclic(alive)
+
+    def _live(self, block: Block, written: set[str]) -> int:
+        """Bytes of the rows that are kept between the block's steps, at most."""
+        live, most, freed = 0, 0, dict.fromkeys(block.steps, 0)
+        for number in block.steps:
+            for name in self._graph.calls[number].makes:
+                if number in block.own and name in written:
+                    continue
+                readers = [i for i in block.steps if name in self._graph.calls[i].reads]
                 live += bytes_of(name)
-                freed[max(self._readers[name])] += bytes_of(name)
+                freed[max([number, *readers])] += bytes_of(name)
             most = max(most, live)
             live -= freed[number]
         return most
 
-    def _is_acyclic(self, groups: Sequence[Sequence[int]]) -> bool:
+    def _is_acyclic(self, blocks: list[Block]) -> bool:
         calls = self._graph.calls
-        group_of = {number: i for i, group in enumerate(groups) for number in group}
-        node = [group_of.get(number, -1 - number) for number in range(len(calls))]
-        edges = {
-            (node[maker], node[reader])
-            for maker, call in enumerate(calls)
-            for name in call.makes
-            for reader in self._readers.get(name, ())
-            if node[maker] != node[reader]
-        }
-        left = set(node)
+        reads = [self._read(block) for block in blocks]
+        makes = [{name for i in block.own for name in calls[i].makes} for block in blocks]
+        for call in calls:
+            if not call.is_rows:
+                reads.append(set(call.reads))
+                makes.append(set(call.makes))
+        left = set(range(len(reads)))
         while left:
-            free = left - {reader for maker, reader in edges if maker in left}
+            unmade = set().union(*(makes[i] for i in left))
+            free = {i for i in left if not reads[i] & unmade}
             if not free:
                 return False
             left -= free

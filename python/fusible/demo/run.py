@@ -52,6 +52,7 @@ def graph_report(result: fusible.Result, times: dict[str, Any] | None = None) ->
         "operators": {"before": result.operators.before, "after": result.operators.after},
         "fusions": dict(result.fusions),
         "misses": [miss_report(miss) for miss in result.misses],
+        "choices": [choice_report(choice) for choice in result.choices],
         "left_out": {one.name: one.left_out for one in result.stats if one.left_out},
         "key": str(result.key),
         "times": times or {},
@@ -61,6 +62,11 @@ def graph_report(result: fusible.Result, times: dict[str, Any] | None = None) ->
 def miss_report(miss: fusible.Miss) -> dict[str, Any]:
     """A near miss as plain data."""
     return {name: getattr(miss, name) for name in ("rule", "node", "reason", "hint", "saves")}
+
+
+def choice_report(choice: fusible.Choice) -> dict[str, Any]:
+    """A choice between ways to run row operators together, as plain data."""
+    return {name: getattr(choice, name) for name in ("kind", "node", "hint", "bytes", "otherwise")}
 
 
 def run(options: Options, listener: Listener) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from rich.text import Text
 from fusible.demo.run import Listener
 from fusible.demo.subject import Subject
 
-SHOWN_MISSES = 12  # distinct ones; the report of --json has all
+SHOWN_GROUPS = 12  # distinct ones; the report of --json has all
 GAP = 3  # blanks between columns
 
 
@@ -81,6 +81,7 @@ def print_graph(out: Console, name: str, report: dict[str, Any]) -> None:
         rows = [(fusion, str(count)) for fusion, count in report["fusions"].items()]
         print_rows(out, ("fused", "count"), rows)
     print_misses(out, report["misses"])
+    print_choices(out, report["choices"])
     for left_out, reason in report["left_out"].items():
         out.print(f"{left_out} took no part: it {reason}", highlight=False)
 
@@ -90,20 +91,40 @@ def print_misses(out: Console, misses: list[dict[str, Any]]) -> None:
 
     Behind the node stand the bytes a row that fusing there would neither write nor read.
     """
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for miss in misses:
-        same = tuple(str(miss[key]) for key in ("rule", "reason", "saves", "hint"))
-        groups.setdefault(same, []).append(miss["node"])
-    if not groups:
+    if not misses:
         out.print("near misses: none")
         return
+    header = ("near miss", "reason", "at", "bytes/row", "what would make it match")
+    _print_groups(out, header, misses, ("rule", "reason", "node", "saves", "hint"), "near misses")
+
+
+def print_choices(out: Console, choices: list[dict[str, Any]]) -> None:
+    """Prints what row operators move as they run, and what they would move the other way."""
+    if choices:
+        header = ("choice", "at", "bytes/row", "otherwise", "why")
+        _print_groups(out, header, choices, ("kind", "node", "bytes", "otherwise", "hint"), "choices")
+
+
+def _print_groups(
+    out: Console,
+    header: tuple[str, ...],
+    items: list[dict[str, Any]],
+    keys: tuple[str, ...],
+    what: str,
+) -> None:
+    """Prints the keys of each item; items that differ only in the node are one line."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for item in items:
+        same = tuple(str(item[key]) for key in keys if key != "node")
+        groups.setdefault(same, []).append(item["node"])
+    at = keys.index("node")
     rows = []
-    for (rule, reason, saves, hint), nodes in list(groups.items())[:SHOWN_MISSES]:
+    for same, nodes in list(groups.items())[:SHOWN_GROUPS]:
         more = f" and {len(nodes) - 1} more" if len(nodes) > 1 else ""
-        rows.append((rule, reason, nodes[0] + more, saves, hint))
-    print_rows(out, ("near miss", "reason", "at", "bytes/row", "what would make it match"), rows)
-    if len(groups) > SHOWN_MISSES:
-        out.print(f"and {len(groups) - SHOWN_MISSES} other near misses (all of them: --json)")
+        rows.append((*same[:at], nodes[0] + more, *same[at:]))
+    print_rows(out, header, rows)
+    if len(groups) > SHOWN_GROUPS:
+        out.print(f"and {len(groups) - SHOWN_GROUPS} other {what} (all of them: --json)")
 
 
 def print_times(out: Console, times: dict[str, Any]) -> None:
