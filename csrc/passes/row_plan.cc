@@ -59,7 +59,8 @@ std::set<ValueId> WrittenBy(const RowGraph& rows, const Members& members) {
 }
 
 // Bytes per row that the members read of others and write.
-int64_t MovedBytes(const RowGraph& rows, const Members& members) {
+int64_t MovedBytes(const RowGraph& rows, const Members& members,
+                   const std::set<ValueId>& written) {
   std::map<ValueId, int64_t> moved;
   for (int32_t node : members) {
     for (const RowOperand& operand : OperandsOf(rows, node)) {
@@ -69,7 +70,7 @@ int64_t MovedBytes(const RowGraph& rows, const Members& members) {
   }
   int64_t bytes = 0;
   for (const auto& [value, read] : moved) bytes += read;
-  for (ValueId value : WrittenBy(rows, members)) bytes += BytesPerRow(rows.graph().TypeOf(value));
+  for (ValueId value : written) bytes += BytesPerRow(rows.graph().TypeOf(value));
   return bytes;
 }
 
@@ -117,11 +118,8 @@ class Cluster {
 
   // The regions that move the fewest bytes, if these are below the bound; nullopt also where there
   // are too many regions to try.
-  std::optional<RowPlan> Search(int64_t bound, bool may_repeat) const {
-    if (!is_searchable_) return std::nullopt;
-    RowProblem problem = problem_;
-    for (RowStep& step : problem.steps) step.may_repeat &= may_repeat;
-    return FindBestPlan(problem, bound);
+  std::optional<RowPlan> Search(int64_t bound) const {
+    return is_searchable_ ? FindBestPlan(problem_, bound) : std::nullopt;
   }
 
   Members MembersOf(Bits steps) const {
@@ -196,6 +194,12 @@ class Cluster {
   std::map<ValueId, int> values_;                     // -> number in the problem
   std::map<std::pair<ValueId, int64_t>, int> reads_;  // what is read, and bytes -> number
   RowProblem problem_;
+};
+
+// A region that has been chosen.
+struct Written {
+  Members members;
+  std::set<ValueId> written;
 };
 
 class Planner {
@@ -296,7 +300,7 @@ class Planner {
     for (int group : together) {
       const Members& members = groups_.MembersOf(group);
       all.insert(members.begin(), members.end());
-      now += MovedBytes(rows_, members);
+      now += MovedBytes(rows_, members, WrittenBy(rows_, members));
     }
     Members repeatable;
     for (int32_t node : all) {
@@ -304,9 +308,9 @@ class Planner {
     }
     const int64_t whole = BytesAsOne(all);
     const Cluster cluster(rows_, target_, groups_, StepsOf(together, all, repeatable), repeatable);
-    const auto plan = cluster.Search(now, true);
+    const auto plan = cluster.Search(now);
     if (plan) {
-      ReportRepeated(cluster, *plan, now);
+      ReportRepeated(cluster, *plan);
       Apply(cluster, *plan, together);
       planned_.insert(all.begin(), all.end());
     }
@@ -317,7 +321,7 @@ class Planner {
   int64_t BytesAsOne(const Members& all) const {
     const int64_t live = LiveBytes(rows_, all, WrittenBy(rows_, all));
     if (live == kNever || groups_.FindDetour(all, rows_.ViewsBetween(all)) >= 0) return -1;
-    return MovedBytes(rows_, all);
+    return MovedBytes(rows_, all, WrittenBy(rows_, all));
   }
 
   // Each row operator alone, or groups less the steps at their beginning that others could compute
@@ -355,20 +359,37 @@ class Planner {
     }
   }
 
-  void ReportRepeated(const Cluster& cluster, const RowPlan& plan, int64_t now) {
+  void ReportRepeated(const Cluster& cluster, const RowPlan& plan) {
+    std::vector<Written> regions;
     std::map<int32_t, int> copies;
     for (const PlannedRegion& region : plan.regions) {
-      for (int32_t node : cluster.MembersOf(region.steps)) ++copies[node];
+      regions.push_back({cluster.MembersOf(region.steps), cluster.ValuesOf(region.written)});
+      for (int32_t node : regions.back().members) ++copies[node];
     }
-    std::erase_if(copies, [](const auto& copy) { return copy.second == 1; });
-    if (copies.empty()) return;
-    const auto once = cluster.Search(now, false);
     for (const auto& [node, count] : copies) {
+      if (count == 1) continue;
       choices_.push_back({"recompute", LabelOf(rows_.graph(), rows_.node(node)),
                           Cat(NodeName(rows_.node(node)), " runs in ", count,
                               " regions, instead of being written and read back"),
-                          plan.bytes, once ? once->bytes : now});
+                          plan.bytes, BytesWithout(regions, node)});
     }
+  }
+
+  // What these regions would move if the first one that runs the step wrote what the others need.
+  int64_t BytesWithout(std::vector<Written> regions, int32_t step) const {
+    const auto runs = [&](const Written& region) { return region.members.contains(step); };
+    const auto first = std::ranges::find_if(regions, runs);
+    for (auto region = first + 1; region != regions.end(); ++region) region->members.erase(step);
+    const auto is_made = [&](ValueId value) { return rows_.MakerOf(value) == step; };
+    for (Written& region : regions) std::erase_if(region.written, is_made);
+    for (ValueId value : rows_.node(step).outputs) {
+      if (IsNeeded(rows_, value, first->members)) first->written.insert(value);
+    }
+    int64_t bytes = 0;
+    for (const Written& region : regions) {
+      bytes += MovedBytes(rows_, region.members, region.written);
+    }
+    return bytes;
   }
 
   void ReportSplit(const Members& all, int64_t bytes, int64_t whole) {
