@@ -97,29 +97,16 @@ bool SinkViews(Graph& graph) {
   return any;
 }
 
-bool Writes(const RowGroup& group, const Node& node) {
-  return std::ranges::any_of(node.outputs, [&](ValueId value) {
-    return std::ranges::count(group.outputs, value) > 0;
-  });
-}
-
 // Makes regions of the groups, as far as there is fuel.
 void ReplaceByRegions(Graph& graph, std::vector<RowGroup> groups, Rewrites& rewrites) {
   std::vector<std::optional<Node>> last(graph.nodes.size());
   std::vector<bool> gone(graph.nodes.size(), false);
-  std::vector<int> copies(graph.nodes.size(), 0);
-  for (const RowGroup& group : groups) {
-    for (int32_t member : group.members) ++copies[member];
-  }
   for (RowGroup& group : groups) {
     const int32_t end = group.members.back();
     auto region = std::make_shared<Region>();
     region->name = RegionName(group.body);
     if (!rewrites.Take(region->name, LabelOf(graph, graph.nodes[end]))) break;
-    for (int32_t member : group.members) {
-      // What several regions compute stays for the others; what none writes dies.
-      gone[member] = gone[member] || copies[member] == 1 || Writes(group, graph.nodes[member]);
-    }
+    for (int32_t member : group.replaced) gone[member] = true;
     region->body = std::move(group.body);
     Node node;
     node.region = std::move(region);
@@ -134,7 +121,8 @@ void ReplaceByRegions(Graph& graph, std::vector<RowGroup> groups, Rewrites& rewr
   }
   graph.nodes = std::move(nodes);
   SortTopologically(graph);
-  // Views that are inside now, and read what the region does not give.
+  // Views that are inside now, and read what the region does not give; calls that all who read them
+  // make for themselves.
   DropDeadNodes(graph);
 }
 

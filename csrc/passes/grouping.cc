@@ -50,9 +50,19 @@ void Grouping::Add(const Members& members, const std::set<ValueId>& written) {
 
 RowGroup Grouping::Build(int group) const {
   const auto written = written_.find(group);
-  if (written == written_.end()) return rows_.Build(members_[group]);
-  return rows_.Build(members_[group],
-                     [&](ValueId value) { return written->second.contains(value); });
+  if (written == written_.end()) {
+    RowGroup built = rows_.Build(members_[group]);
+    built.replaced = built.members;
+    return built;
+  }
+  const auto is_written = [&](ValueId value) { return written->second.contains(value); };
+  RowGroup built = rows_.Build(members_[group], is_written);
+  for (int32_t node : built.members) {
+    if (!others_.contains(node) || std::ranges::any_of(rows_.node(node).outputs, is_written)) {
+      built.replaced.push_back(node);
+    }
+  }
+  return built;
 }
 
 // Behind this node nothing leads back to the members: no group that begins before it ends later.

@@ -30,7 +30,7 @@ class Grouping {
   // them may be members of several groups, each of which computes them.
   void Add(const Members& members, const std::set<ValueId>& written);
   void Dissolve(int group);
-  // What is left of a group, as a region to be.
+  // The group as a region to be.
   RowGroup Build(int group) const;
 
   // A node outside that needs the members' results and that a member needs, groups counting as one

@@ -268,9 +268,21 @@ class Planner {
       saved += 2 * BytesPerRow(rows_.graph().TypeOf(value));
     }
     for (const RowOperand& operand : OperandsOf(rows_, a)) {
-      if (known.insert(operand.read).second) saved -= operand.bytes;
+      if (known.insert(operand.read).second) saved -= LeastBytes(operand, 0);
     }
     return saved > 0;
+  }
+
+  // What must be read for an operand, if what makes it may run again too.
+  int64_t LeastBytes(const RowOperand& operand, int depth) const {
+    constexpr int kDeepest = 4;
+    const int32_t maker = rows_.MakerOf(operand.source);
+    if (depth == kDeepest || maker < 0 || groups_.GroupOf(maker) < 0 || !IsRepeatable(maker)) {
+      return operand.bytes;
+    }
+    int64_t bytes = 0;
+    for (const RowOperand& each : OperandsOf(rows_, maker)) bytes += LeastBytes(each, depth + 1);
+    return std::min(operand.bytes, bytes);
   }
 
   // Whether something that is no row operator needs a, and b needs that: then they are never in one

@@ -85,6 +85,19 @@ def test_the_latent_query_of_deepseek_fuses_whole_on_gfx950() -> None:
     assert found["fusions"]["fused_add_rms_norm_group_quant_fp8"] == 1
 
 
+def test_what_runs_again_is_printed_with_what_it_would_move_otherwise(tmp_path: Path) -> None:
+    path = tmp_path / "cast.ir"
+    path.write_text(
+        "input c: e4m3fn[T, 256]\nconstant m: bf16[256, 256]\nv = cast(c)\na = softmax(v)\n"
+        "b = matmul(a, m)\nd = add(b, v)\nreturn d\n"
+    )
+    (choice,) = json.loads(run("explain", str(path), "--json").stdout)["choices"]
+    assert (choice["kind"], choice["node"]) == ("recompute", "v")
+    lines = run("explain", str(path)).stdout.splitlines()
+    (row,) = [line.split() for line in lines if line.startswith("recompute")]
+    assert row[:4] == ["recompute", "v", str(choice["bytes"]), str(choice["otherwise"])]
+
+
 def test_the_wrong_variant_is_named() -> None:
     found = json.loads(run(*LATENT, "--fp8-format", "e4m3fnuz").stdout)
     assert found["fusions"] == {"fused_add_rms_norm": 1}  # nothing with a quantization in it

@@ -174,6 +174,7 @@ WRONG: dict[str, Callable[[dict[str, object]], None]] = {
         graph="input x: f32[4, 4]\ny = rows a {\n  y = matmul(x, x)\n  return y\n}\nreturn y\n"
     ),
     "misses of another kind": lambda body: body.update(misses=[[1, 2]]),
+    "choices of another kind": lambda body: body.update(choices=[[1, 2]]),
     "operators that are none": lambda body: body.update(operators="12"),
     "another name": lambda body: body.update(name="another"),
 }

@@ -231,3 +231,102 @@ def test_a_second_run_changes_nothing():
     again = fusible.optimize(result.graph, "cpu", "fuse-rows")
     assert again.graph == result.graph
     assert again.fusions == result.fusions == {"fused_add_rms_norm_group_quant_fp8": 1}
+
+
+PARTED = """
+input codes: e4m3fn[T, 256]
+input x: bf16[T, 256]
+input ids: i64[T]
+updated r: bf16[T, 256]
+constant table: bf16[64, 256]
+constant m: bf16[256, 256]
+v = {maker}
+a = softmax(v)
+b = matmul(a, m)
+c = add(b, v)
+d = rms_norm(c)
+return d, {result}
+"""
+
+
+def test_a_cheap_step_runs_again_instead_of_being_read_back():
+    result = rows(PARTED.format(maker="cast(codes)", result="b"))
+    assert regions(result) == [["cast", "softmax"], ["cast", "add", "rms_norm"]]
+    (choice,) = result.choices
+    # codes, a; codes, b, d: the matmul's own bytes are the same either way.
+    assert (choice.kind, choice.node) == ("recompute", "v")
+    assert choice.bytes == (256 + 512) + (256 + 512 + 512)
+    # codes, v, a; v, b, d
+    assert choice.otherwise == (256 + 512 + 512) + 3 * 512
+    assert choice.hint == "cast runs in 2 regions, instead of being written and read back"
+    assert result.misses == []
+
+
+@pytest.mark.parametrize(
+    ("maker", "why"),
+    [
+        ("add(x, x)", "x is half of what v would take"),
+        ("mul(x, none, by=2.0)", "and so is it here"),
+    ],
+)
+def test_what_reads_one_row_runs_again(maker, why):
+    result = rows(PARTED.format(maker=maker, result="b"))
+    assert [choice.kind for choice in result.choices] == ["recompute"], why
+
+
+@pytest.mark.parametrize(
+    ("maker", "result", "why"),
+    [
+        ("add(x, a0)", "b", "two rows are read for it, and two saved"),
+        ("rms_norm(x)", "b", "it computes more than it moves"),
+        ("embedding(ids, table)", "b", "rows of a table lie anywhere"),
+        ("mul(r, none, by=2.0)", "r", "an updated input is not read later than it is"),
+    ],
+)
+def test_what_saves_nothing_is_written_and_read_back(maker, result, why):
+    text = PARTED.format(maker=maker, result=result)
+    text = text.replace("input x:", "input a0: bf16[T, 256]\ninput x:")
+    made = rows(text)
+    assert made.choices == [], why
+
+
+def test_what_is_written_anyhow_runs_again_where_that_reads_less():
+    (choice,) = rows(PARTED.format(maker="cast(codes)", result="v")).choices
+    assert (choice.kind, choice.otherwise - choice.bytes) == ("recompute", 512 - 256)
+
+
+def test_steps_do_not_run_again_across_a_mutation():
+    text = PARTED.format(maker="cast(codes)", result="b")
+    text = text.replace("matmul(a, m)", 'opaque(a, name="sync", mutates=true)')
+    result = rows(text.replace("b = opaque", "b: bf16[T, 256] = opaque"))
+    assert regions(result) == [["cast", "softmax"], ["add", "rms_norm"]]
+    assert result.choices == []
+
+
+def test_groups_too_large_to_search_keep_together_and_share_what_is_cheap():
+    chain = "\n".join(f"a{i} = softmax({'v' if i == 0 else f'a{i - 1}'})" for i in range(12))
+    text = PARTED.format(maker="cast(codes)", result="b").replace("a = softmax(v)", chain)
+    result = rows(text.replace("matmul(a,", "matmul(a11,"))
+    assert regions(result) == [["cast"] + ["softmax"] * 12, ["cast", "add", "rms_norm"]]
+
+
+def test_a_split_by_scratch_says_what_one_region_would_move_and_need():
+    target = fusible.Target(
+        name="small", pipeline="fuse-rows", all_operators=True, scratch_bytes=512
+    )
+    text = """
+        input x: bf16[T, 256]
+        a = rms_norm(x)
+        b = softmax(a)
+        c = add(a, b)
+        return c
+        """
+    result = rows(text, target)
+    assert regions(result) == [["softmax", "add"]]
+    (choice,) = result.choices
+    assert (choice.kind, choice.node) == ("split", "a")
+    assert (choice.bytes, choice.otherwise) == (4 * 512, 2 * 512)
+    assert choice.hint == (
+        "one region of these 3 row operators needs 1024 bytes of scratch a row; small has 512"
+    )
+    assert rows(text).choices == []

@@ -12,7 +12,7 @@ ROW = 256  # bytes of a row of 128 bf16
 
 @dataclass(frozen=True)
 class Call:
-    """A step of a small graph: what it reads and makes; a barrier gives no rows.
+    """A step of a small graph: what it reads and makes; a product gives no rows.
 
     Several regions may run a cheap one, each for itself.
     """
@@ -38,31 +38,41 @@ class SmallGraph:
 
     def __str__(self) -> str:
         head = "input x: bf16[T, 128]\ninput r: bf16[T, 128]\ninput c: e4m3fn[T, 128]\n"
-        head += "constant w: bf16[128]\n"
+        head += "constant w: bf16[128]\nconstant m: bf16[128, 128]\n"
         lines = "".join(f"{call.text}\n" for call in self.calls)
         return f"{head}{lines}return {', '.join(self.returned)}\n"
 
 
+def random_call(rng: Random, i: int, values: Sequence[str]) -> Call:
+    """A step that reads some of the values."""
+    a, b, kind = rng.choice(values), rng.choice(values), rng.randrange(9)
+    if kind <= 2 and a != b:
+        return Call(f"v{i} = add({a}, {b})", (a, b), (f"v{i}",), True, True)
+    if kind <= 5:
+        op = f"rms_norm({a}, w)" if kind < 5 else f"softmax({a})"
+        return Call(f"v{i} = {op}", (a,), (f"v{i}",), True)
+    if kind == 6:
+        text = f"q{i}, s{i} = per_token_group_quant_fp8({a})"
+        return Call(text, (a,), (f"q{i}", f"s{i}"), True)
+    if kind == 7:
+        return Call(f"v{i} = cast(c, dtype=bf16)", ("c",), (f"v{i}",), True, True)
+    return Call(f"v{i} = matmul({a}, m)", (a,), (f"v{i}",), False)
+
+
 def random_rows(rng: Random, most: int) -> SmallGraph:
-    """A graph of at most so many steps, most of them row operators; it returns what is unread."""
-    values, calls = ["x", "r"], []
+    """A graph of at most so many steps, no two equal, most of them row operators.
+
+    It returns what is unread, and some of the rest.
+    """
+    values, calls, known = ["x", "r"], [], set()
     for i in range(rng.randint(2, most)):
-        a, b, kind = rng.choice(values), rng.choice(values), rng.randrange(9)
-        if kind <= 2 and a != b:
-            calls.append(Call(f"v{i} = add({a}, {b})", (a, b), (f"v{i}",), True, True))
-        elif kind <= 5:
-            op = "rms_norm({a}, w)" if kind < 5 else "softmax({a})"
-            calls.append(Call(f"v{i} = {op.format(a=a)}", (a,), (f"v{i}",), True))
-        elif kind == 6:
-            text = f"q{i}, s{i} = per_token_group_quant_fp8({a})"
-            calls.append(Call(text, (a,), (f"q{i}", f"s{i}"), True))
+        call = random_call(rng, i, values)
+        what = (call.text.partition(" = ")[2].partition("(")[0], *sorted(call.reads))
+        if what in known:
             continue
-        elif kind == 7:
-            calls.append(Call(f"v{i} = cast(c, dtype=bf16)", ("c",), (f"v{i}",), True, True))
-        else:
-            text = f'v{i}: bf16[T, 128] = opaque({a}, name="barrier")'
-            calls.append(Call(text, (a,), (f"v{i}",), False))
-        values.append(f"v{i}")
+        known.add(what)
+        calls.append(call)
+        values += [name for name in call.makes if name[0] == "v"]
     read = {name for call in calls for name in call.reads}
     made = [name for call in calls for name in call.makes]
     returned = [name for name in made if name not in read or rng.random() < 0.2]
@@ -187,7 +197,20 @@ class Regions:
         fits = all(
             len(block.steps) == 1 or self._live(block, written) <= self._scratch for block in alive
         )
-        return fits and self._is_acyclic(alive)
+        return (
+            fits
+            and all(self._is_used(block, written) for block in alive)
+            and self._is_acyclic(alive)
+        )
+
+    def _is_used(self, block: Block, written: set[str]) -> bool:
+        """Whether each of the block's steps is there for something."""
+        calls = self._graph.calls
+        read = {name for i in block.steps for name in calls[i].reads}
+        return all(
+            any(name in read or (i in block.own and name in written) for name in calls[i].makes)
+            for i in block.steps
+        )
 
     def _live(self, block: Block, written: set[str]) -> int:
         """Bytes of the rows that are kept between the block's steps, at most."""
