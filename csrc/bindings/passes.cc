@@ -102,8 +102,8 @@ py::dict TableOf(const Target& target) {
 OptimizeResult MakeResult(const Graph& graph, int before, int after,
                           const std::map<std::string, int>& fusions,
                           const std::vector<Miss>& misses, const std::vector<Choice>& choices,
-                          const std::vector<Rewrite>& rewrites,
-                          const std::vector<PassStats>& stats, const Key& key) {
+                          const std::vector<Rewrite>& rewrites, const std::vector<PassStats>& stats,
+                          const Key& key) {
   return {.graph = graph,
           .operators_before = before,
           .operators_after = after,
@@ -115,7 +115,7 @@ OptimizeResult MakeResult(const Graph& graph, int before, int after,
           .key = key};
 }
 
-void BindResult(py::module_& m) {
+void BindReports(py::module_& m) {
   py::class_<Miss>(m, "Miss", "Why something did not fuse.")
       .def(py::init<std::string, std::string, std::string, std::string, int64_t>(), py::arg("rule"),
            py::arg("node"), py::arg("reason"), py::arg("hint"), py::arg("saves"))
@@ -155,6 +155,9 @@ void BindResult(py::module_& m) {
       .def("__repr__", [](const Rewrite& rewrite) {
         return Cat(rewrite.pass, ": ", rewrite.rule, " at ", rewrite.node);
       });
+}
+
+void BindResult(py::module_& m) {
   py::class_<PassStats>(m, "PassStats", "What one pass did, and in what time.")
       .def(py::init<std::string, int, double, int, int, std::string>(), py::arg("name"),
            py::arg("rewrites"), py::arg("ms"), py::arg("nodes_before"), py::arg("nodes_after"),
@@ -218,6 +221,7 @@ void BindTargets(py::module_& m) {
 }
 
 void BindPasses(py::module_& m) {
+  BindReports(m);
   BindResult(m);
   py::class_<PassManager>(m, "PassManager", "Runs a pipeline of passes for a target.")
       .def(py::init<std::string_view, Target, std::vector<Rule>>(), py::arg("pipeline"),

@@ -38,8 +38,9 @@ void Grouping::Add(const Members& members, const std::set<ValueId>& written) {
   for (int32_t node : members) {
     // A node is at home where it is written, or else anywhere.
     const bool is_home = members_[group_[node]].empty() ||
-                         std::ranges::any_of(rows_.node(node).outputs,
-                                             [&](ValueId value) { return written.contains(value); });
+                         std::ranges::any_of(rows_.node(node).outputs, [&](ValueId value) {
+                           return written.contains(value);
+                         });
     const int other = is_home ? std::exchange(group_[node], group) : group;
     if (!is_home || !members_[other].empty()) others_.emplace(node, other);
   }

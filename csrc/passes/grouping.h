@@ -47,12 +47,12 @@ class Grouping {
   void VisitReaders(ValueId value, const Members& cluster, std::vector<int32_t>* stack) const;
 
   const RowGraph& rows_;
-  std::vector<int> group_;                         // of each node
-  std::vector<Members> members_;                   // of each group
-  std::map<int, std::set<ValueId>> written_;       // by groups that were added
-  std::multimap<int32_t, int> others_;             // further groups that a node is a member of
-  std::vector<int32_t> reach_;                     // where groups end that begin at or before a node
-  mutable int64_t search_ = 0;    // the present walk, and the last one that met each node: a walk
+  std::vector<int> group_;                    // of each node
+  std::vector<Members> members_;              // of each group
+  std::map<int, std::set<ValueId>> written_;  // by groups that were added
+  std::multimap<int32_t, int> others_;        // further groups that a node is a member of
+  std::vector<int32_t> reach_;                // where groups end that begin at or before a node
+  mutable int64_t search_ = 0;  // the present walk, and the last one that met each node: a walk
   mutable std::vector<int64_t> seen_;  // costs what it meets, not what the graph holds
 };
 

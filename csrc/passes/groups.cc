@@ -32,8 +32,7 @@ class Grouper {
       if (IsRow(i)) JoinProducers(i);
     }
     JoinSiblings();
-    for (int32_t node :
-         PlanRegions(rows_, target_, contested_, groups_, report.choices)) {
+    for (int32_t node : PlanRegions(rows_, target_, contested_, groups_, report.choices)) {
       ExplainParted(node);
     }
     for (const auto& [edge, boundary] : boundaries_) {

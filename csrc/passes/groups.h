@@ -12,9 +12,9 @@ namespace fusible {
 
 // A region to be: row operators, the views between them, and what crosses its border.
 struct RowGroup {
-  std::vector<int32_t> members;  // row operators, ascending
+  std::vector<int32_t> members;   // row operators, ascending
   std::vector<int32_t> replaced;  // members that need not run beside the region any more
-  std::vector<int32_t> views;    // between members
+  std::vector<int32_t> views;     // between members
   Graph body;
   std::vector<ValueId> inputs;   // of the outer graph, as the body's inputs
   std::vector<ValueId> outputs;  // of the outer graph, as the body's outputs; made by members

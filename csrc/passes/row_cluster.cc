@@ -41,8 +41,7 @@ std::set<ValueId> WrittenBy(const RowGraph& rows, const Members& members) {
   return written;
 }
 
-int64_t MovedBytes(const RowGraph& rows, const Members& members,
-                   const std::set<ValueId>& written) {
+int64_t MovedBytes(const RowGraph& rows, const Members& members, const std::set<ValueId>& written) {
   std::map<ValueId, int64_t> moved;
   for (int32_t node : members) {
     for (const RowOperand& operand : OperandsOf(rows, node)) {
@@ -70,15 +69,15 @@ int64_t LiveBytes(const RowGraph& rows, const Members& members, const std::set<V
 }
 
 Cluster::Cluster(const RowGraph& rows, const Target& target, const Grouping& groups,
-        std::vector<Members> steps, const Members& repeatable)
+                 std::vector<Members> steps, const Members& repeatable)
     : rows_(rows), target_(target), steps_(std::move(steps)) {
   if (steps_.size() > RowProblem::kMostSteps) return;
   for (const Members& step : steps_) all_.insert(step.begin(), step.end());
   for (size_t i = 0; i < steps_.size(); ++i) AddValues(i);
   std::vector<std::set<int>> reads;
   for (const Members& step : steps_) reads.push_back(ReadsOf(step));
-  is_searchable_ = values_.size() <= RowProblem::kMostValues &&
-                   problem_.reads.size() <= RowProblem::kMostReads;
+  is_searchable_ =
+      values_.size() <= RowProblem::kMostValues && problem_.reads.size() <= RowProblem::kMostReads;
   if (!is_searchable_) return;
   for (size_t i = 0; i < steps_.size(); ++i) AddStep(steps_[i], reads[i], repeatable);
   for (size_t i = 0; i < steps_.size(); ++i) AddOrder(i, groups);

@@ -171,8 +171,7 @@ class Planner {
         const auto is_inside = [&](const RowOperand& operand) {
           return members.contains(rows_.MakerOf(operand.source));
         };
-        if (repeatable.contains(node) &&
-            std::ranges::none_of(OperandsOf(rows_, node), is_inside)) {
+        if (repeatable.contains(node) && std::ranges::none_of(OperandsOf(rows_, node), is_inside)) {
           steps.push_back({node});
         } else {
           rest.insert(node);
@@ -226,11 +225,11 @@ class Planner {
   void ReportSplit(const Members& all, int64_t bytes, int64_t whole) {
     const int64_t live = LiveBytes(rows_, all, WrittenBy(rows_, all));
     if (live <= target_.scratch_bytes) return;
-    choices_.push_back({"split", LabelOf(rows_.graph(), rows_.node(*all.begin())),
-                        Cat("one region of these ", all.size(), " row operators needs ", live,
-                            " bytes of scratch a row; ", target_.name, " has ",
-                            target_.scratch_bytes),
-                        bytes, whole});
+    choices_.push_back(
+        {"split", LabelOf(rows_.graph(), rows_.node(*all.begin())),
+         Cat("one region of these ", all.size(), " row operators needs ", live,
+             " bytes of scratch a row; ", target_.name, " has ", target_.scratch_bytes),
+         bytes, whole});
   }
 
   const RowGraph& rows_;

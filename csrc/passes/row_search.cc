@@ -21,11 +21,11 @@ void ForEachBit(Bits bits, const Visit& visit) {
 // A set of steps that may be a region, whatever it writes.
 struct Candidate {
   Bits steps = 0;
-  Bits last = 0;     // steps whose values no step of the set reads: it is there for these
-  Bits once = 0;     // steps that may be in no other region
-  Bits read = 0;     // values from other regions
-  Bits before = 0;   // steps whose values must be written before it runs
-  int64_t bytes = 0; // that it reads
+  Bits last = 0;      // steps whose values no step of the set reads: it is there for these
+  Bits once = 0;      // steps that may be in no other region
+  Bits read = 0;      // values from other regions
+  Bits before = 0;    // steps whose values must be written before it runs
+  int64_t bytes = 0;  // that it reads
 };
 
 using Cost = std::tuple<int64_t, int, int>;  // bytes, steps of all regions, regions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from random import Random
@@ -188,7 +188,9 @@ class Regions:
         alive, written = self._alive(blocks)
         return [
             sum(map(bytes_of, self._read(block)))
-            + sum(bytes_of(n) for i in block.own for n in self._graph.calls[i].makes if n in written)
+            + sum(
+                bytes_of(n) for i in block.own for n in self._graph.calls[i].makes if n in written
+            )
             for block in alive
         ]
 

@@ -102,7 +102,9 @@ def print_choices(out: Console, choices: list[dict[str, Any]]) -> None:
     """Prints what row operators move as they run, and what they would move the other way."""
     if choices:
         header = ("choice", "at", "bytes/row", "otherwise", "why")
-        _print_groups(out, header, choices, ("kind", "node", "bytes", "otherwise", "hint"), "choices")
+        _print_groups(
+            out, header, choices, ("kind", "node", "bytes", "otherwise", "hint"), "choices"
+        )
 
 
 def _print_groups(
