@@ -16,7 +16,7 @@ sum = add(x, residual)
 y = rms_norm(sum, w, eps=1e-05)
 return y, sum
 """
-PIPELINE = "canonicalize,share-common,fuse-ops,select-ops,drop-dead"
+PIPELINE = "canonicalize,share-common,fuse-ops,select-ops,canonicalize,drop-dead"
 
 
 def test_the_default_pipeline_is_the_targets():
@@ -88,9 +88,9 @@ def test_the_key_is_stable():
 @pytest.mark.parametrize(
     "pipeline",
     [
-        "canonicalize,share-common,fuse-ops,drop-dead,select-ops",
-        "canonicalize,share-common,fuse-ops,select-ops,drop-dead,drop-dead",
-        "canonicalize,share-common,fuse-ops,select-ops",
+        "canonicalize,share-common,fuse-ops,canonicalize,drop-dead,select-ops",
+        "canonicalize,share-common,fuse-ops,select-ops,canonicalize,drop-dead,drop-dead",
+        "canonicalize,share-common,fuse-ops,select-ops,canonicalize",
     ],
 )
 def test_order_and_multiplicity_count(pipeline):
