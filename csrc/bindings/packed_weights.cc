@@ -61,6 +61,7 @@ py::dict DescribePlan(const kernels::MatmulProblem& problem, const kernels::Matm
   const kernels::MatmulPlan plan = kernels::PlanMatmul(problem, m);
   return py::dict(py::arg("form") = FormName(plan.form), py::arg("chunk_rows") = plan.chunk_rows,
                   py::arg("block_rows") = plan.block_rows,
+                  py::arg("block_panels") = plan.block_panels,
                   py::arg("block_depth") = plan.block_depth, py::arg("grain") = plan.grain);
 }
 
@@ -102,12 +103,13 @@ void BindPackedWeights(py::module_& m) {
   m.def(
       "matmul_plan",
       [](int64_t rows, int64_t cols, int64_t depth, int64_t bytes, bool packed, bool pairs,
-         bool dots, int64_t panel, int64_t tile_rows, int64_t threads) {
-        return DescribePlan({rows, cols, depth, bytes, packed, pairs},
+         int64_t most_panels, bool dots, int64_t panel, int64_t tile_rows, int64_t threads) {
+        return DescribePlan({rows, cols, depth, bytes, packed, pairs, most_panels},
                             {panel, tile_rows, dots, threads});
       },
       py::arg("rows"), py::arg("cols"), py::arg("depth"), py::kw_only(), py::arg("bytes") = 2,
-      py::arg("packed") = false, py::arg("pairs") = true, py::arg("dots") = false,
+      py::arg("packed") = false, py::arg("pairs") = true,
+      py::arg("most_panels") = kernels::kMostPanels, py::arg("dots") = false,
       py::arg("panel") = 32, py::arg("tile_rows") = 12, py::arg("threads") = 1,
       "How a product runs: a pure function of the problem and of a machine.");
   m.def("matmul_machine", &DescribeMachine,

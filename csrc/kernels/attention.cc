@@ -99,7 +99,7 @@ void Scores(const Task& task, const QueryRows& q, const KeyBlock& block, Share v
       const int64_t key = std::clamp(first + i, all.begin, all.end - 1);
       keys[i] = task.CacheRow<T>(task.a->k_cache, block.slots.at[key]);
     }
-    const bool words = PackKeys(keys, size, q.dots, panel, [&] { values.Step(); });
+    const bool words = PackKeys(keys, size, q, panel, [&] { values.Step(); });
     for (int64_t r = 0; r < rows; r += kTile) {
       values.Step();
       const int64_t count = std::min(kTile, rows - r);

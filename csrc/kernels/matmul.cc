@@ -20,6 +20,14 @@ class TileWeight {
   // Only of a packed weight.
   Columns<T> InPlace(int64_t k) const { return PackedColumns<T>(layout_, a_.w.data, col_, k); }
 
+  // What a packed weight has behind `count` elements from k on: the next of the panel, or the panel
+  // of the next columns.
+  NextBlock Behind(int64_t k, int64_t count) const {
+    if (!a_.packed || count == 0) return {};
+    const size_t floats = hwy::DivCeil(static_cast<size_t>(count), kPerWord<T>) * kPackedPanel;
+    return {InPlace(k).words + floats, floats};
+  }
+
   // As f32.
   Columns<float> AsFloats(int64_t k, int64_t count, float* panel) const {
     if (!a_.packed) return Transposed<Floats<T>, float>(k, count, panel);
@@ -39,11 +47,7 @@ class TileWeight {
       return {InPlace(k).words, kPackedPanel};
     }
     const auto pairs = Transposed<Words<T>, BF16>(k, count, panel);
-    Least least{SetBits(0xFFFF)};
-    for (size_t i = 0; i < (count + 1) / 2 * kPanel; i += kLanes) {
-      least.Add(LoadBytes(DU(), panel + i));
-    }
-    *floor = HWY_MIN(*floor, least.Floor());
+    *floor = HWY_MIN(*floor, FloorOfWords(panel, (count + 1) / 2 * kPanel));
     return pairs;
   }
 
@@ -61,33 +65,43 @@ class TileWeight {
   const T* rows_[kPanel];
 };
 
-// Rows of a tile by a block of its columns, into sums.
-template <class T>
-void MultiplyBlock(const TileWeight<T>& weight, FloatRows x, MatmulForm form, int64_t rows,
-                   int64_t k, int64_t count, float* panel, const Sums& sums) {
-  if (form == MatmulForm::kRegisters) return Multiply(rows, x, weight.InPlace(k), count, sums);
-  Multiply(rows, x, weight.AsFloats(k, count, panel), count, sums);
+// Rows of a tile by a block of the columns of a panel, into sums. *floor: see AsPairs.
+template <class T, class Rows>
+void MultiplyBlock(const TileWeight<T>& weight, const MatmulPlan& plan, Rows x, int64_t rows,
+                   Progress k, float* panel, int32_t* floor, const Sums& sums) {
+  const int64_t count = HWY_MIN(k.end - k.at, plan.block_depth);
+  const NextBlock next = weight.Behind(k.at, count);
+  if constexpr (std::is_same_v<Rows, PairRows>) {
+    const Columns<BF16> columns = weight.AsPairs(k.at, count, panel, floor);
+    MultiplyPairs(rows, x, columns, count, *floor, sums, next);
+  } else if (plan.form == MatmulForm::kRegisters) {
+    Multiply(rows, x, weight.InPlace(k.at), count, sums, next);
+  } else {
+    Multiply(rows, x, weight.AsFloats(k.at, count, panel), count, sums, next);
+  }
 }
 
+// A block of k of all panels of a tile before the next: rows are read from the second cache.
 template <class T, class Rows>
 void OneTile(const MatmulArgs& a, const MatmulPlan& plan, Rows x, int64_t chunk,
              const MatmulTile& tile) {
   static thread_local Scratch panel_scratch, sums_scratch;
+  constexpr int64_t kWidth = kPanel;
+  const int64_t size = tile.rows * kWidth;
   float* panel = panel_scratch.Floats(kPanelBytes / sizeof(float));
-  float* sums = sums_scratch.Floats(tile.rows * kPanel);
-  const TileWeight<T> weight(a, tile.col);
-  int32_t floor = std::numeric_limits<int32_t>::max() / 2;
+  float* sums = sums_scratch.Floats(size * plan.block_panels);
+  int32_t floors[kMostPanels];
+  std::fill_n(floors, kMostPanels, std::numeric_limits<int32_t>::max() / 2);
   for (int64_t k = 0; k == 0 || k < a.depth; k += plan.block_depth) {
-    const int64_t count = HWY_MIN(a.depth - k, plan.block_depth);
-    const Sums to = {sums, kPanel, k == 0};
-    if constexpr (std::is_same_v<Rows, PairRows>) {
-      const Columns<BF16> columns = weight.AsPairs(k, count, panel, &floor);
-      MultiplyPairs(tile.rows, x.From(tile.row, k), columns, count, floor, to);
-    } else {
-      MultiplyBlock(weight, x.From(tile.row, k), plan.form, tile.rows, k, count, panel, to);
+    for (int64_t p = 0; p * kWidth < tile.cols; ++p) {
+      MultiplyBlock(TileWeight<T>(a, tile.col + p * kWidth), plan, x.From(tile.row, k), tile.rows,
+                    {k, a.depth}, panel, &floors[p], {sums + p * size, kPanel, k == 0});
     }
   }
-  StoreTile<T>(sums, a.bias ? a.bias.Row<T>(0) + tile.col : nullptr, tile, chunk, a.y);
+  for (int64_t p = 0; p * kWidth < tile.cols; ++p) {
+    const MatmulTile part = tile.Columns(p * kWidth, kWidth);
+    StoreTile<T>(sums + p * size, a.bias ? a.bias.Row<T>(0) + part.col : nullptr, part, chunk, a.y);
+  }
 }
 
 template <class T, class Form>
@@ -106,7 +120,8 @@ void MatmulAny(const MatmulArgs& a) {
                                         .depth = a.depth,
                                         .bytes = sizeof(T),
                                         .packed = a.packed,
-                                        .pairs = kPairs},
+                                        .pairs = kPairs,
+                                        .most_panels = kMostPanels},
                                        Machine());
     if constexpr (kPairs && kMayDot) {
       if (plan.form == MatmulForm::kDots) return MatmulOf<T, PairForm<T>>(a, plan);

@@ -57,22 +57,15 @@ struct PairRows {
 
 template <size_t kRows>
 HWY_INLINE void DotTile(PairRows x, Columns<BF16> columns, size_t words, const Sums& sums) {
-  Tile<kRows> tile;
-  tile.Load(sums);
-  for (size_t j = 0; j < words; ++j) {
-    VU column[kPanelVectors];
-    HWY_UNROLL(16)
-    for (size_t v = 0; v < kPanelVectors; ++v) column[v] = columns.Load(j, v);
-    HWY_UNROLL(16)
-    for (size_t r = 0; r < kRows; ++r) {
-      const VU pair = x.Pair(r, j);
-      HWY_UNROLL(16)
-      for (size_t v = 0; v < kPanelVectors; ++v) {
-        tile.acc[r][v] = AddDots(column[v], pair, tile.acc[r][v]);
-      }
+  ForTileVectors<kRows, BF16>(sums, [&](auto& tile, size_t vector) HWY_ATTR {
+    const Columns<BF16> from = columns.From(vector);
+    for (size_t j = 0; j < words; ++j) {
+      from.AskAhead(j);
+      tile.Add([&](size_t r) HWY_ATTR { return x.Pair(r, j); },
+               [&](size_t v) HWY_ATTR { return from.Load(j, v); },
+               [](VU pair, VU column, VF sum) HWY_ATTR { return AddDots(column, pair, sum); });
     }
-  }
-  tile.Store(sums);
+  });
 }
 
 template <size_t kRows = kTileRows>
@@ -84,31 +77,18 @@ HWY_NOINLINE void DotFew(size_t rows, PairRows x, Columns<BF16> columns, size_t 
 
 // floor: of the columns, for all k up to the end of these.
 HWY_INLINE void MultiplyPairs(size_t rows, PairRows x, Columns<BF16> columns, size_t depth,
-                              int32_t floor, const Sums& sums) {
-  ForTileRows(rows, [&](size_t r, size_t count) HWY_ATTR {
-    const PairRows from = x.From(r, 0);
-    if (DotIsExact(from.Floor(count), floor)) {
-      DotFew(count, from, columns, (depth + 1) / 2, sums.From(r));
-    } else {
-      MultiplyFew(count, from, columns, depth, sums.From(r));
-    }
-  });
+                              int32_t floor, const Sums& sums, NextBlock next = {}) {
+  const size_t words = hwy::DivCeil(depth, size_t{2});
+  ForTileRows(rows, columns, words, next,
+              [&](size_t r, size_t count, Columns<BF16> asking) HWY_ATTR {
+                const PairRows from = x.From(r, 0);
+                if (DotIsExact(from.Floor(count), floor)) {
+                  DotFew(count, from, asking, words, sums.From(r));
+                } else {
+                  MultiplyFew(count, from, asking, depth, sums.From(r));
+                }
+              });
 }
-
-// The least of (bits without sign) - 1 of both halves of words, lane by lane.
-struct Least {
-  VU value;  // begins as SetBits(0xFFFF)
-
-  HWY_INLINE void Add(VU words) {
-    const VU magnitude = SetBits(0x7FFF), one = SetBits(1);
-    const VU high = hn::And(hn::ShiftRight<16>(words), magnitude);
-    const VU low = hn::And(words, magnitude);
-    value = hn::Min(value, hn::Min(hn::Sub(high, one), hn::Sub(low, one)));
-  }
-  int32_t Floor() const {
-    return ExponentFloor(static_cast<uint16_t>(hn::GetLane(hn::MinOfLanes(DU(), value))));
-  }
-};
 
 // Rows of stored floats that bf16 has, as pairs, in scratch of the calling thread; zeros up to a
 // whole step. The stride is not a multiple of a large power of two, so that the rows of a tile do
@@ -133,14 +113,12 @@ struct PairForm {
 
  private:
   static HWY_INLINE int32_t ConvertRow(const T* row, size_t depth, uint32_t* out) {
-    Least least{SetBits(0xFFFF)};
     ForSteps(depth, [&](auto at) HWY_ATTR {
       const auto pair = Load(row, at);
       const VU words = hn::Or(ToBits(pair.even), hn::ShiftRight<16>(ToBits(pair.odd)));
       StoreBytes(words, DU(), out + at.i / 2);
-      least.Add(words);
     });
-    return least.Floor();
+    return FloorOfWords(out, hwy::RoundUpTo(depth, kStep) / 2);
   }
 };
 

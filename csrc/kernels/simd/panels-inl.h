@@ -36,16 +36,25 @@ struct Sums {
   HWY_INLINE Sums From(size_t row) const { return {data + row * stride, stride, fresh}; }
 };
 
-// The accumulators of kRows rows by kPanel columns.
-template <size_t kRows>
+// Where elements are decoded in registers there is a mask more, and 16 of them do not hold tiles of
+// kTileRows by a panel beside it: those have half of the columns of a panel, and more rows.
+template <class T>
+inline constexpr bool kHalves = kLanes < 16 && HWY_ARCH_X86 && kPerWord<T> > 1;
+template <class T>
+inline constexpr size_t kMostRows = kHalves<T> ? 5 : kTileRows;  // of a tile
+template <size_t kRows, class T>
+inline constexpr size_t kTileVectors = kHalves<T> && kRows > 2 ? kPanelVectors / 2 : kPanelVectors;
+
+// The accumulators of kRows rows by kVectors vectors of columns.
+template <size_t kRows, size_t kVectors>
 struct Tile {
-  VF acc[kRows][kPanelVectors];
+  VF acc[kRows][kVectors];
 
   HWY_INLINE void Load(const Sums& sums) {
     HWY_UNROLL(16)
     for (size_t r = 0; r < kRows; ++r) {
       HWY_UNROLL(16)
-      for (size_t v = 0; v < kPanelVectors; ++v) {
+      for (size_t v = 0; v < kVectors; ++v) {
         acc[r][v] = hn::Zero(DF());
         if (!sums.fresh) acc[r][v] = hn::Load(DF(), sums.data + r * sums.stride + v * kLanes);
       }
@@ -55,73 +64,133 @@ struct Tile {
     HWY_UNROLL(16)
     for (size_t r = 0; r < kRows; ++r) {
       HWY_UNROLL(16)
-      for (size_t v = 0; v < kPanelVectors; ++v) {
+      for (size_t v = 0; v < kVectors; ++v) {
         hn::Store(acc[r][v], DF(), sums.data + r * sums.stride + v * kLanes);
+      }
+    }
+  }
+  // acc += value(r) * column(v). The fewer of the two wait in registers for the others: with all
+  // values of twelve rows waiting a tile would not fit.
+  template <class Value, class Column, class MulAdd>
+  HWY_INLINE void Add(const Value& value, const Column& column, const MulAdd& mul_add) {
+    if constexpr (kRows < kVectors) {
+      decltype(value(0)) values[kRows];
+      HWY_UNROLL(16)
+      for (size_t r = 0; r < kRows; ++r) values[r] = value(r);
+      HWY_UNROLL(16)
+      for (size_t v = 0; v < kVectors; ++v) {
+        const auto one = column(v);
+        HWY_UNROLL(16)
+        for (size_t r = 0; r < kRows; ++r) acc[r][v] = mul_add(values[r], one, acc[r][v]);
+      }
+    } else {
+      decltype(column(0)) columns[kVectors];
+      HWY_UNROLL(16)
+      for (size_t v = 0; v < kVectors; ++v) columns[v] = column(v);
+      HWY_UNROLL(16)
+      for (size_t r = 0; r < kRows; ++r) {
+        const auto one = value(r);
+        HWY_UNROLL(16)
+        for (size_t v = 0; v < kVectors; ++v) acc[r][v] = mul_add(one, columns[v], acc[r][v]);
       }
     }
   }
   // Adds x[r][k + i] * element i of a word, for i from kIndex to kEnd.
   template <size_t kIndex, size_t kEnd, class Rows, class T>
-  HWY_INLINE void Add(const Rows& x, size_t k, const Columns<T>& columns, size_t word) {
-    VF value[kRows];
-    HWY_UNROLL(16)
-    for (size_t r = 0; r < kRows; ++r) value[r] = x.Get(r, k + kIndex);
-    HWY_UNROLL(16)
-    for (size_t v = 0; v < kPanelVectors; ++v) {
-      const VF column = Unpack<kIndex>(Packed<T>{}, columns.Load(word, v));
-      HWY_UNROLL(16)
-      for (size_t r = 0; r < kRows; ++r) acc[r][v] = hn::MulAdd(value[r], column, acc[r][v]);
+  HWY_INLINE void AddElements(const Rows& x, size_t k, Columns<T> columns, size_t word) {
+    Add([&](size_t r) HWY_ATTR { return x.Get(r, k + kIndex); },
+        [&](size_t v) HWY_ATTR { return Unpack<kIndex>(Packed<T>{}, columns.Load(word, v)); },
+        [](VF value, VF column, VF sum) HWY_ATTR { return hn::MulAdd(value, column, sum); });
+    if constexpr (kIndex + 1 < kEnd) {
+      // The words are loaded anew: kept for their next element they would not fit either.
+      asm("" : "+r"(columns.words));
+      AddElements<kIndex + 1, kEnd>(x, k, columns, word);
     }
-    if constexpr (kIndex + 1 < kEnd) Add<kIndex + 1, kEnd>(x, k, columns, word);
   }
 };
+
+// Calls part(accumulators, vector) for the parts of a panel that tiles of kRows rows have, from
+// column vector * kLanes on, and adds what it leaves there to the sums.
+template <size_t kRows, class T, class F>
+HWY_INLINE void ForTileVectors(const Sums& sums, const F& part) {
+  constexpr size_t kVectors = kTileVectors<kRows, T>;
+  for (size_t v = 0; v < kPanelVectors; v += kVectors) {
+    Tile<kRows, kVectors> tile;
+    const Sums to = {sums.data + v * kLanes, sums.stride, sums.fresh};
+    tile.Load(to);
+    part(tile, v);
+    tile.Store(to);
+  }
+}
 
 // out[r][n] += sum over k of x[r][k] * column[n][k].
 template <size_t kRows, class Rows, class T>
 HWY_INLINE void MultiplyTile(Rows x, Columns<T> columns, size_t depth, const Sums& sums) {
   constexpr size_t kStep = kPerWord<T>;
-  Tile<kRows> tile;
-  tile.Load(sums);
-  size_t k = 0;
-  for (; k + kStep <= depth; k += kStep) tile.template Add<0, kStep>(x, k, columns, k / kStep);
-  if constexpr (kStep == 2) {
-    if (k < depth) tile.template Add<0, 1>(x, k, columns, k / kStep);
-  }
-  tile.Store(sums);
+  ForTileVectors<kRows, T>(sums, [&](auto& tile, size_t vector) HWY_ATTR {
+    const Columns<T> from = columns.From(vector);
+    size_t k = 0;
+    for (; k + kStep <= depth; k += kStep) {
+      from.AskAhead(k / kStep);
+      tile.template AddElements<0, kStep>(x, k, from, k / kStep);
+    }
+    if constexpr (kStep == 2) {
+      if (k < depth) tile.template AddElements<0, 1>(x, k, from, k / kStep);
+    }
+  });
 }
 
-// At most kRows rows. T: two elements a word at most, or a multiple of them.
-template <size_t kRows = kTileRows, class Rows, class T>
-HWY_NOINLINE void MultiplyFew(size_t rows, Rows x, Columns<T> columns, size_t depth,
+// At most kRows rows, here kMostRows<T>. T: two elements a word at most, or a multiple of them.
+template <size_t kRows, class Rows, class T>
+HWY_NOINLINE void MultiplyRows(size_t rows, Rows x, Columns<T> columns, size_t depth,
                               const Sums& sums) {
   if (rows == kRows) return MultiplyTile<kRows>(x, columns, depth, sums);
-  if constexpr (kRows > 1) MultiplyFew<kRows - 1>(rows, x, columns, depth, sums);
+  if constexpr (kRows > 1) MultiplyRows<kRows - 1>(rows, x, columns, depth, sums);
+}
+template <class Rows, class T>
+HWY_INLINE void MultiplyFew(size_t rows, Rows x, Columns<T> columns, size_t depth,
+                            const Sums& sums) {
+  MultiplyRows<kMostRows<T>>(rows, x, columns, depth, sums);
 }
 HWY_INLINE void MultiplyFew(size_t rows, FloatRows x, const float* panel, size_t depth,
                             const Sums& sums) {
   MultiplyFew(rows, x, Columns<float>{panel, kPanel}, depth, sums);
 }
 
-// Calls tile(row, rows) for tiles of nearly equal size: the chains of a single row are too few to
-// keep a CPU busy.
-template <class F>
-HWY_INLINE void ForTileRows(size_t rows, const F& tile) {
-  const size_t tiles = hwy::DivCeil(rows, kTileRows);
+// What a packed weight has behind the columns of a product: its tiles ask memory for it, each for a
+// share, so that the next product's first tile does not wait, nor memory for the other tiles.
+struct NextBlock {
+  const float* data = nullptr;
+  size_t floats = 0;
+};
+
+// A single tile, which has those columns from memory itself, asks for what it needs soon: so far
+// ahead, in floats.
+inline constexpr size_t kSoon = 2048;
+
+// Calls tile(row, rows, columns) for tiles of nearly equal size: the chains of a single row are too
+// few to keep a CPU busy. Each reads `words` of the columns.
+template <class T, class F>
+HWY_INLINE void ForTileRows(size_t rows, Columns<T> columns, size_t words, NextBlock next,
+                            const F& tile) {
+  const size_t tiles = hwy::DivCeil(rows, kMostRows<T>);
   for (size_t t = 0; t < tiles; ++t) {
     const size_t begin = t * rows / tiles;
-    tile(begin, (t + 1) * rows / tiles - begin);
+    if (next.data != nullptr) {
+      columns.next = tiles == 1 ? columns.words + kSoon : next.data + t * next.floats / tiles;
+      columns.next_step = next.floats / (tiles * words);
+    }
+    tile(begin, (t + 1) * rows / tiles - begin, columns);
   }
 }
 
 template <class Rows, class T>
-HWY_INLINE void Multiply(size_t rows, Rows x, Columns<T> columns, size_t depth, const Sums& sums) {
-  ForTileRows(rows, [&](size_t r, size_t count) HWY_ATTR {
-    MultiplyFew(count, x.From(r, 0), columns, depth, sums.From(r));
-  });
-}
-HWY_INLINE void Multiply(size_t rows, FloatRows x, const float* panel, size_t depth,
-                         const Sums& sums) {
-  Multiply(rows, x, Columns<float>{panel, kPanel}, depth, sums);
+HWY_INLINE void Multiply(size_t rows, Rows x, Columns<T> columns, size_t depth, const Sums& sums,
+                         NextBlock next = {}) {
+  ForTileRows(rows, columns, hwy::DivCeil(depth, kPerWord<T>), next,
+              [&](size_t r, size_t count, Columns<T> asking) HWY_ATTR {
+                MultiplyFew(count, x.From(r, 0), asking, depth, sums.From(r));
+              });
 }
 
 // Rows of stored floats as f32, in scratch of the calling thread; zeros up to a whole step. The
@@ -183,7 +252,7 @@ HWY_INLINE void ForTiles(const Block& x, int64_t rows, int64_t cols, int64_t dep
   for (int64_t chunk = 0; chunk < rows; chunk += plan.chunk_rows) {
     const int64_t count = HWY_MIN(plan.chunk_rows, rows - chunk);
     const auto converted = Form::Convert(x, chunk, count, depth, scratch);
-    const MatmulTiles tiles(count, cols, plan.block_rows, kPanel);
+    const MatmulTiles tiles(count, cols, plan.block_rows, plan.block_panels * kPanel);
     ParallelFor(tiles.size(), plan.grain, [&](int64_t begin, int64_t end) HWY_ATTR {
       for (int64_t i = begin; i < end; ++i) body(converted, chunk, tiles[i]);
     });

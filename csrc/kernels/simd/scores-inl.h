@@ -35,33 +35,11 @@ struct AsWords {
   static HWY_INLINE VF MulAdd(VF x, VF y, VF sum) { return AddDots(ToBits(x), ToBits(y), sum); }
 };
 
-// Whether all bf16 of these words (a multiple of 2 kLanes) are zero, or 2^-55 and more: any sum of
-// their products is then a multiple of 2^-124, so that nothing is subnormal on the way.
-#if HWY_TARGET == HWY_SCALAR
-HWY_INLINE bool AreUsual(const float*, size_t) { return false; }
-#else
-HWY_INLINE bool AreUsual(const float* words, size_t count) {
-  const hn::Repartition<uint16_t, DF> d;
-  constexpr uint16_t kLeast = (127 - 55) << 7;
-  const auto minus_one = hn::Set(d, 0xFFFF);
-  // Twice the magnitude, less one: a zero becomes the largest.
-  const auto load = [=](size_t i) HWY_ATTR {
-    const auto codes = hn::BitCast(d, hn::Load(DF(), words + i));
-    return hn::Add(codes, hn::Add(codes, minus_one));
-  };
-  auto least = minus_one, other = minus_one;
-  for (size_t i = 0; i < count; i += 2 * kLanes) {
-    least = hn::Min(least, load(i));
-    other = hn::Min(other, load(i + kLanes));
-  }
-  return hn::AllFalse(d, hn::Lt(hn::Min(least, other), hn::Set(d, 2 * kLeast - 1)));
-}
-#endif
-
-// The queries of a task: always as f32, zeros behind; as words where `dots`.
+// The queries of a task: always as f32, zeros behind; as words where `dots`, with their floor.
 struct QueryRows {
   FloatRows floats, words;
   bool dots;
+  int32_t floor;
 };
 
 // Floats from one query of a task to the next: not a multiple of a large power of two, so that the
@@ -78,7 +56,7 @@ inline size_t QueryFloats(const Task& task) {
 template <class T>
 QueryRows Queries(const Task& task, float* memory) {
   const int64_t size = task.a->size, rows = task.rows();
-  QueryRows q = {{memory, QueryStride(task)}, {nullptr, WordStride(task)}, false};
+  QueryRows q = {{memory, QueryStride(task)}, {nullptr, WordStride(task)}, false, 0};
   float* words = memory + rows * q.floats.stride;
   q.words.data = words;
   q.dots = kMayDot && std::is_same_v<T, BF16> && size % 2 == 0 && HasBf16Conversion();
@@ -89,7 +67,9 @@ QueryRows Queries(const Task& task, float* memory) {
     ForSteps(size, [=](auto at) HWY_ATTR { Store(Load(row, at), floats, Full{at.i}); });
     if (q.dots) std::memcpy(words + r * q.words.stride, row, size * sizeof(T));
   }
-  if constexpr (kMayDot) q.dots = q.dots && AreUsual(words, rows * q.words.stride);
+  if constexpr (kMayDot) {
+    if (q.dots) q.floor = FloorOfWords(words, rows * q.words.stride);
+  }
   return q;
 }
 
@@ -169,16 +149,16 @@ HWY_INLINE void PackLines(const T* const* rows, size_t size, float* panel,
   }
 }
 
-// Packs keys as words where `dots` and all of them are usual, else as f32. True for words.
+// Packs keys as words where the queries are, and DotIsExact; else as f32. True for words.
 template <class T, class Meanwhile>
-HWY_INLINE bool PackKeys(const T* const* rows, size_t size, bool dots, float* panel,
+HWY_INLINE bool PackKeys(const T* const* rows, size_t size, const QueryRows& q, float* panel,
                          const Meanwhile& meanwhile) {
   if constexpr (kMayDot && std::is_same_v<T, BF16>) {
-    if (dots) {
+    if (q.dots) {
       const float* words[kPanel];
       for (size_t i = 0; i < kPanel; ++i) words[i] = reinterpret_cast<const float*>(rows[i]);
       PackLines(words, size / 2, panel, meanwhile);
-      if (AreUsual(panel, size / 2 * kPanel)) return true;
+      if (DotIsExact(q.floor, FloorOfWords(panel, size / 2 * kPanel))) return true;
     }
   }
   PackLines(rows, size, panel, meanwhile);

@@ -271,14 +271,29 @@ HWY_INLINE int64_t Ahead(const Block& w, Progress col, Progress k, int64_t step)
   return col.at + kColumns < col.end ? kColumns * w.row_stride - k.at : 0;
 }
 
-// Columns of a product as words: word j of column c is at words[j * stride + c].
+// Columns of a product as words: word j of column c is at words[j * stride + c]. Whoever reads word j
+// asks memory for next[j * next_step] meanwhile, and what is before the next of those.
 template <class T>
 struct Columns {
   const float* words;
   size_t stride;
+  const float* next = words;
+  size_t next_step = 0;  // up to 32
 
   HWY_INLINE VU Load(size_t word, size_t vector) const {
     return LoadBytes(DU(), words + word * stride + vector * kLanes);
+  }
+  // What is read but once and far ahead goes no further than the second cache: the first has too few
+  // requests at a time to keep up with memory.
+  HWY_INLINE void AskAhead(size_t word) const {
+    constexpr size_t kLine = 16;
+    const float* from = next + word * next_step;
+    if (next_step <= kLine) return __builtin_prefetch(from, 0, 3);
+    __builtin_prefetch(from, 0, 2);
+    __builtin_prefetch(from + kLine, 0, 2);
+  }
+  HWY_INLINE Columns From(size_t vector) const {
+    return {words + vector * kLanes, stride, next, next_step};
   }
 };
 
