@@ -109,8 +109,8 @@ void BindPackedWeights(py::module_& m) {
       },
       py::arg("rows"), py::arg("cols"), py::arg("depth"), py::kw_only(), py::arg("bytes") = 2,
       py::arg("packed") = false, py::arg("pairs") = true,
-      py::arg("most_panels") = kernels::kMostPanels, py::arg("dots") = false,
-      py::arg("panel") = 32, py::arg("tile_rows") = 12, py::arg("threads") = 1,
+      py::arg("most_panels") = kernels::kMostPanels, py::arg("dots") = false, py::arg("panel") = 32,
+      py::arg("tile_rows") = 12, py::arg("threads") = 1,
       "How a product runs: a pure function of the problem and of a machine.");
   m.def("matmul_machine", &DescribeMachine,
         "This machine, with the instruction set and the threads of now, as matmul_plan takes it.");

@@ -20,9 +20,9 @@ enum class MatmulForm {
 
 struct MatmulProblem {
   int64_t rows, cols, depth;
-  int64_t bytes = 4;    // of an element of the weight
-  bool packed = false;  // the weight
-  bool pairs = false;   // weight and rows are bf16, or codes that bf16 has
+  int64_t bytes = 4;        // of an element of the weight
+  bool packed = false;      // the weight
+  bool pairs = false;       // weight and rows are bf16, or codes that bf16 has
   int64_t most_panels = 1;  // that the kernel takes at a time
 };
 
@@ -36,11 +36,11 @@ struct MatmulMachine {
 
 struct MatmulPlan {
   MatmulForm form;
-  int64_t chunk_rows;   // are converted and multiplied at a time, to stay in the shared cache
-  int64_t block_rows;   // of a chunk, by one panel of columns: the work of one thread
+  int64_t chunk_rows;    // are converted and multiplied at a time, to stay in the shared cache
+  int64_t block_rows;    // of a chunk, by one panel of columns: the work of one thread
   int64_t block_panels;  // of columns, are multiplied by a block of k of those rows in turn
-  int64_t block_depth;  // of a panel that stays in the first cache
-  int64_t grain;        // panels of block_rows that are worth waking a thread for
+  int64_t block_depth;   // of a panel that stays in the first cache
+  int64_t grain;         // panels of block_rows that are worth waking a thread for
 
   friend bool operator==(const MatmulPlan&, const MatmulPlan&) = default;
 };

@@ -143,7 +143,7 @@ HWY_INLINE void MultiplyTile(Rows x, Columns<T> columns, size_t depth, const Sum
 // At most kRows rows, here kMostRows<T>. T: two elements a word at most, or a multiple of them.
 template <size_t kRows, class Rows, class T>
 HWY_NOINLINE void MultiplyRows(size_t rows, Rows x, Columns<T> columns, size_t depth,
-                              const Sums& sums) {
+                               const Sums& sums) {
   if (rows == kRows) return MultiplyTile<kRows>(x, columns, depth, sums);
   if constexpr (kRows > 1) MultiplyRows<kRows - 1>(rows, x, columns, depth, sums);
 }
@@ -188,9 +188,8 @@ template <class Rows, class T>
 HWY_INLINE void Multiply(size_t rows, Rows x, Columns<T> columns, size_t depth, const Sums& sums,
                          NextBlock next = {}) {
   ForTileRows(rows, columns, hwy::DivCeil(depth, kPerWord<T>), next,
-              [&](size_t r, size_t count, Columns<T> asking) HWY_ATTR {
-                MultiplyFew(count, x.From(r, 0), asking, depth, sums.From(r));
-              });
+              [&](size_t r, size_t count, Columns<T> asking)
+                  HWY_ATTR { MultiplyFew(count, x.From(r, 0), asking, depth, sums.From(r)); });
 }
 
 // Rows of stored floats as f32, in scratch of the calling thread; zeros up to a whole step. The

@@ -271,8 +271,8 @@ HWY_INLINE int64_t Ahead(const Block& w, Progress col, Progress k, int64_t step)
   return col.at + kColumns < col.end ? kColumns * w.row_stride - k.at : 0;
 }
 
-// Columns of a product as words: word j of column c is at words[j * stride + c]. Whoever reads word j
-// asks memory for next[j * next_step] meanwhile, and what is before the next of those.
+// Columns of a product as words: word j of column c is at words[j * stride + c]. Whoever reads word
+// j asks memory for next[j * next_step] meanwhile, and what is before the next of those.
 template <class T>
 struct Columns {
   const float* words;
@@ -283,8 +283,8 @@ struct Columns {
   HWY_INLINE VU Load(size_t word, size_t vector) const {
     return LoadBytes(DU(), words + word * stride + vector * kLanes);
   }
-  // What is read but once and far ahead goes no further than the second cache: the first has too few
-  // requests at a time to keep up with memory.
+  // What is read but once and far ahead goes no further than the second cache: the first has too
+  // few requests at a time to keep up with memory.
   HWY_INLINE void AskAhead(size_t word) const {
     constexpr size_t kLine = 16;
     const float* from = next + word * next_step;
