@@ -55,12 +55,12 @@ struct PairRows {
   }
 };
 
-template <size_t kRows>
+template <size_t kRows, bool kAsks>
 HWY_INLINE void DotTile(PairRows x, Columns<BF16> columns, size_t words, const Sums& sums) {
   ForTileVectors<kRows, BF16>(sums, [&](auto& tile, size_t vector) HWY_ATTR {
     const Columns<BF16> from = columns.From(vector);
     for (size_t j = 0; j < words; ++j) {
-      from.AskAhead(j);
+      if constexpr (kAsks) from.AskAhead(j);
       tile.Add([&](size_t r) HWY_ATTR { return x.Pair(r, j); },
                [&](size_t v) HWY_ATTR { return from.Load(j, v); },
                [](VU pair, VU column, VF sum) HWY_ATTR { return AddDots(column, pair, sum); });
@@ -68,11 +68,13 @@ HWY_INLINE void DotTile(PairRows x, Columns<BF16> columns, size_t words, const S
   });
 }
 
-template <size_t kRows = kTileRows>
+// kAsks: not of a single tile, whose few instructions a word let the CPU itself read further ahead
+// than requests do (they cost it a tenth).
+template <bool kAsks, size_t kRows = kTileRows>
 HWY_NOINLINE void DotFew(size_t rows, PairRows x, Columns<BF16> columns, size_t words,
                          const Sums& sums) {
-  if (rows == kRows) return DotTile<kRows>(x, columns, words, sums);
-  if constexpr (kRows > 1) DotFew<kRows - 1>(rows, x, columns, words, sums);
+  if (rows == kRows) return DotTile<kRows, kAsks>(x, columns, words, sums);
+  if constexpr (kRows > 1) DotFew<kAsks, kRows - 1>(rows, x, columns, words, sums);
 }
 
 // floor: of the columns, for all k up to the end of these.
@@ -82,10 +84,12 @@ HWY_INLINE void MultiplyPairs(size_t rows, PairRows x, Columns<BF16> columns, si
   ForTileRows(rows, columns, words, next,
               [&](size_t r, size_t count, Columns<BF16> asking) HWY_ATTR {
                 const PairRows from = x.From(r, 0);
-                if (DotIsExact(from.Floor(count), floor)) {
-                  DotFew(count, from, asking, words, sums.From(r));
-                } else {
+                if (!DotIsExact(from.Floor(count), floor)) {
                   MultiplyFew(count, from, asking, depth, sums.From(r));
+                } else if (count == rows) {
+                  DotFew<false>(count, from, asking, words, sums.From(r));
+                } else {
+                  DotFew<true>(count, from, asking, words, sums.From(r));
                 }
               });
 }
