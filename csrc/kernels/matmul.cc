@@ -35,7 +35,9 @@ class TileWeight {
     if constexpr (kPerWord<T> == 1) {
       return packed;
     } else {
-      UnpackPanel<Floats<Packed<T>>>(packed, (count + 1) / 2, panel);
+      const NextBlock next = Behind(k, count);
+      UnpackPanel<Floats<Packed<T>>>(
+          Columns<T>{packed.words, packed.stride, next.data, kPackedPanel}, (count + 1) / 2, panel);
       return {panel, kPanel};
     }
   }
@@ -77,7 +79,7 @@ void MultiplyBlock(const TileWeight<T>& weight, const MatmulPlan& plan, Rows x, 
   } else if (plan.form == MatmulForm::kRegisters) {
     Multiply(rows, x, weight.InPlace(k.at), count, sums, next);
   } else {
-    Multiply(rows, x, weight.AsFloats(k.at, count, panel), count, sums, next);
+    Multiply(rows, x, weight.AsFloats(k.at, count, panel), count, sums);
   }
 }
 

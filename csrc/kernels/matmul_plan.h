@@ -37,7 +37,7 @@ struct MatmulMachine {
 struct MatmulPlan {
   MatmulForm form;
   int64_t chunk_rows;    // are converted and multiplied at a time, to stay in the shared cache
-  int64_t block_rows;    // of a chunk, by one panel of columns: the work of one thread
+  int64_t block_rows;    // of a chunk, by block_panels of columns: the work of one thread
   int64_t block_panels;  // of columns, are multiplied by a block of k of those rows in turn
   int64_t block_depth;   // of a panel that stays in the first cache
   int64_t grain;         // panels of block_rows that are worth waking a thread for

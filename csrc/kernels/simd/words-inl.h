@@ -301,6 +301,7 @@ struct Columns {
 template <class Form, class T>
 HWY_INLINE void UnpackPanel(Columns<T> columns, size_t words, float* panel) {
   for (size_t j = 0; j < words; ++j, panel += Form::kRows * kPanel) {
+    columns.AskAhead(j);
     for (size_t v = 0; v < kPanelVectors; ++v) {
       Form::Store(columns.Load(j, v), panel + v * kLanes, kPanel);
     }
