@@ -3,15 +3,14 @@
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
 #endif
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <mutex>
 #include <new>
+
+#include "core/huge_pages.h"
 
 namespace fusible {
 namespace {
@@ -63,17 +62,6 @@ size_t RoundUp(size_t bytes) {
 size_t ClassOf(size_t rounded) {
   const auto power = static_cast<size_t>(std::bit_width(rounded - 1));
   return power * kSteps + (rounded - 1) / StepOf(rounded) % kSteps;
-}
-
-// For large memory, as NumPy asks for its own.
-void AdviseHugePages([[maybe_unused]] std::byte* memory, [[maybe_unused]] size_t bytes) {
-#if defined(__linux__)
-  constexpr size_t kLarge = size_t{4} << 20, kPage = size_t{4} << 10;
-  if (bytes < kLarge) return;
-  const size_t unaligned = reinterpret_cast<uintptr_t>(memory) % kPage;
-  const size_t skipped = unaligned ? kPage - unaligned : 0;
-  madvise(memory + skipped, bytes - skipped, MADV_HUGEPAGE);  // a wish: it may be refused
-#endif
 }
 
 // Waiting blocks by size, the latest of each first: it may still be in a cache. Never destroyed:
@@ -130,7 +118,8 @@ class Pool {
       Shrink(0);
       memory = ::operator new(all, kAlignment);
     }
-    AdviseHugePages(static_cast<std::byte*>(memory), all);
+    constexpr size_t kLarge = 2 * kHugePage;  // as NumPy asks for its own
+    if (all >= kLarge) AdviseHugePages(static_cast<std::byte*>(memory), all);
     auto* block = new (memory) Block();
     block->bytes = bytes;
     return block;

@@ -1,21 +1,32 @@
 #include "core/arena.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <new>
 #include <utility>
+
+#include "core/huge_pages.h"
 
 namespace fusible {
 namespace {
 
-constexpr std::align_val_t kAlign{kAlignment};
+// What is large begins at a huge page, so that all of it can lie in such pages: a product of one
+// row reads a packed weight of 16 MiB 1.9 times as fast as from small ones (Zen 4, virtualized).
+std::byte* Allocate(int64_t bytes) {
+  const auto size = static_cast<size_t>(std::max<int64_t>(bytes, 1));
+  const size_t alignment = size >= kHugePage ? kHugePage : kAlignment;
+  const size_t whole = (size + alignment - 1) / alignment * alignment;
+  auto* data = static_cast<std::byte*>(std::aligned_alloc(alignment, whole));
+  if (!data) throw std::bad_alloc();
+  if (size >= kHugePage) AdviseHugePages(data, size);
+  return data;
+}
 
 }  // namespace
 
-Buffer::Buffer(int64_t bytes)
-    : data_(static_cast<std::byte*>(::operator new(AlignUp(std::max<int64_t>(bytes, 1)), kAlign))),
-      bytes_(bytes) {}
+Buffer::Buffer(int64_t bytes) : data_(Allocate(bytes)), bytes_(bytes) {}
 
-void Buffer::Free::operator()(std::byte* data) const { ::operator delete(data, kAlign); }
+void Buffer::Free::operator()(std::byte* data) const { std::free(data); }
 
 ArenaPool::Lease ArenaPool::Take(int64_t bytes) {
   {
