@@ -3,9 +3,9 @@
     python -m benchmarks.bench_matmul --threads 1,2 --json matmul.json --plot matmul.svg
     python -m benchmarks.bench_matmul --filter 'llama*' --rows 1,8,512 --isa avx3
 
-The peaks (FMA, bf16 dot products, bytes read) are measured in the same run. Of the peak: of the dot
-product's where the instruction set has one and the format is bf16 or fp8, else of FMA's. Of the
-floor: of the time that reading the weight or the arithmetic takes at least, whichever is longer.
+The peaks (FMA, dot products of bf16 and of int8, bytes read) are measured in the same run. Of the
+peak: of the format's dot product where the instruction set has one, else of FMA's. Of the floor: of
+the time that reading the weight or the arithmetic takes at least, whichever is longer.
 Weights of a case are used one after the other, so many that none stays in caches, as in a model.
 Every result is compared with float64 before anything is timed. Ratios are of turns in a process.
 """
@@ -29,7 +29,7 @@ import numpy as np
 import fusible
 from benchmarks import peers
 from benchmarks.__main__ import machine, name_of
-from benchmarks.compare import Contender, ratio, turns
+from benchmarks.compare import Contender, Ratio, ratio, turns
 from benchmarks.measure import SETTLE
 from benchmarks.peaks import Peaks, peaks
 from fusible import _core, ops
@@ -52,11 +52,19 @@ DEFAULT = "llama-3.1-8b o,smollm2-135m gate_up"
 ROWS = (1, 2, 4, 8, 16, 32, 48, 64, 128, 192, 512)
 UNCACHED = 1 << 26  # bytes of weights that are used in turn: more than caches have
 BF16 = ml_dtypes.bfloat16
-OURS, PLAIN, FP8 = "fusible", "not packed", "fp8"
+OURS, PLAIN, FP8, INT8 = "fusible", "not packed", "fp8", "int8"
+OF_FUSIBLE = (OURS, PLAIN, FP8, INT8)
+# What multiplies int8: rows with scales by columns with scales; of torch the exact sums alone, and
+# oneDNN's linear with a packed weight and one scale for all rows.
+TORCH_INT8 = ("torch int8", "torch qlinear")
+BYTES = {FP8: 1, INT8: 1, "torch f32": 4} | dict.fromkeys(TORCH_INT8, 1)  # of an element; else 2
 # Weights of zentorch: it packs them where they lie and knows them by address, so that nobody else
 # may use them, nor their memory while it lives.
 PACKED_IN_PLACE: list[Any] = []
-TOLERANCE = 2**-7  # of the norm: a bf16 result is off by 2^-9 at most, its sums by little
+# Of the norm: a bf16 result is off by 2^-9 at most, its sums by little. Rows and weights of fp8
+# have three bits behind the point; those of int8 are off by half of 1/127 of the largest, some 5
+# times what is usual, at most.
+TOLERANCES = {FP8: 2**-4} | dict.fromkeys((INT8, *TORCH_INT8), 2**-5)  # else 2^-7
 
 
 @dataclass
@@ -82,27 +90,31 @@ class Case:
 
     def peak(self, name: str) -> float:
         """GFLOP/s that it could reach in registers."""
+        if name == INT8 or name in TORCH_INT8:
+            return self.peaks.vnni or self.peaks.fma
         return self.peaks.fma if name == "torch f32" else self.peaks.dot or self.peaks.fma
 
     def floor_us(self, name: str) -> float:
         """Microseconds that the weight's bytes or the arithmetic take at least."""
-        size = {"fp8": 1, "torch f32": 4}.get(name, 2)
-        reading = self.depth * self.cols * size / self.peaks.read * 1e-3
+        reading = self.depth * self.cols * BYTES.get(name, 2) / self.peaks.read * 1e-3
         return max(reading, self.flops / self.peak(name) * 1e-3)
 
     def of_floor(self, name: str) -> float:
         """The floor's share of the time."""
         return self.floor_us(name) / statistics.median(self.samples_us[name])
 
+    def over_ours(self, name: str) -> Ratio:
+        """Time over that of our product of the same format."""
+        return ratio(self.samples_us[name], self.samples_us[INT8 if name in TORCH_INT8 else OURS])
+
     def record(self) -> dict[str, Any]:
         """All of it for a file, with rates and ratios."""
         others = [name for name in self.samples_us if name != OURS]
-        ours = self.samples_us[OURS]
         return {
             **asdict(self),
             "gflops": {name: self.rate(name) for name in self.samples_us},
             "of_floor": {name: self.of_floor(name) for name in self.samples_us},
-            "ratios": {name: asdict(ratio(self.samples_us[name], ours)) for name in others},
+            "ratios": {name: asdict(self.over_ours(name)) for name in others},
         }
 
 
@@ -133,6 +145,10 @@ class Operands:
             codes = codes.astype(ml_dtypes.float8_e4m3fn)
             self.codes = [fusible.pack_weight(w) for w in copies(codes)]
             self.scales = np.full((-(-cols // 128), depth // 128), 2.0**-10, np.float32)
+        self.int8, scale = ops.per_token_quant_int8(self.w)
+        self.plain_int8, self.int8_scale = copies(self.int8), scale[:, 0].copy()
+        self.packed_int8 = [fusible.pack_weight(w) for w in self.plain_int8]
+        self.row_scale = float(np.abs(self.x).max()) / 127  # for peers that have one for all rows
 
     def contenders(self, rows: int) -> dict[str, Callable[[], object]]:
         """All of them, the peers that are installed included."""
@@ -146,6 +162,10 @@ class Operands:
             found[FP8] = in_turn(
                 lambda w: ops.block_scaled_matmul(x8, w, scale, self.scales), self.codes
             )
+        q, q_scale = ops.per_token_quant_int8(x)
+        found[INT8] = in_turn(
+            lambda w: ops.int8_scaled_mm(q, w, q_scale, self.int8_scale), self.packed_int8
+        )
         return found | self._torch(x)
 
     def _torch(self, x: Array) -> dict[str, Callable[[], object]]:
@@ -167,15 +187,38 @@ class Operands:
                 self.zentorch = [w.clone() for w in some]
                 PACKED_IN_PLACE.extend(self.zentorch)
             found["zentorch"] = in_turn(lambda w: zen(x16, w), self.zentorch)
-        return found
+        return found | self._torch_int8(x)
+
+    def _torch_int8(self, x: Array) -> dict[str, Callable[[], object]]:
+        import torch
+
+        some, scale = [torch.from_numpy(w) for w in self.plain_int8], self.row_scale
+        codes = ops.static_quant_int8(x, np.array([scale], np.float32))
+        rows, unsigned = torch.from_numpy(codes), torch.from_numpy(codes.view(np.uint8) ^ 0x80)
+        w_scale = torch.from_numpy(self.int8_scale)
+        packed = [torch.ops.onednn.qlinear_prepack(w, list(x.shape)) for w in some]
+        zeros = torch.zeros(len(w_scale), dtype=torch.int64)
+        linear = torch.ops.onednn.qlinear_pointwise
+        sums, linear_name = TORCH_INT8
+        return {
+            sums: in_turn(lambda w: torch._int_mm(rows, w.t()), some),
+            linear_name: in_turn(
+                lambda w: linear(
+                    *(unsigned, scale, 128, w, w_scale, zeros, None, 1.0, 0, torch.bfloat16),
+                    *("none", [], ""),
+                ),
+                packed,
+            ),
+        }
 
     def check(self, rows: int, name: str, result: Any) -> None:
         """ValueError where a result is not the product."""
         got = (result if isinstance(result, np.ndarray) else peers.to_numpy(result)).astype(float)
         exact = self.x[:rows].astype(float) @ self.w.astype(float).T
+        if name == TORCH_INT8[0]:
+            got *= self.row_scale * self.int8_scale
         apart = np.linalg.norm(got - exact) / np.linalg.norm(exact)
-        # Rows of fp8 have three bits behind the point, and weights too.
-        if not apart <= (2**-4 if name == FP8 else TOLERANCE):
+        if not apart <= TOLERANCES.get(name, 2**-7):
             raise ValueError(f"{name}: {apart:.2g} of the norm off the product in float64")
 
 
@@ -206,21 +249,19 @@ def measured(given: argparse.Namespace) -> Iterator[Case]:
 def describe(found: Peaks) -> str:
     """The peaks in words."""
     dot = f"bf16 dot products {found.dot:.0f}, " if found.dot else ""
-    return f"peaks: FMA {found.fma:.0f} GFLOP/s, {dot}read {found.read:.1f} GB/s"
+    vnni = f"int8 dot products {found.vnni:.0f}, " if found.vnni else ""
+    return f"peaks: FMA {found.fma:.0f} GFLOP/s, {dot}{vnni}read {found.read:.1f} GB/s"
 
 
 def line(case: Case) -> str:
     """Rate, share of the floor, and each other's time over ours."""
-    ours = case.samples_us[OURS]
     cells = [
         f"{name} {case.rate(name):6.1f} ({case.of_floor(name):4.0%})"
-        for name in (OURS, PLAIN, FP8)
+        for name in OF_FUSIBLE
         if name in case.samples_us
     ]
     cells += [
-        f"{name}/ours {ratio(times, ours)}"
-        for name, times in case.samples_us.items()
-        if name not in (OURS, PLAIN, FP8)
+        f"{name}/ours {case.over_ours(name)}" for name in case.samples_us if name not in OF_FUSIBLE
     ]
     return f"  M {case.rows:4}: " + ", ".join(cells)
 
@@ -236,6 +277,7 @@ def draw(cases: list[Case], path: Path, about: str) -> None:
     panels = list(dict.fromkeys((case.shape, case.threads) for case in cases))
     figure, axes = plt.subplots(1, len(panels), figsize=(3.4 * len(panels), 3), squeeze=False)
     colours = COLOURS | {PLAIN: "#e5989b", FP8: "#2a9d8f", "torch f32": "#5c677d"}
+    colours |= {INT8: "#8338ec"} | dict(zip(TORCH_INT8, ("#ffb703", "#fb8500"), strict=True))
     for (shape, threads), axis in zip(panels, axes.flat, strict=True):
         shown = [case for case in cases if (case.shape, case.threads) == (shape, threads)]
         rows = [case.rows for case in shown]

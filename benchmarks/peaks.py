@@ -52,6 +52,20 @@ float dot_peak(long steps) {
   return sum(sums);
 }
 #endif
+#ifdef VNNI
+int vnni_peak(long steps) {
+  Words sums[CHAINS] = {0}, factor = {0}, other = {0};
+#pragma GCC unroll 12
+  for (int c = 0; c < CHAINS; ++c) __asm__ volatile("" : "+v"(sums[c]));
+  for (long i = 0; i < steps; ++i)
+#pragma GCC unroll 12
+    for (int c = 0; c < CHAINS; ++c)
+      __asm__("vpdpbusd %2, %1, %0" : "+v"(sums[c]) : "v"(factor), "v"(other));
+#pragma GCC unroll 12
+  for (int c = 1; c < CHAINS; ++c) sums[0] += sums[c];
+  return (int)sums[0][0];
+}
+#endif
 unsigned long long read_all(const Words *from, long vectors) {
   Words found[4] = {0};
   for (long i = 0; i < vectors; i += 4)
@@ -64,25 +78,27 @@ unsigned long long read_all(const Words *from, long vectors) {
 
 @dataclass(frozen=True)
 class Peaks:
-    """Of one instruction set on some threads: GFLOP/s of either kind, and GB/s read."""
+    """Of one instruction set on some threads: GFLOP/s of three kinds, and GB/s read."""
 
     fma: float
-    dot: float | None
+    dot: float | None  # of bf16
+    vnni: float | None  # of int8
     read: float
 
 
 @lru_cache
-def library(vector: int, dot: bool) -> Any:
+def library(vector: int, dot: bool, vnni: bool) -> Any:
     """The loops, compiled for this machine with vectors of so many bytes."""
     with tempfile.TemporaryDirectory() as folder:
         source, made = Path(folder, "peaks.c"), Path(folder, "peaks.so")
         source.write_text(SOURCE)
         flags = ["-O3", "-march=native", "-ffp-contract=fast", "-funroll-loops", "-shared", "-fPIC"]
-        defined = [f"-DBYTES={vector}", *(["-DDOT"] if dot else [])]
+        defined = [f"-DBYTES={vector}", *(["-DDOT"] if dot else []), *(["-DVNNI"] if vnni else [])]
         subprocess.run(["cc", *flags, *defined, "-o", made, source], check=True)
         found = ctypes.CDLL(str(made))
-    for name in ("fma_peak", "dot_peak") if dot else ("fma_peak",):
-        getattr(found, name).restype = ctypes.c_float
+    present = {"fma_peak": True, "dot_peak": dot, "vnni_peak": vnni}
+    for name in (name for name, there in present.items() if there):
+        getattr(found, name).restype = ctypes.c_int if name == "vnni_peak" else ctypes.c_float
         getattr(found, name).argtypes = [ctypes.c_long]
     found.read_all.restype = ctypes.c_ulonglong
     found.read_all.argtypes = [ctypes.c_void_p, ctypes.c_long]
@@ -104,14 +120,20 @@ def peaks(threads: int) -> Peaks:
     """Those of the instruction set that calls run on."""
     isa = _core.chosen_isa()
     vector = 64 if isa.startswith("avx3") else 32
-    has_dot = isa == "avx3_bf16"
-    code = library(vector, has_dot)
+    has_dot, has_vnni = isa == "avx3_bf16", isa in {"avx3_bf16", "avx3_vnni"}
+    code = library(vector, has_dot, has_vnni)
     flops = 2 * CHAINS * (vector // 4) * STEPS * threads
+
+    def rate(loop: str, a_lane: int) -> float:
+        work = getattr(code, loop)
+        return a_lane * flops / best(lambda _: work(STEPS), threads) * 1e-9
+
     memory = np.ones(READ // 8 + 8, np.uint64)
     begin, part = memory.ctypes.data + -memory.ctypes.data % 64, READ // threads // 256 * 256
     return Peaks(
-        fma=flops / best(lambda _: code.fma_peak(STEPS), threads) * 1e-9,
-        dot=2 * flops / best(lambda _: code.dot_peak(STEPS), threads) * 1e-9 if has_dot else None,
+        fma=rate("fma_peak", 1),
+        dot=rate("dot_peak", 2) if has_dot else None,
+        vnni=rate("vnni_peak", 4) if has_vnni else None,
         read=threads
         * part
         / best(lambda i: code.read_all(begin + i * part, part // vector), threads)

@@ -47,7 +47,7 @@ py::object PackArray(const py::object& w) {
 }
 
 std::string FormName(kernels::MatmulForm form) {
-  static constexpr const char* kNames[] = {"dots", "registers", "panels"};
+  static constexpr const char* kNames[] = {"dots", "registers", "panels", "codes"};
   return kNames[static_cast<size_t>(form)];
 }
 
@@ -103,12 +103,13 @@ void BindPackedWeights(py::module_& m) {
   m.def(
       "matmul_plan",
       [](int64_t rows, int64_t cols, int64_t depth, int64_t bytes, bool packed, bool pairs,
-         int64_t most_panels, bool dots, int64_t panel, int64_t tile_rows, int64_t threads) {
-        return DescribePlan({rows, cols, depth, bytes, packed, pairs, most_panels},
+         bool codes, int64_t most_panels, bool dots, int64_t panel, int64_t tile_rows,
+         int64_t threads) {
+        return DescribePlan({rows, cols, depth, bytes, packed, pairs, codes, most_panels},
                             {panel, tile_rows, dots, threads});
       },
       py::arg("rows"), py::arg("cols"), py::arg("depth"), py::kw_only(), py::arg("bytes") = 2,
-      py::arg("packed") = false, py::arg("pairs") = true,
+      py::arg("packed") = false, py::arg("pairs") = true, py::arg("codes") = false,
       py::arg("most_panels") = kernels::kMostPanels, py::arg("dots") = false, py::arg("panel") = 32,
       py::arg("tile_rows") = 12, py::arg("threads") = 1,
       "How a product runs: a pure function of the problem and of a machine.");

@@ -1,6 +1,7 @@
 #include "kernels/matmul_pack.h"
 
 #include <algorithm>
+#include <numeric>
 #include <span>
 
 #include "core/threads.h"
@@ -32,7 +33,7 @@ void PackPanels(const PackArgs& a, int64_t begin, int64_t end) {
       PackLanes<decltype(type)>(a, col);
     }
   };
-  if (Bytes(a.layout.dtype) == 1) return VisitFp8(a.layout.dtype, pack);
+  if (Bytes(a.layout.dtype) == 1) return VisitCode(a.layout.dtype, pack);
   VisitFloat(a.layout.dtype, pack);
 }
 
@@ -54,6 +55,29 @@ int32_t FloorOf(std::span<const uint16_t> bits) {
   return ExponentFloor(least);
 }
 
+// Bytes of a panel that stand behind all panels.
+int64_t BehindPanel(DType dtype) {
+  if (dtype == DType::kBF16) return sizeof(int32_t);
+  return dtype == DType::kI8 ? kPackedPanel * sizeof(int32_t) : 0;
+}
+
+// What follows the panels, of panels [begin, end).
+void PackFloors(const PackArgs& a, int64_t begin, int64_t end) {
+  const auto halves = static_cast<size_t>(a.layout.panel_bytes()) / sizeof(uint16_t);
+  auto* floors = reinterpret_cast<int32_t*>(a.packed + a.layout.panels() * a.layout.panel_bytes());
+  for (int64_t panel = begin; panel < end; ++panel) {
+    const std::byte* from = a.layout.Panel(a.packed, panel);
+    floors[panel] = FloorOf({reinterpret_cast<const uint16_t*>(from), halves});
+  }
+}
+void PackSums(const PackArgs& a, int64_t begin, int64_t end) {
+  auto* sums = reinterpret_cast<int32_t*>(a.packed + a.layout.panels() * a.layout.panel_bytes());
+  for (int64_t col = begin * kPackedPanel; col < end * kPackedPanel; ++col) {
+    const int8_t* row = a.w.Row<int8_t>(std::min(col, a.layout.cols - 1));
+    sums[col] = std::accumulate(row, row + a.layout.depth, int32_t{0});
+  }
+}
+
 }  // namespace
 
 HWY_EXPORT(PackPanels);
@@ -63,11 +87,7 @@ int64_t PackedLayout::words() const {
   return (bytes + kTileBytes - 1) / kTileBytes * (kTileBytes / kWordBytes);
 }
 
-int64_t PackedLayout::bytes() const {
-  const int64_t floors =
-      dtype == DType::kBF16 ? panels() * static_cast<int64_t>(sizeof(int32_t)) : 0;
-  return panels() * panel_bytes() + floors;
-}
+int64_t PackedLayout::bytes() const { return panels() * (panel_bytes() + BehindPanel(dtype)); }
 
 const std::byte* PackedLayout::Panel(const std::byte* packed, int64_t panel) const {
   return packed + panel * panel_bytes();
@@ -77,19 +97,18 @@ int32_t PackedLayout::Floor(const std::byte* packed, int64_t panel) const {
   return reinterpret_cast<const int32_t*>(Panel(packed, panels()))[panel];
 }
 
+const int32_t* PackedLayout::Sums(const std::byte* packed) const {
+  return reinterpret_cast<const int32_t*>(Panel(packed, panels()));
+}
+
 void PackWeight(const PackArgs& a) {
   const PackedLayout& layout = a.layout;
   if (layout.cols == 0) return;
   const int64_t grain = 1 + kGrainBytes / std::max<int64_t>(layout.panel_bytes(), 1);
-  auto* floors = reinterpret_cast<int32_t*>(a.packed + layout.panels() * layout.panel_bytes());
   ParallelFor(layout.panels(), grain, [&](int64_t begin, int64_t end) {
     HWY_DYNAMIC_DISPATCH(PackPanels)(a, begin, end);
-    if (layout.dtype != DType::kBF16) return;
-    const auto halves = static_cast<size_t>(layout.panel_bytes()) / sizeof(uint16_t);
-    for (int64_t panel = begin; panel < end; ++panel) {
-      const std::byte* from = layout.Panel(a.packed, panel);
-      floors[panel] = FloorOf({reinterpret_cast<const uint16_t*>(from), halves});
-    }
+    if (layout.dtype == DType::kBF16) PackFloors(a, begin, end);
+    if (layout.dtype == DType::kI8) PackSums(a, begin, end);
   });
 }
 

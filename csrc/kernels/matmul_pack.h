@@ -16,9 +16,12 @@
 namespace fusible::kernels {
 
 inline constexpr int64_t kPackedPanel = 32;  // columns
+// Of int8: so many products of any two codes have a sum below 2^31.
+inline constexpr int64_t kMostCodeDepth = ((int64_t{1} << 31) - 1) / (128 * 128);
 
 // The first of the two elements of a word is its upper half: that one the dot product of pairs of
-// bf16 adds first. After the panels of bf16 follows for each a number, see ExponentFloor.
+// bf16 adds first. After the panels of bf16 follows for each a number, see ExponentFloor; after
+// those of int8 the sum of each column, int32.
 struct PackedLayout {
   DType dtype;
   int64_t cols, depth;
@@ -30,6 +33,7 @@ struct PackedLayout {
 
   const std::byte* Panel(const std::byte* packed, int64_t panel) const;
   int32_t Floor(const std::byte* packed, int64_t panel) const;  // of bf16
+  const int32_t* Sums(const std::byte* packed) const;           // of int8, by column
 };
 
 // The exponent field of the smallest number but zero among bf16; far below for subnormals, far
@@ -46,7 +50,7 @@ inline int32_t ExponentFloor(uint16_t least) {
 inline constexpr bool DotIsExact(int32_t a, int32_t b) { return a + b >= 2 * 134 - 126; }
 
 struct PackArgs {
-  Block w;  // rows [cols][depth], of any dtype but int8
+  Block w;  // rows [cols][depth], of floats, 8-bit floats or int8
   PackedLayout layout;
   std::byte* packed;  // layout.bytes(), aligned to 64
 };

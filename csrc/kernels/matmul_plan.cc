@@ -17,9 +17,16 @@ constexpr int64_t kGrainWork = 1 << 16;     // multiplications: about 2 us
 int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 MatmulForm FormOf(const MatmulProblem& p, const MatmulMachine& m) {
+  if (p.codes) return MatmulForm::kCodes;
   if (p.pairs && m.dots) return MatmulForm::kDots;
   if (p.packed && p.rows <= kRegisterTiles * m.tile_rows) return MatmulForm::kRegisters;
   return MatmulForm::kPanels;
+}
+
+// Of a converted row, and of a panel.
+int64_t ElementBytes(MatmulForm form) {
+  if (form == MatmulForm::kCodes) return 1;
+  return form == MatmulForm::kDots ? 2 : 4;
 }
 
 int64_t ChunkRows(const MatmulProblem& p, int64_t element) {
@@ -46,7 +53,7 @@ int64_t BlockPanels(const MatmulProblem& p, const MatmulMachine& m, int64_t row_
 MatmulPlan PlanMatmul(const MatmulProblem& p, const MatmulMachine& m) {
   MatmulPlan plan = {};
   plan.form = FormOf(p, m);
-  const int64_t element = plan.form == MatmulForm::kDots ? 2 : 4;  // of a converted row
+  const int64_t element = ElementBytes(plan.form);
   plan.chunk_rows = ChunkRows(p, element);
   const int64_t rows = std::min(p.rows, plan.chunk_rows);
   plan.block_rows = p.cols == 0 ? rows : BlockRows(p, m, rows);

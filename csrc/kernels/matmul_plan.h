@@ -16,6 +16,7 @@ enum class MatmulForm {
   kDots,       // pairs of bf16 by the CPU's dot product
   kRegisters,  // a packed weight is decoded in registers, again for each tile of rows
   kPanels,     // blocks of the weight become f32 in the first cache, once for many tiles of rows
+  kCodes,      // int8 by int8, in int32: a packed weight as it lies, else panels of it
 };
 
 struct MatmulProblem {
@@ -23,6 +24,7 @@ struct MatmulProblem {
   int64_t bytes = 4;        // of an element of the weight
   bool packed = false;      // the weight
   bool pairs = false;       // weight and rows are bf16, or codes that bf16 has
+  bool codes = false;       // weight and rows are int8
   int64_t most_panels = 1;  // that the kernel takes at a time
 };
 

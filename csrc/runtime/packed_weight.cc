@@ -13,8 +13,12 @@ kernels::PackedLayout LayoutOf(DType dtype, const Sizes& shape) {
     throw ShapeError(Cat("pack_weight: w: expected shape [N, K], got ", shape));
   }
   const DTypeInfo& info = Info(dtype);
-  if (info.dtype_class != "F" && info.dtype_class != "Q8") {
-    throw DTypeError(Cat("pack_weight: w: expected a float or fp8 dtype, got ", info.name));
+  if (info.dtype_class != "F" && info.dtype_class != "Q8" && dtype != DType::kI8) {
+    throw DTypeError(Cat("pack_weight: w: expected a float dtype, fp8 or i8, got ", info.name));
+  }
+  if (dtype == DType::kI8 && shape[1] > kernels::kMostCodeDepth) {
+    throw ShapeError(
+        Cat("pack_weight: w: expected K <= ", kernels::kMostCodeDepth, " of i8, got ", shape));
   }
   return {.dtype = dtype, .cols = shape[0], .depth = shape[1]};
 }

@@ -56,6 +56,7 @@ __all__ = [
     "gemma_rms_norm_static_quant_fp8",
     "gemma_rms_norm_static_quant_int8",
     "greedy_sample",
+    "int8_scaled_mm",
     "kv_cache_update",
     "latent_attention",
     "layer_norm",
@@ -137,6 +138,7 @@ _gemma_rms_norm_rotary_embedding = _core.find_op("gemma_rms_norm_rotary_embeddin
 _gemma_rms_norm_static_quant_fp8 = _core.find_op("gemma_rms_norm_static_quant_fp8").by_position
 _gemma_rms_norm_static_quant_int8 = _core.find_op("gemma_rms_norm_static_quant_int8").by_position
 _greedy_sample = _core.find_op("greedy_sample").by_position
+_int8_scaled_mm = _core.find_op("int8_scaled_mm").by_position
 _kv_cache_update = _core.find_op("kv_cache_update").by_position
 _latent_attention = _core.find_op("latent_attention").by_position
 _layer_norm = _core.find_op("layer_norm").by_position
@@ -1678,6 +1680,44 @@ def greedy_sample(logits: A, *, out: Any = None) -> A:
     Source: Fan et al. 2018, arXiv:1805.04833, section 5.1 (k = 1).
     """
     results: A = _greedy_sample(logits, out)
+    return results
+
+
+def int8_scaled_mm(
+    x: A,
+    w: A | PackedWeight,
+    x_scale: A,
+    w_scale: A,
+    bias: A | None = None,
+    *,
+    dtype: DType = "bf16",
+    out: Any = None,
+) -> A:
+    """Multiplies int8 rows, each with a scale, by the transpose of an int8 weight with a scale for each of its rows: y[n] = round((sum over k of x[k] * w[n, k]) * x_scale * w_scale[n] + bias[n]).
+
+    The sum is exact: K is so bounded that int32 holds it for all codes, -128 included. It is
+        rounded to f32, multiplied by x_scale, then by w_scale, and bias is added, each step
+        rounded to f32. So a row has the same bits alone and in any batch, on every instruction
+        set. w may be packed (fusible.pack_weight): the same bits, sooner.
+
+    Args:
+        x: i8[..., K].
+        w: i8[N, K].
+        x_scale: f32[..., 1].
+        w_scale: f32[N].
+        bias: f32[N] (optional).
+        dtype: dtype, one of f32, bf16, f16.
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: dtype[..., N].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: Jacob et al. 2017, arXiv:1712.05877, section 2.2.
+    """
+    results: A = _int8_scaled_mm(x, w, x_scale, w_scale, bias, dtype, out)
     return results
 
 

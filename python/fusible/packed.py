@@ -1,6 +1,6 @@
 """Weights in the layout that the kernels of products read, packed once and kept in files.
 
-packed = fusible.pack_weight(w)          # [N, K]: f32, bf16, f16 or fp8
+packed = fusible.pack_weight(w)          # [N, K]: f32, bf16, f16, fp8 or int8
 y = ops.matmul(x, packed)                # the same bits as ops.matmul(x, w)
 packed.save("w.packed")
 packed = fusible.PackedWeight.load("w.packed")  # mapped, not copied
@@ -28,7 +28,7 @@ HEADER = struct.Struct("<8sI12sQQQ32s")  # magic, version, dtype, N, K, bytes be
 BEGIN = 4096  # where the weight begins in a file: a page, so that it can be mapped
 MOST = 1 << 46  # bytes of a weight in a file: more is damage
 
-PACKED = ("f32", "bf16", "f16", "e4m3fn", "e4m3fnuz", "e5m2")
+PACKED = ("f32", "bf16", "f16", "e4m3fn", "e4m3fnuz", "e5m2", "i8")
 
 _NAMES = {numpy: text for text, numpy in _core.dtypes().items()}
 
@@ -114,7 +114,7 @@ def pack_weight(w: Any) -> PackedWeight:
     """Packs a weight for products: this takes about as long as to copy it a few times.
 
     Args:
-        w: an array [N, K] in f32, bf16, f16 or fp8, whose rows may be apart.
+        w: an array [N, K] in f32, bf16, f16, fp8 or int8, whose rows may be apart.
 
     Returns:
         The packed weight; w may go.

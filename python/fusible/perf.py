@@ -13,7 +13,7 @@ from typing import Any
 
 from fusible import _core
 
-PLANNED = ("matmul", "block_scaled_matmul")  # whose plans matmul_plan makes
+PLANNED = ("matmul", "block_scaled_matmul", "int8_scaled_mm")  # whose plans matmul_plan makes
 ATTENTION = ("attention", "latent_attention")
 ITEM = {"f32": 4, "bf16": 2, "f16": 2}  # bytes; 1 of all others
 
@@ -27,7 +27,7 @@ UNPACKED = (
 class Work:
     """One product, or one attention, with concrete sizes.
 
-    `plan` is "dots", "registers" or "panels" of a product (csrc/kernels/matmul_plan.h), "blocks" of
+    `plan` is "dots", "registers", "panels" or "codes" of a product (csrc/kernels/matmul_plan.h), "blocks" of
     attention, and "" where another target runs it. `packed` is None where there is no weight.
     Flops and bytes of attention count every key that the table has room for: the most there can be.
     """
@@ -123,6 +123,7 @@ def _plan(each: _core.KernelWork, machine: Mapping[str, Any]) -> str:
         bytes=ITEM.get(each.weight_dtype, 1),
         packed=each.packed,
         pairs=each.weight_dtype not in ("f32", "f16"),
+        codes=each.weight_dtype == "i8",
         **machine,
     )
     return str(plan["form"])

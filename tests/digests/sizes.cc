@@ -20,6 +20,7 @@ constexpr Special kSpecial[] = {
     {"attention", "M", 9},
     {"attention", "P", 16},
     {"block_scaled_matmul", "N", 130},
+    {"int8_scaled_mm", "N", 70},
     {"latent_attention", "B", 4},
     {"latent_attention", "H", 6},
     {"latent_attention", "M", 9},

@@ -18,7 +18,7 @@ from support.tolerance import assert_same_bits
 
 NAMES = {numpy: text for text, numpy in _core.dtypes().items()}
 WIDTH = 256
-WITH_ROWS = [*ROW_OPS, "matmul", "block_scaled_matmul"]
+WITH_ROWS = [*ROW_OPS, "matmul", "block_scaled_matmul", "int8_scaled_mm"]
 LAYOUTS = [
     (name, layout)
     for name in WITH_ROWS

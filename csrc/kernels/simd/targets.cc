@@ -7,26 +7,35 @@
 #include "core/cat.h"
 #include "core/error.h"
 #include "hwy/highway.h"
+#include "kernels/simd/vnni.h"
 
 namespace fusible::kernels {
 namespace {
 
-// A target that Highway compiles for, with or without what it has no name for.
+// What Highway's targets have no name for.
+struct Extras {
+  bool bf16 = false, vnni = false;
+};
+
+// A target that Highway compiles for, with or without extras.
 struct Isa {
   int64_t target = 0;
-  bool bf16 = false;
+  Extras extras;
   std::string name;
 };
 
 // The sets of a mask of targets, best first: Highway gives the better target the lower bit.
-std::vector<Isa> IsasOf(int64_t mask, bool bf16) {
+std::vector<Isa> IsasOf(int64_t mask, Extras extras) {
   std::vector<Isa> isas;
   for (; mask != 0; mask &= mask - 1) {
     const int64_t target = mask & -mask;
     std::string name = hwy::TargetName(target);
     for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    if (bf16 && target == HWY_AVX3) isas.push_back({target, true, name + "_bf16"});
-    isas.push_back({target, false, name});
+    if (target == HWY_AVX3) {
+      if (extras.bf16) isas.push_back({target, extras, name + "_bf16"});
+      if (extras.vnni) isas.push_back({target, {.vnni = true}, name + "_vnni"});
+    }
+    isas.push_back({target, {}, name});
   }
   return isas;
 }
@@ -34,7 +43,7 @@ std::vector<Isa> IsasOf(int64_t mask, bool bf16) {
 // What the CPU has, asked once, before any choice was forced.
 const std::vector<Isa>& Present() {
   static const std::vector<Isa> isas =
-      IsasOf(hwy::SupportedTargets() & (HWY_TARGETS), CpuConvertsBf16());
+      IsasOf(hwy::SupportedTargets() & (HWY_TARGETS), {CpuConvertsBf16(), CpuHasVnni()});
   return isas;
 }
 
@@ -53,14 +62,15 @@ const Isa*& Chosen() {
 // choose.
 void Choose(const Isa& isa) {
   Chosen() = &isa;
-  bf16_conversion = isa.bf16;
+  bf16_conversion = isa.extras.bf16;
+  vnni = isa.extras.vnni;
   hwy::SetSupportedTargetsForTest(isa.target);
   hwy::GetChosenTarget().Update(isa.target);
 }
 
 }  // namespace
 
-std::vector<std::string> CompiledIsas() { return NamesOf(IsasOf(HWY_TARGETS, true)); }
+std::vector<std::string> CompiledIsas() { return NamesOf(IsasOf(HWY_TARGETS, {true, true})); }
 
 std::vector<std::string> PresentIsas() { return NamesOf(Present()); }
 
