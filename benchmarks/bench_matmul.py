@@ -52,19 +52,21 @@ DEFAULT = "llama-3.1-8b o,smollm2-135m gate_up"
 ROWS = (1, 2, 4, 8, 16, 32, 48, 64, 128, 192, 512)
 UNCACHED = 1 << 26  # bytes of weights that are used in turn: more than caches have
 BF16 = ml_dtypes.bfloat16
-OURS, PLAIN, FP8, INT8 = "fusible", "not packed", "fp8", "int8"
-OF_FUSIBLE = (OURS, PLAIN, FP8, INT8)
+OURS, PLAIN, FP8, W8A16, INT8 = "fusible", "not packed", "fp8", "w8a16", "int8"
+OF_FUSIBLE = (OURS, PLAIN, FP8, W8A16, INT8)
 # What multiplies int8: rows with scales by columns with scales; of torch the exact sums alone, and
 # oneDNN's linear with a packed weight and one scale for all rows.
 TORCH_INT8 = ("torch int8", "torch qlinear")
-BYTES = {FP8: 1, INT8: 1, "torch f32": 4} | dict.fromkeys(TORCH_INT8, 1)  # of an element; else 2
+BYTES = {FP8: 1, W8A16: 1, INT8: 1, "torch f32": 4} | dict.fromkeys(
+    TORCH_INT8, 1
+)  # of an element; else 2
 # Weights of zentorch: it packs them where they lie and knows them by address, so that nobody else
 # may use them, nor their memory while it lives.
 PACKED_IN_PLACE: list[Any] = []
 # Of the norm: a bf16 result is off by 2^-9 at most, its sums by little. Rows and weights of fp8
 # have three bits behind the point; those of int8 are off by half of 1/127 of the largest, some 5
 # times what is usual, at most.
-TOLERANCES = {FP8: 2**-4} | dict.fromkeys((INT8, *TORCH_INT8), 2**-5)  # else 2^-7
+TOLERANCES = {FP8: 2**-4, W8A16: 2**-4} | dict.fromkeys((INT8, *TORCH_INT8), 2**-5)  # else 2^-7
 
 
 @dataclass
@@ -161,6 +163,9 @@ class Operands:
             x8, scale = ops.per_token_group_quant_fp8(x, group_size=128)
             found[FP8] = in_turn(
                 lambda w: ops.block_scaled_matmul(x8, w, scale, self.scales), self.codes
+            )
+            found[W8A16] = in_turn(
+                lambda w: ops.w8a16_block_fp8_matmul(x, w, self.scales), self.codes
             )
         q, q_scale = ops.per_token_quant_int8(x)
         found[INT8] = in_turn(
@@ -277,7 +282,9 @@ def draw(cases: list[Case], path: Path, about: str) -> None:
     panels = list(dict.fromkeys((case.shape, case.threads) for case in cases))
     figure, axes = plt.subplots(1, len(panels), figsize=(3.4 * len(panels), 3), squeeze=False)
     colours = COLOURS | {PLAIN: "#e5989b", FP8: "#2a9d8f", "torch f32": "#5c677d"}
-    colours |= {INT8: "#8338ec"} | dict(zip(TORCH_INT8, ("#ffb703", "#fb8500"), strict=True))
+    colours |= {W8A16: "#006d77", INT8: "#8338ec"} | dict(
+        zip(TORCH_INT8, ("#ffb703", "#fb8500"), strict=True)
+    )
     for (shape, threads), axis in zip(panels, axes.flat, strict=True):
         shown = [case for case in cases if (case.shape, case.threads) == (shape, threads)]
         rows = [case.rows for case in shown]

@@ -3,64 +3,105 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/block_scaled_matmul.cc"
 #include "hwy/foreach_target.h"
-#include "kernels/simd/pairs-inl.h"
+#include "kernels/simd/codes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
 using Args = BlockScaledMatmulArgs;
 
-// sums[r] = fma(dots[r], x_scale * w_scale, sums[r]) for the rows from `row` on.
-void AddScaled(const Args& a, int64_t row, int64_t rows, int64_t step, float w_scale,
-               const float* HWY_RESTRICT dots, float* HWY_RESTRICT sums) {
-  for (int64_t r = 0; r < rows; ++r) {
-    const float x_scale = a.x_scale.Row<float>(row + r)[step * a.x_scale.stride];
-    const VF scale = hn::Set(DF(), x_scale * w_scale);
-    for (size_t i = r * kPanel; i < (r + 1) * kPanel; i += kLanes) {
-      const VF sum = hn::MulAdd(hn::Load(DF(), dots + i), scale, hn::Load(DF(), sums + i));
-      hn::Store(sum, DF(), sums + i);
+// What the dot products of groups from `k` to `end` are multiplied with, row by row of the tile.
+void GroupScales(const Args& a, int64_t row, const MatmulTile& tile, int64_t k, int64_t end,
+                 float* HWY_RESTRICT scales) {
+  const float* w_scales = a.w_scale.Row<float>(tile.col / kScaleBlock);
+  for (; k < end; k += a.group_size, scales += tile.rows) {
+    for (int64_t r = 0; r < tile.rows; ++r) {
+      scales[r] = w_scales[k / kScaleBlock];
+      if (!a.x_scale) continue;
+      scales[r] *= a.x_scale.Row<float>(row + r)[k / a.group_size * a.x_scale.stride];
     }
   }
 }
 
-// dots = rows of a tile by the columns from tile.col on, of one step of k from `k` on.
+// The weight's columns of a tile, all of one panel. Rows: as they are multiplied.
 template <class T, class Rows>
-void MultiplyStep(const Args& a, const T* const* weights, Rows x, const MatmulTile& tile, int64_t k,
-                  float* panel, float* dots) {
-  constexpr bool kPairs = std::is_same_v<Rows, PairRows>;
-  using Form = std::conditional_t<kPairs, CodePairs<T>, Floats<T>>;
-  using Out = std::conditional_t<kPairs, BF16, float>;
-  if (a.packed) {
-    const PackedLayout layout = {a.w.dtype, a.cols, a.depth};
-    const Columns<T> packed = PackedColumns<T>(layout, a.w.data, tile.col, k);
-    UnpackPanel<Form>(packed, a.group_size / kPerWord<T>, panel);
-  } else {
-    const int64_t ahead = Ahead(a.w, {tile.col, a.cols}, {k, a.depth}, a.group_size);
-    TransposePanel<Form>(weights, k, a.group_size, ahead, panel);
+class ScaledColumns {
+ public:
+  ScaledColumns(const Args& a, int64_t col)
+      : a_(a), col_(col), layout_{a.w.dtype, a.cols, a.depth} {
+    if (!a.packed) PanelRows(a.w.Row<T>(0), a.w.row_stride, col, a.cols, rows_);
   }
-  const Columns<Out> columns = {panel, kPanel};
-  const Sums sums = {dots, kPanel, true};
-  if constexpr (kPairs) {
-    MultiplyPairs(tile.rows, x.From(tile.row, k), columns, a.group_size, kCodeFloor, sums);
-  } else {
-    Multiply(tile.rows, x.From(tile.row, k), columns, a.group_size, sums);
+
+  Columns<T> InPlace(int64_t k) const { return PackedColumns<T>(layout_, a_.w.data, col_, k); }
+
+  // `count` k from k on, decoded.
+  void Decode(int64_t k, int64_t count, float* panel) const {
+    using Form = std::conditional_t<std::is_same_v<Rows, PairRows>, CodePairs<T>, Floats<T>>;
+    if (a_.packed) {
+      UnpackPanel<Form>(InPlace(k), hwy::DivCeil(count, kPerWord<T>), panel);
+    } else {
+      const int64_t ahead = Ahead(a_.w, {col_, a_.cols}, {k, a_.depth}, count);
+      TransposePanel<Form>(rows_, k, count, ahead, panel);
+    }
+  }
+
+ private:
+  const Args& a_;
+  const int64_t col_;
+  const PackedLayout layout_;
+  const T* rows_[kPanel];
+};
+
+// Whether dot products have the bits of fma for these rows.
+inline bool AreExact(FloatRows, int64_t) { return true; }
+inline bool AreExact(PairRows x, int64_t rows) { return DotIsExact(x.Floor(rows), kCodeFloor); }
+
+// The rows of a tile by its columns, decoded group by group for all of them.
+template <class T, class Rows>
+void MultiplyPanels(const Args& a, const ScaledColumns<T, Rows>& weight, Rows x, int64_t row,
+                    const MatmulTile& tile, float* sums, float* scales) {
+  static thread_local Scratch panel_scratch;
+  float* panel = panel_scratch.Floats(kPanelDepth * kPanel);
+  const bool exact = AreExact(x, tile.rows);
+  const ScaledSums to = {sums, scales, static_cast<size_t>(tile.rows)};
+  for (int64_t k = 0; k < a.depth; k += a.group_size) {
+    const auto count = static_cast<size_t>(HWY_MIN(a.group_size, a.depth - k));
+    weight.Decode(k, count, panel);
+    GroupScales(a, row, tile, k, k + 1, scales);
+    if (exact) {
+      AddGroups(tile.rows, x.From(0, k), PanelColumns<true>{panel}, {count, count}, to);
+    } else {
+      AddGroups(tile.rows, x.From(0, k), PanelColumns<false>{panel}, {count, count}, to);
+    }
   }
 }
 
+// The same for few rows and a packed weight, decoded in registers.
 template <class T, class Rows>
-void ScaledTile(const Args& a, Rows x, int64_t chunk, const MatmulTile& tile) {
-  static thread_local Scratch panel_scratch, dots_scratch, sums_scratch;
-  float* panel = panel_scratch.Floats(kPanelDepth * kPanel);
-  float* dots = dots_scratch.Floats(tile.rows * kPanel);
-  float* sums = sums_scratch.Floats(tile.rows * kPanel);
+void MultiplyInPlace(const Args& a, const ScaledColumns<T, Rows>& weight, Rows x, int64_t row,
+                     const MatmulTile& tile, float* sums, float* scales) {
+  const Groups groups = {static_cast<size_t>(a.depth), static_cast<size_t>(a.group_size)};
+  GroupScales(a, row, tile, 0, a.depth, scales);
+  const ScaledSums to = {sums, scales, static_cast<size_t>(tile.rows)};
+  AddGroups(tile.rows, x, CodeColumns<T>{weight.InPlace(0)}, groups, to);
+}
+
+// in_place: few rows, a packed weight, and tables for it.
+template <class T, class Rows>
+void ScaledTile(const Args& a, bool in_place, Rows x, int64_t chunk, const MatmulTile& tile) {
+  static thread_local Scratch scratch;
+  const int64_t groups = in_place ? (a.depth + a.group_size - 1) / a.group_size : 1;
+  float* sums = scratch.Floats(tile.rows * (kPanel + groups));
+  float* scales = sums + tile.rows * kPanel;
   std::memset(sums, 0, tile.rows * kPanel * sizeof(float));
-  const T* weights[kPanel];
-  if (!a.packed) PanelRows(a.w.Row<T>(0), a.w.row_stride, tile.col, a.cols, weights);
-  const float* w_scales = a.w_scale.Row<float>(tile.col / kScaleBlock);
-  for (int64_t k = 0; k < a.depth; k += a.group_size) {
-    MultiplyStep(a, weights, x, tile, k, panel, dots);
-    AddScaled(a, chunk + tile.row, tile.rows, k / a.group_size, w_scales[k / kScaleBlock], dots,
-              sums);
+  const ScaledColumns<T, Rows> weight(a, tile.col);
+  const Rows rows = x.From(tile.row, 0);
+  if (in_place && AreExact(rows, tile.rows)) {
+    if constexpr (kMayVbmi) {
+      MultiplyInPlace(a, weight, rows, chunk + tile.row, tile, sums, scales);
+    }
+  } else {
+    MultiplyPanels(a, weight, rows, chunk + tile.row, tile, sums, scales);
   }
   const float* bias = a.bias ? a.bias.Row<float>(0) + tile.col : nullptr;
   VisitFloat(a.y.dtype,
@@ -69,25 +110,35 @@ void ScaledTile(const Args& a, Rows x, int64_t chunk, const MatmulTile& tile) {
 
 template <class T, class Form>
 void ScaledOf(const Args& a, const MatmulPlan& plan) {
+  const bool in_place =
+      kMayVbmi && a.packed && HasVbmi() && plan.block_rows <= static_cast<int64_t>(kTileRows);
   ForTiles<Form>(a.x, a.rows, a.cols, a.depth, plan,
                  [&](typename Form::Rows x, int64_t chunk, const MatmulTile& tile)
-                     HWY_ATTR { ScaledTile<T>(a, x, chunk, tile); });
+                     HWY_ATTR { ScaledTile<T>(a, in_place, x, chunk, tile); });
 }
 
-void BlockScaledMatmulAny(const Args& a) {
+// T: of the weight. X: of the rows.
+template <class T, class X>
+void ScaledBy(const Args& a) {
+  constexpr bool kPairs = !std::is_same_v<X, float> && !std::is_same_v<X, F16>;
   const MatmulPlan plan = PlanMatmul({.rows = a.rows,
                                       .cols = a.cols,
                                       .depth = a.depth,
                                       .bytes = 1,
                                       .packed = a.packed,
-                                      .pairs = true},
+                                      .pairs = kPairs && HasVbmi()},
                                      Machine());
-  VisitFp8(a.x.dtype, [&](auto type) HWY_ATTR {
+  if constexpr (kPairs && kMayDot) {
+    if (plan.form == MatmulForm::kDots) return ScaledOf<T, PairForm<X>>(a, plan);
+  }
+  ScaledOf<T, FloatForm<X>>(a, plan);
+}
+
+void BlockScaledMatmulAny(const Args& a) {
+  VisitFp8(a.w.dtype, [&](auto type) HWY_ATTR {
     using T = decltype(type);
-    if constexpr (kMayDot) {
-      if (plan.form == MatmulForm::kDots) return ScaledOf<T, PairForm<T>>(a, plan);
-    }
-    ScaledOf<T, FloatForm<T>>(a, plan);
+    if (a.x.dtype == a.w.dtype) return ScaledBy<T, T>(a);
+    VisitFloat(a.x.dtype, [&](auto of_x) HWY_ATTR { ScaledBy<T, decltype(of_x)>(a); });
   });
 }
 

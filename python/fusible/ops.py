@@ -99,6 +99,7 @@ __all__ = [
     "top_p_sampling_from_logits",
     "topk",
     "transpose",
+    "w8a16_block_fp8_matmul",
 ]
 
 _add = _core.find_op("add").by_position
@@ -181,6 +182,7 @@ _top_k_top_p_sampling_from_logits = _core.find_op("top_k_top_p_sampling_from_log
 _top_p_sampling_from_logits = _core.find_op("top_p_sampling_from_logits").by_position
 _topk = _core.find_op("topk").by_position
 _transpose = _core.find_op("transpose").by_position
+_w8a16_block_fp8_matmul = _core.find_op("w8a16_block_fp8_matmul").by_position
 
 
 def add(x: A, y: A, *, out: Any = None) -> A:
@@ -3171,4 +3173,38 @@ def transpose(x: A, *, dims: Sequence[int]) -> A:
         ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
     """
     results: A = _transpose(x, dims)
+    return results
+
+
+def w8a16_block_fp8_matmul(
+    x: A,
+    w: A | PackedWeight,
+    w_scale: A,
+    bias: A | None = None,
+    *,
+    out: Any = None,
+) -> A:
+    """Multiplies rows by the transpose of quantized weights with a scale for every 128 x 128 of them: block_scaled_matmul for rows that are not quantized.
+
+    y[n] = round(sum over blocks b of k of (sum over k in b of x[k] * w[n, k]) * w_scale[n/128, b]
+        + bias[n]): in a block one chain of f32 fused multiply-adds, k ascending, then one with the
+        scale. A row has the same bits alone and in any batch. w may be packed
+        (fusible.pack_weight): the same bits, sooner.
+
+    Args:
+        x: F[..., K].
+        w: Q8[N, K].
+        w_scale: f32[ceil(N/128), ceil(K/128)].
+        bias: f32[N] (optional).
+        out: results to write, in place of fresh ones.
+
+    Returns:
+        y: F[..., N].
+
+    Raises:
+        ShapeError, DTypeError, ArgumentError: an argument that does not fit, before a write.
+
+    Source: DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2 (the scales of weights).
+    """
+    results: A = _w8a16_block_fp8_matmul(x, w, w_scale, bias, out)
     return results

@@ -28,6 +28,7 @@ constexpr Special kSpecial[] = {
     {"latent_attention", "rank", 40},
     {"matmul", "N", 70},
     {"topk", "k", 7},
+    {"w8a16_block_fp8_matmul", "N", 130},
 };
 
 int64_t SpecialSize(const Op& op, std::string_view name, int64_t otherwise) {

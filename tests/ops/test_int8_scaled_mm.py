@@ -28,7 +28,7 @@ def operands(rows, cols=COLS, depth=DEPTH):
     return x, w, floats(rows, 1), floats(cols), floats(cols)
 
 
-def in_order(x, w, x_scale, w_scale, bias=None, dtype="bf16"):
+def in_order(x, w, x_scale, w_scale, bias=None, *, dtype="bf16"):
     """What the contract says, step by step in float32."""
     exact = x.astype(np.int64) @ w.astype(np.int64).T
     y = exact.astype(np.float32) * x_scale * w_scale

@@ -11,6 +11,7 @@ from support.contract import FMA_ISAS, ISAS, machine
 from support.tolerance import assert_same_bits
 
 FLOATS = ("f32", "bf16", "f16")
+FP8 = ("e4m3fn", "e4m3fnuz", "e5m2")
 ROWS = 40
 COLS = 70
 BLOCK = 128
@@ -87,6 +88,42 @@ def test_groups_are_chains_that_are_scaled_and_added_in_ascending_order(isa, gro
 
 
 @pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("codes", FP8)
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("depth", [384, 301, 5])
+def test_blocks_of_codes_are_chains_that_are_scaled_and_added(isa, codes, dtype, depth):
+    """For rows that are floats; with exponents so low, too, that pairs may not be multiplied."""
+    w, w_scale = normal((130, depth), codes, 50.0), normal((2, -(-depth // BLOCK)), scale=0.01)
+    columns, add = np.arange(130) // BLOCK, multiply_add(isa)
+    for rows, scale in ((5, 1.0), (13, 1.0), (30, 1.0), (3, 2.0**-120)):
+        x = normal((rows, depth), dtype, scale)
+        total = np.zeros((rows, 130), np.float32)
+        for block in range(w_scale.shape[1]):
+            k = slice(block * BLOCK, (block + 1) * BLOCK)
+            total = add(chain(x[:, k], w[:, k], add), w_scale[columns, block][None], total)
+        with machine(isa, 2):
+            y = ops.w8a16_block_fp8_matmul(x, w, w_scale)
+            packed = ops.w8a16_block_fp8_matmul(x, fusible.pack_weight(w), w_scale)
+        assert_same_bits(y, total.astype(x.dtype), isa)
+        assert_same_bits(packed, y, f"{isa}, packed")
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("packed", [False, True], ids=["array", "packed"])
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_a_row_by_codes_has_the_same_bits_in_any_batch_on_any_threads(isa, packed, dtype):
+    x, w = normal((512, 301), dtype), normal((COLS, 301), "e4m3fn", 50.0)
+    w_scale, weight = normal((1, 3), scale=0.01), fusible.pack_weight(w) if packed else w
+    with machine(isa, 1):
+        alone = np.concatenate([ops.w8a16_block_fp8_matmul(row[None], w, w_scale) for row in x])
+    for threads in (1, 3):
+        for rows in (1, 2, 12, 13, 47, 300, 512):
+            with machine(isa, threads):
+                batch = ops.w8a16_block_fp8_matmul(x[:rows], weight, w_scale)
+            assert_same_bits(batch, alone[:rows], f"{rows} rows on {threads} threads")
+
+
+@pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_a_row_has_the_same_bits_in_any_batch_on_any_threads(isa, dtype):
     x, w, bias = normal((ROWS, 301), dtype), normal((COLS, 301), dtype), normal((COLS,), dtype)
@@ -100,7 +137,7 @@ def test_a_row_has_the_same_bits_in_any_batch_on_any_threads(isa, dtype):
 
 
 @pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("dtype", ["e4m3fn", "e4m3fnuz", "e5m2"])
+@pytest.mark.parametrize("dtype", FP8)
 def test_a_scaled_row_has_the_same_bits_in_any_batch_on_any_threads(isa, dtype):
     x, w, x_scale, w_scale = quantized(ROWS, dtype=dtype)
     with machine(isa, 1):
@@ -145,7 +182,7 @@ def test_every_code_of_a_weight_is_exact(isa, dtype):
 
 
 @pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("dtype", ["e4m3fn", "e4m3fnuz", "e5m2"])
+@pytest.mark.parametrize("dtype", FP8)
 def test_every_8_bit_code_is_exact_and_a_nan_stays_one(isa, dtype):
     codes = np.arange(256, dtype=np.uint8).view(numpy_dtype(dtype))
     w = np.zeros((256, 32), codes.dtype)
@@ -160,8 +197,14 @@ def test_every_8_bit_code_is_exact_and_a_nan_stays_one(isa, dtype):
         same = ops.block_scaled_matmul(
             w, x, np.tile(one, (256, 1)), one, group_size=32, dtype="f32"
         )
+        of_floats = [
+            ops.w8a16_block_fp8_matmul(x.astype(np.float32), weight, np.ones((2, 1), np.float32))
+            for weight in (w, fusible.pack_weight(w))
+        ]
     np.testing.assert_array_equal(y[0], codes.astype(np.float32))
     np.testing.assert_array_equal(same[:, 0], codes.astype(np.float32))
+    for result in of_floats:
+        np.testing.assert_array_equal(result[0], codes.astype(np.float32))
 
 
 def test_scales_apply_to_their_blocks():

@@ -18,7 +18,7 @@ from support.tolerance import assert_same_bits
 
 NAMES = {numpy: text for text, numpy in _core.dtypes().items()}
 WIDTH = 256
-WITH_ROWS = [*ROW_OPS, "matmul", "block_scaled_matmul", "int8_scaled_mm"]
+WITH_ROWS = [*ROW_OPS, "matmul", "block_scaled_matmul", "int8_scaled_mm", "w8a16_block_fp8_matmul"]
 LAYOUTS = [
     (name, layout)
     for name in WITH_ROWS

@@ -1,7 +1,7 @@
 // Products of int8 rows with int8 columns, four neighbours a word. Sums are int32, held in the bits
 // of an f32 tile: they are exact, so neither their order nor the instruction set matters.
+#include "kernels/simd/byte_extensions.h"
 #include "kernels/simd/panels-inl.h"
-#include "kernels/simd/vnni.h"
 
 #if defined(FUSIBLE_KERNELS_SIMD_BYTES_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef FUSIBLE_KERNELS_SIMD_BYTES_INL_H_

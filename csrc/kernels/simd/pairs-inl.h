@@ -14,21 +14,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
-// A word of four codes becomes two words of pairs of bf16, in memory.
-template <class T>
-struct CodePairs {
-  static constexpr size_t kRows = 2;
-
-  static HWY_INLINE void Store(VU words, float* out, size_t stride) {
-    const FourCodes codes = DecodeFour<T>(words);
-    const VU upper = SetBits(0xFFFF0000);
-    const VU first = hn::Or(hn::ShiftLeft<16>(codes.even), hn::AndNot(upper, codes.odd));
-    const VU second = hn::Or(hn::And(codes.even, upper), hn::ShiftRight<16>(codes.odd));
-    hn::Store(FromBits(first), DF(), out);
-    hn::Store(FromBits(second), DF(), out + stride);
-  }
-};
-
 // ExponentFloor of codes: of 2^-16, the smallest that any of the formats has.
 inline constexpr int32_t kCodeFloor = 127 - 16;
 static_assert(DotIsExact(kCodeFloor, kCodeFloor));

@@ -7,14 +7,15 @@
 #include "core/cat.h"
 #include "core/error.h"
 #include "hwy/highway.h"
-#include "kernels/simd/vnni.h"
+#include "kernels/simd/byte_extensions.h"
 
 namespace fusible::kernels {
 namespace {
 
 // What Highway's targets have no name for.
 struct Extras {
-  bool bf16 = false, vnni = false;
+  bool bf16 = false;
+  ByteExtensions bytes;
 };
 
 // A target that Highway compiles for, with or without extras.
@@ -33,7 +34,7 @@ std::vector<Isa> IsasOf(int64_t mask, Extras extras) {
     for (char& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     if (target == HWY_AVX3) {
       if (extras.bf16) isas.push_back({target, extras, name + "_bf16"});
-      if (extras.vnni) isas.push_back({target, {.vnni = true}, name + "_vnni"});
+      if (extras.bytes.vnni) isas.push_back({target, {.bytes = extras.bytes}, name + "_vnni"});
     }
     isas.push_back({target, {}, name});
   }
@@ -43,7 +44,7 @@ std::vector<Isa> IsasOf(int64_t mask, Extras extras) {
 // What the CPU has, asked once, before any choice was forced.
 const std::vector<Isa>& Present() {
   static const std::vector<Isa> isas =
-      IsasOf(hwy::SupportedTargets() & (HWY_TARGETS), {CpuConvertsBf16(), CpuHasVnni()});
+      IsasOf(hwy::SupportedTargets() & (HWY_TARGETS), {CpuConvertsBf16(), ByteExtensionsOfCpu()});
   return isas;
 }
 
@@ -63,14 +64,16 @@ const Isa*& Chosen() {
 void Choose(const Isa& isa) {
   Chosen() = &isa;
   bf16_conversion = isa.extras.bf16;
-  vnni = isa.extras.vnni;
+  byte_extensions = isa.extras.bytes;
   hwy::SetSupportedTargetsForTest(isa.target);
   hwy::GetChosenTarget().Update(isa.target);
 }
 
 }  // namespace
 
-std::vector<std::string> CompiledIsas() { return NamesOf(IsasOf(HWY_TARGETS, {true, true})); }
+std::vector<std::string> CompiledIsas() {
+  return NamesOf(IsasOf(HWY_TARGETS, {true, {true, true}}));
+}
 
 std::vector<std::string> PresentIsas() { return NamesOf(Present()); }
 

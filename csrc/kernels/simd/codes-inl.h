@@ -1,0 +1,249 @@
+// Products with 8-bit floats that are scaled in groups of k: sums[r] = fma(dot, scale, sums[r]),
+// dot one chain of fma over the group, k ascending, from zero. All of these codes are bf16 numbers.
+#include "kernels/simd/byte_extensions.h"
+#include "kernels/simd/pairs-inl.h"
+
+#if defined(FUSIBLE_KERNELS_SIMD_CODES_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef FUSIBLE_KERNELS_SIMD_CODES_INL_H_
+#undef FUSIBLE_KERNELS_SIMD_CODES_INL_H_
+#else
+#define FUSIBLE_KERNELS_SIMD_CODES_INL_H_
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace fusible::kernels::HWY_NAMESPACE {
+
+// The codes of each word as pairs of bf16, the first of two in the upper half.
+struct TwoPairs {
+  VU first, second;
+};
+
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
+inline constexpr bool kMayVbmi = true;
+
+// Both bytes of the bf16 of a code without its sign; where the bytes of pairs come from, of those
+// of 64 codes: the low bytes, then the high ones.
+struct alignas(64) ByteTables {
+  uint8_t low[128], high[128], first[64], second[64];
+};
+template <class T>
+constexpr ByteTables MakeByteTables() {
+  ByteTables t = {};
+  for (uint32_t code = 0; code < 128; ++code) {
+    t.low[code] = Bf16OfCode<T>(code) & 0xFF;
+    t.high[code] = Bf16OfCode<T>(code) >> 8;
+  }
+  for (uint8_t i = 0; i < 64; ++i) {
+    const uint8_t code = i - i % 4 + (i % 4 < 2 ? 1 : 0), half = i % 2 == 0 ? 0 : 64;
+    t.first[i] = half + code;
+    t.second[i] = half + code + 2;
+  }
+  return t;
+}
+template <class T>
+inline constexpr ByteTables kByteTables = MakeByteTables<T>();
+
+// Four codes a lane by VBMI: two choices give the bytes, two more put them in place. This target
+// does not have the instruction: it is said to the assembler, not to the compiler.
+template <class T>
+class Decoder {
+ public:
+  explicit HWY_INLINE Decoder(const ByteTables& t = kByteTables<T>)
+      : low0_(Table(t.low)),
+        low1_(Table(t.low + 64)),
+        high0_(Table(t.high)),
+        high1_(Table(t.high + 64)),
+        first_(Table(t.first)),
+        second_(Table(t.second)) {}
+
+  HWY_INLINE TwoPairs operator()(VU words) const {
+    VU low = Choose(words, low0_, low1_);
+    VU high = hn::OrAnd(Choose(words, high0_, high1_), words, SetBits(0x80808080));
+    if constexpr (std::is_same_v<T, E4M3FNUZ>) {
+      const __mmask64 nan = _mm512_cmpeq_epi8_mask(words.raw, SetBits(0x80808080).raw);
+      low = VU{_mm512_mask_mov_epi8(low.raw, nan, SetBits(0xC0C0C0C0).raw)};
+      high = VU{_mm512_mask_mov_epi8(high.raw, nan, SetBits(0x7F7F7F7F).raw)};
+    }
+    return {Choose(first_, low, high), Choose(second_, low, high)};
+  }
+
+ private:
+  static HWY_INLINE VU Choose(VU index, VU from, VU behind) {
+    asm("vpermi2b %2, %1, %0" : "+v"(index.raw) : "v"(from.raw), "vm"(behind.raw));
+    return index;
+  }
+  static HWY_INLINE VU Table(const uint8_t* at) { return LoadBytes(DU(), at); }
+
+  const VU low0_, low1_, high0_, high1_, first_, second_;
+};
+#else
+inline constexpr bool kMayVbmi = false;
+
+template <class T>
+struct Decoder {
+  HWY_INLINE TwoPairs operator()(VU words) const { return {words, words}; }
+};
+#endif
+
+// A word of four codes becomes two words of pairs, in memory.
+template <class T>
+struct CodePairs {
+  static constexpr size_t kRows = 2;
+
+  static HWY_INLINE void Store(VU words, float* out, size_t stride) {
+    const TwoPairs pairs = Decoder<T>()(words);
+    hn::Store(FromBits(pairs.first), DF(), out);
+    hn::Store(FromBits(pairs.second), DF(), out + stride);
+  }
+};
+
+// k of a product, and of a group of them; the last one may be shorter.
+struct Groups {
+  size_t depth, size;
+};
+
+// Columns as tiles take them, `count` k from k on: here those of one group, in a panel. Exact: dot
+// products have the bits of fma for all rows.
+template <bool kExact>
+struct PanelColumns {
+  const float* panel;
+
+  template <size_t kRows>
+  HWY_INLINE void AddTo(Tile<kRows>& tile, FloatRows x, size_t, size_t count) const {
+    const Columns<float> columns = {panel, kPanel};
+    for (size_t k = 0; k < count; ++k) tile.template Add<0, 1>(x, k, columns, k);
+  }
+  template <size_t kRows>
+  HWY_INLINE void AddTo(Tile<kRows>& tile, PairRows x, size_t, size_t count) const {
+    const Columns<BF16> columns = {panel, kPanel};
+    for (size_t j = 0; j < hwy::DivCeil(count, size_t{2}); ++j) {
+      if constexpr (kExact) {
+        VU column[kPanelVectors];
+        HWY_UNROLL(16)
+        for (size_t v = 0; v < kPanelVectors; ++v) column[v] = columns.Load(j, v);
+        AddPairs(tile, x, j, column);
+      } else {
+        tile.template Add<0, 2>(x, 2 * j, columns, j);
+      }
+    }
+  }
+
+  template <size_t kRows>
+  static HWY_INLINE void AddPairs(Tile<kRows>& tile, PairRows x, size_t word,
+                                  const VU (&column)[kPanelVectors]) {
+    HWY_UNROLL(16)
+    for (size_t r = 0; r < kRows; ++r) {
+      const VU pair = x.Pair(r, word);
+      HWY_UNROLL(16)
+      for (size_t v = 0; v < kPanelVectors; ++v) {
+        tile.acc[r][v] = AddDots(column[v], pair, tile.acc[r][v]);
+      }
+    }
+  }
+};
+
+// The same of a packed weight, decoded in registers, again for each tile of rows.
+template <class T>
+struct CodeColumns {
+  Columns<T> codes;
+
+  template <size_t kRows, class Rows>
+  HWY_INLINE void AddTo(Tile<kRows>& tile, Rows x, size_t k, size_t count) const {
+    const Decoder<T> decode;
+    const Columns<T> from = From(k);
+    for (size_t j = 0; j < hwy::DivCeil(count, kPerWord<T>); ++j) {
+      AddWord(tile, x, 4 * j, decode, from, j);
+    }
+  }
+
+ private:
+  HWY_INLINE Columns<T> From(size_t k) const {
+    return {codes.words + k / kPerWord<T> * codes.stride, codes.stride};
+  }
+
+  template <size_t kRows>
+  static HWY_INLINE void AddWord(Tile<kRows>& tile, FloatRows x, size_t k, const Decoder<T>& decode,
+                                 const Columns<T>& from, size_t word) {
+    HWY_UNROLL(16)
+    for (size_t v = 0; v < kPanelVectors; ++v) {
+      const TwoPairs pairs = decode(from.Load(word, v));
+      AddVector<0>(tile, v, x, k, pairs.first);
+      AddVector<0>(tile, v, x, k + 2, pairs.second);
+    }
+  }
+  template <size_t kRows>
+  static HWY_INLINE void AddWord(Tile<kRows>& tile, PairRows x, size_t k, const Decoder<T>& decode,
+                                 const Columns<T>& from, size_t word) {
+    VU first[kPanelVectors], second[kPanelVectors];
+    HWY_UNROLL(16)
+    for (size_t v = 0; v < kPanelVectors; ++v) {
+      const TwoPairs pairs = decode(from.Load(word, v));
+      first[v] = pairs.first;
+      second[v] = pairs.second;
+    }
+    PanelColumns<true>::AddPairs(tile, x, k / 2, first);
+    PanelColumns<true>::AddPairs(tile, x, k / 2 + 1, second);
+  }
+  template <size_t kIndex, size_t kRows>
+  static HWY_INLINE void AddVector(Tile<kRows>& tile, size_t v, FloatRows x, size_t k, VU pairs) {
+    const VF column = Unpack<kIndex>(Packed<BF16>{}, pairs);
+    HWY_UNROLL(16)
+    for (size_t r = 0; r < kRows; ++r) {
+      tile.acc[r][v] = hn::MulAdd(x.Get(r, k + kIndex), column, tile.acc[r][v]);
+    }
+    if constexpr (kIndex == 0) AddVector<1>(tile, v, x, k, pairs);
+  }
+};
+
+// Sums of a tile, row r at sums + r * kPanel. Row r's dot product of group g is multiplied with
+// scales[g * stride + r].
+struct ScaledSums {
+  float* sums;
+  const float* scales;
+  size_t stride;
+
+  HWY_INLINE ScaledSums From(size_t row) const {
+    return {sums + row * kPanel, scales + row, stride};
+  }
+  template <size_t kRows>
+  HWY_INLINE void Add(const Tile<kRows>& tile, size_t group) const {
+    HWY_UNROLL(16)
+    for (size_t r = 0; r < kRows; ++r) {
+      const VF scale = hn::Set(DF(), scales[group * stride + r]);
+      HWY_UNROLL(16)
+      for (size_t v = 0; v < kPanelVectors; ++v) {
+        float* sum = sums + r * kPanel + v * kLanes;
+        hn::Store(hn::MulAdd(tile.acc[r][v], scale, hn::Load(DF(), sum)), DF(), sum);
+      }
+    }
+  }
+};
+
+// At most kRows rows.
+template <size_t kRows = kTileRows, class Rows, class Source>
+HWY_NOINLINE void AddGroupsOfFew(size_t rows, Rows x, const Source& columns, Groups groups,
+                                 const ScaledSums& to) {
+  if (rows < kRows) {
+    if constexpr (kRows > 1) AddGroupsOfFew<kRows - 1>(rows, x, columns, groups, to);
+    return;
+  }
+  for (size_t k = 0, group = 0; k < groups.depth; k += groups.size, ++group) {
+    Tile<kRows> tile;
+    tile.Load({nullptr, 0, true});
+    columns.AddTo(tile, x.From(0, k), k, HWY_MIN(groups.size, groups.depth - k));
+    to.Add(tile, group);
+  }
+}
+
+template <class Rows, class Source>
+HWY_INLINE void AddGroups(size_t rows, Rows x, const Source& columns, Groups groups,
+                          const ScaledSums& to) {
+  ForTileRows(rows, [&](size_t r, size_t count) HWY_ATTR {
+    AddGroupsOfFew(count, x.From(r, 0), columns, groups, to.From(r));
+  });
+}
+
+}  // namespace fusible::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target guard
