@@ -140,8 +140,10 @@ def operand(op: Op, param: Any, point: Row, sizes: dict[str, int], rng: Rng) -> 
     """One operand at a point of the grid."""
     shape = tuple(size_of(dim, sizes) for dim in param["dims"])
     shape = ((point["rows"],) if param["leading"] else ()) + shape
-    in_class = param["dtype"].rstrip("123") in CLASSES
-    dtype = point["input"] if in_class else param["dtype"].replace("I", "i64")
+    members = CLASSES.get(param["dtype"].rstrip("123"))
+    dtype = param["dtype"].replace("I", "i64")
+    if members:  # of a class that the dtype under test is not in, any will do
+        dtype = point["input"] if point["input"] in members else members[0]
     if param["bound"]:
         lowest = -1 if param["skips_negative"] else 0
         return stored(rng.integers(lowest, size_of(param["bound"], sizes), shape), dtype)
