@@ -43,7 +43,7 @@ struct OffsetRows {
     return {data + row * stride + word, stride};
   }
   template <size_t kRows>
-  HWY_INLINE void AddTo(Tile<kRows>& tile, const Columns<I8>& columns, size_t word) const {
+  HWY_INLINE void AddTo(PanelTile<kRows>& tile, const Columns<I8>& columns, size_t word) const {
     VU column[kPanelVectors];
     HWY_UNROLL(16)
     for (size_t v = 0; v < kPanelVectors; ++v) column[v] = columns.Load(word, v);
@@ -123,7 +123,7 @@ struct ShortRows {
     return {data + row * stride + word * kWords, stride};
   }
   template <size_t kRows>
-  HWY_INLINE void AddTo(Tile<kRows>& tile, const Columns<I8>& columns, size_t word) const {
+  HWY_INLINE void AddTo(PanelTile<kRows>& tile, const Columns<I8>& columns, size_t word) const {
     HWY_UNROLL(16)
     for (size_t v = 0; v < kPanelVectors; ++v) {
       const WideColumn column(columns.Load(word, v));
@@ -176,7 +176,7 @@ HWY_NOINLINE void MultiplyFewCodes(size_t rows, Rows x, Columns<I8> columns, siz
     if constexpr (kRows > 1) MultiplyFewCodes<kRows - 1>(rows, x, columns, words, sums);
     return;
   }
-  Tile<kRows> tile;
+  PanelTile<kRows> tile;
   tile.Load(sums);
   for (size_t j = 0; j < words; ++j) x.AddTo(tile, columns, j);
   tile.Store(sums);

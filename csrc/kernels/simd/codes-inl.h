@@ -109,12 +109,12 @@ struct PanelColumns {
   const float* panel;
 
   template <size_t kRows>
-  HWY_INLINE void AddTo(Tile<kRows>& tile, FloatRows x, size_t, size_t count) const {
+  HWY_INLINE void AddTo(PanelTile<kRows>& tile, FloatRows x, size_t, size_t count) const {
     const Columns<float> columns = {panel, kPanel};
-    for (size_t k = 0; k < count; ++k) tile.template Add<0, 1>(x, k, columns, k);
+    for (size_t k = 0; k < count; ++k) tile.template AddElements<0, 1>(x, k, columns, k);
   }
   template <size_t kRows>
-  HWY_INLINE void AddTo(Tile<kRows>& tile, PairRows x, size_t, size_t count) const {
+  HWY_INLINE void AddTo(PanelTile<kRows>& tile, PairRows x, size_t, size_t count) const {
     const Columns<BF16> columns = {panel, kPanel};
     for (size_t j = 0; j < hwy::DivCeil(count, size_t{2}); ++j) {
       if constexpr (kExact) {
@@ -123,22 +123,17 @@ struct PanelColumns {
         for (size_t v = 0; v < kPanelVectors; ++v) column[v] = columns.Load(j, v);
         AddPairs(tile, x, j, column);
       } else {
-        tile.template Add<0, 2>(x, 2 * j, columns, j);
+        tile.template AddElements<0, 2>(x, 2 * j, columns, j);
       }
     }
   }
 
   template <size_t kRows>
-  static HWY_INLINE void AddPairs(Tile<kRows>& tile, PairRows x, size_t word,
+  static HWY_INLINE void AddPairs(PanelTile<kRows>& tile, PairRows x, size_t word,
                                   const VU (&column)[kPanelVectors]) {
-    HWY_UNROLL(16)
-    for (size_t r = 0; r < kRows; ++r) {
-      const VU pair = x.Pair(r, word);
-      HWY_UNROLL(16)
-      for (size_t v = 0; v < kPanelVectors; ++v) {
-        tile.acc[r][v] = AddDots(column[v], pair, tile.acc[r][v]);
-      }
-    }
+    tile.Add([&](size_t r) HWY_ATTR { return x.Pair(r, word); },
+             [&](size_t v) HWY_ATTR { return column[v]; },
+             [](VU pair, VU other, VF sum) HWY_ATTR { return AddDots(other, pair, sum); });
   }
 };
 
@@ -148,7 +143,7 @@ struct CodeColumns {
   Columns<T> codes;
 
   template <size_t kRows, class Rows>
-  HWY_INLINE void AddTo(Tile<kRows>& tile, Rows x, size_t k, size_t count) const {
+  HWY_INLINE void AddTo(PanelTile<kRows>& tile, Rows x, size_t k, size_t count) const {
     const Decoder<T> decode;
     const Columns<T> from = From(k);
     for (size_t j = 0; j < hwy::DivCeil(count, kPerWord<T>); ++j) {
@@ -162,8 +157,8 @@ struct CodeColumns {
   }
 
   template <size_t kRows>
-  static HWY_INLINE void AddWord(Tile<kRows>& tile, FloatRows x, size_t k, const Decoder<T>& decode,
-                                 const Columns<T>& from, size_t word) {
+  static HWY_INLINE void AddWord(PanelTile<kRows>& tile, FloatRows x, size_t k,
+                                 const Decoder<T>& decode, const Columns<T>& from, size_t word) {
     HWY_UNROLL(16)
     for (size_t v = 0; v < kPanelVectors; ++v) {
       const TwoPairs pairs = decode(from.Load(word, v));
@@ -172,8 +167,8 @@ struct CodeColumns {
     }
   }
   template <size_t kRows>
-  static HWY_INLINE void AddWord(Tile<kRows>& tile, PairRows x, size_t k, const Decoder<T>& decode,
-                                 const Columns<T>& from, size_t word) {
+  static HWY_INLINE void AddWord(PanelTile<kRows>& tile, PairRows x, size_t k,
+                                 const Decoder<T>& decode, const Columns<T>& from, size_t word) {
     VU first[kPanelVectors], second[kPanelVectors];
     HWY_UNROLL(16)
     for (size_t v = 0; v < kPanelVectors; ++v) {
@@ -185,7 +180,8 @@ struct CodeColumns {
     PanelColumns<true>::AddPairs(tile, x, k / 2 + 1, second);
   }
   template <size_t kIndex, size_t kRows>
-  static HWY_INLINE void AddVector(Tile<kRows>& tile, size_t v, FloatRows x, size_t k, VU pairs) {
+  static HWY_INLINE void AddVector(PanelTile<kRows>& tile, size_t v, FloatRows x, size_t k,
+                                   VU pairs) {
     const VF column = Unpack<kIndex>(Packed<BF16>{}, pairs);
     HWY_UNROLL(16)
     for (size_t r = 0; r < kRows; ++r) {
@@ -206,7 +202,7 @@ struct ScaledSums {
     return {sums + row * kPanel, scales + row, stride};
   }
   template <size_t kRows>
-  HWY_INLINE void Add(const Tile<kRows>& tile, size_t group) const {
+  HWY_INLINE void Add(const PanelTile<kRows>& tile, size_t group) const {
     HWY_UNROLL(16)
     for (size_t r = 0; r < kRows; ++r) {
       const VF scale = hn::Set(DF(), scales[group * stride + r]);
@@ -228,7 +224,7 @@ HWY_NOINLINE void AddGroupsOfFew(size_t rows, Rows x, const Source& columns, Gro
     return;
   }
   for (size_t k = 0, group = 0; k < groups.depth; k += groups.size, ++group) {
-    Tile<kRows> tile;
+    PanelTile<kRows> tile;
     tile.Load({nullptr, 0, true});
     columns.AddTo(tile, x.From(0, k), k, HWY_MIN(groups.size, groups.depth - k));
     to.Add(tile, group);

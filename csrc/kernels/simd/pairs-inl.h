@@ -66,17 +66,17 @@ HWY_NOINLINE void DotFew(size_t rows, PairRows x, Columns<BF16> columns, size_t 
 HWY_INLINE void MultiplyPairs(size_t rows, PairRows x, Columns<BF16> columns, size_t depth,
                               int32_t floor, const Sums& sums, NextBlock next = {}) {
   const size_t words = hwy::DivCeil(depth, size_t{2});
-  ForTileRows(rows, columns, words, next,
-              [&](size_t r, size_t count, Columns<BF16> asking) HWY_ATTR {
-                const PairRows from = x.From(r, 0);
-                if (!DotIsExact(from.Floor(count), floor)) {
-                  MultiplyFew(count, from, asking, depth, sums.From(r));
-                } else if (count == rows) {
-                  DotFew<false>(count, from, asking, words, sums.From(r));
-                } else {
-                  DotFew<true>(count, from, asking, words, sums.From(r));
-                }
-              });
+  ForAskingTiles(rows, columns, words, next,
+                 [&](size_t r, size_t count, Columns<BF16> asking) HWY_ATTR {
+                   const PairRows from = x.From(r, 0);
+                   if (!DotIsExact(from.Floor(count), floor)) {
+                     MultiplyFew(count, from, asking, depth, sums.From(r));
+                   } else if (count == rows) {
+                     DotFew<false>(count, from, asking, words, sums.From(r));
+                   } else {
+                     DotFew<true>(count, from, asking, words, sums.From(r));
+                   }
+                 });
 }
 
 // Rows of stored floats that bf16 has, as pairs, in scratch of the calling thread; zeros up to a

@@ -109,6 +109,10 @@ struct Tile {
   }
 };
 
+// As wide as a panel.
+template <size_t kRows>
+using PanelTile = Tile<kRows, kPanelVectors>;
+
 // Calls part(accumulators, vector) for the parts of a panel that tiles of kRows rows have, from
 // column vector * kLanes on, and adds what it leaves there to the sums.
 template <size_t kRows, class T, class F>
@@ -169,28 +173,38 @@ struct NextBlock {
 // ahead, in floats.
 inline constexpr size_t kSoon = 2048;
 
-// Calls tile(row, rows, columns) for tiles of nearly equal size: the chains of a single row are too
-// few to keep a CPU busy. Each reads `words` of the columns.
-template <class T, class F>
-HWY_INLINE void ForTileRows(size_t rows, Columns<T> columns, size_t words, NextBlock next,
-                            const F& tile) {
-  const size_t tiles = hwy::DivCeil(rows, kMostRows<T>);
+// Calls tile(row, rows) for tiles of nearly equal size, of kMost rows at most: the chains of a
+// single row are too few to keep a CPU busy.
+template <size_t kMost = kTileRows, class F>
+HWY_INLINE void ForTileRows(size_t rows, const F& tile) {
+  const size_t tiles = hwy::DivCeil(rows, kMost);
   for (size_t t = 0; t < tiles; ++t) {
     const size_t begin = t * rows / tiles;
-    if (next.data != nullptr) {
-      columns.next = tiles == 1 ? columns.words + kSoon : next.data + t * next.floats / tiles;
-      columns.next_step = next.floats / (tiles * words);
-    }
-    tile(begin, (t + 1) * rows / tiles - begin, columns);
+    tile(begin, (t + 1) * rows / tiles - begin);
   }
+}
+
+// Calls tile(row, rows, columns) likewise; each reads `words` of the columns, and asks for its
+// share of the next ones.
+template <class T, class F>
+HWY_INLINE void ForAskingTiles(size_t rows, Columns<T> columns, size_t words, NextBlock next,
+                               const F& tile) {
+  const size_t tiles = hwy::DivCeil(rows, kMostRows<T>);
+  if (next.data != nullptr) columns.next_step = next.floats / (tiles * words);
+  ForTileRows<kMostRows<T>>(rows, [&](size_t row, size_t count) HWY_ATTR {
+    if (next.data != nullptr) {
+      columns.next = tiles == 1 ? columns.words + kSoon : next.data + row * next.floats / rows;
+    }
+    tile(row, count, columns);
+  });
 }
 
 template <class Rows, class T>
 HWY_INLINE void Multiply(size_t rows, Rows x, Columns<T> columns, size_t depth, const Sums& sums,
                          NextBlock next = {}) {
-  ForTileRows(rows, columns, hwy::DivCeil(depth, kPerWord<T>), next,
-              [&](size_t r, size_t count, Columns<T> asking)
-                  HWY_ATTR { MultiplyFew(count, x.From(r, 0), asking, depth, sums.From(r)); });
+  ForAskingTiles(rows, columns, hwy::DivCeil(depth, kPerWord<T>), next,
+                 [&](size_t r, size_t count, Columns<T> asking)
+                     HWY_ATTR { MultiplyFew(count, x.From(r, 0), asking, depth, sums.From(r)); });
 }
 
 // Rows of stored floats as f32, in scratch of the calling thread; zeros up to a whole step. The
