@@ -1,6 +1,8 @@
 #include "ir/graph.h"
 
 #include <algorithm>
+#include <bit>
+#include <functional>
 
 #include "core/cat.h"
 #include "ir/infer.h"
@@ -19,16 +21,8 @@ std::string LegalName(std::string_view hint) {
   return name == "none" ? "none_" : name;
 }
 
-size_t HashOf(const Type& type) {
-  auto hash = static_cast<size_t>(type.dtype);
-  const auto mix = [&](size_t part) { hash = (hash ^ part) * 0x9E3779B97F4A7C15 ^ hash >> 29; };
-  for (const Dim& dim : type.shape) {
-    mix(static_cast<size_t>(dim.factor));
-    mix(static_cast<size_t>(dim.offset));
-    if (dim.symbol) mix(reinterpret_cast<uintptr_t>(&dim.symbol.name()));
-  }
-  return hash;
-}
+// Not 0, which stands for no name.
+size_t HashOf(std::string_view name) { return std::hash<std::string_view>()(name) | 1; }
 
 // Compares two graphs mention by mention: which numbers their values have does not matter.
 class Comparison {
@@ -82,6 +76,17 @@ bool IsValueName(std::string_view name) {
          std::all_of(name.begin(), name.end(), IsNamePart);
 }
 
+uint64_t HashOf(const Type& type) {
+  auto hash = static_cast<uint64_t>(type.dtype);
+  const auto mix = [&](uint64_t part) { hash = (hash ^ part) * 0x9E3779B97F4A7C15 ^ hash >> 29; };
+  for (const Dim& dim : type.shape) {
+    mix(static_cast<uint64_t>(dim.factor));
+    mix(static_cast<uint64_t>(dim.offset));
+    if (dim.symbol) mix(reinterpret_cast<uintptr_t>(&dim.symbol.name()));
+  }
+  return hash;
+}
+
 int32_t TypeTable::Add(const Type& type) {
   if (2 * types_.size() >= slots_.size()) {
     slots_.assign(std::max<size_t>(8, 2 * slots_.size()), -1);
@@ -105,22 +110,43 @@ int32_t* TypeTable::Slot(const Type& type) {
 
 NameIndex& NameIndex::operator=(NameIndex other) noexcept {
   std::swap(seen_, other.seen_);
+  hashes_.swap(other.hashes_);
   next_.swap(other.next_);
   return *this;
 }
 
 std::string NameIndex::Fresh(const std::vector<Value>& values, std::string_view hint) {
-  if (values.size() < seen_) *this = NameIndex();
-  for (; seen_ < values.size(); ++seen_) next_.try_emplace(values[seen_].name, 1);
+  See(values);
   std::string base = LegalName(hint);
-  const auto taken = next_.find(base);
-  if (taken == next_.end()) return base;
+  if (!Holds(base)) return base;
+  int64_t& number = next_.try_emplace(base, 1).first->second;
   std::string name;
   do {
-    name = Cat(base, "_", taken->second++);
-  } while (next_.contains(name));
+    name = Cat(base, "_", number++);
+  } while (Holds(name));
   return name;
 }
+
+void NameIndex::See(const std::vector<Value>& values) {
+  if (values.size() < seen_) *this = NameIndex();
+  if (hashes_.size() < 2 * values.size() + 2) {
+    hashes_.assign(std::bit_ceil(4 * values.size() + 8), 0);
+    seen_ = 0;
+  }
+  for (; seen_ < values.size(); ++seen_) {
+    const size_t hash = HashOf(values[seen_].name);
+    hashes_[IndexOf(hash)] = hash;
+  }
+}
+
+size_t NameIndex::IndexOf(size_t hash) const {
+  const size_t mask = hashes_.size() - 1;
+  size_t at = hash & mask;
+  while (hashes_[at] != 0 && hashes_[at] != hash) at = (at + 1) & mask;
+  return at;
+}
+
+bool NameIndex::Holds(std::string_view name) const { return hashes_[IndexOf(HashOf(name))] != 0; }
 
 std::string Graph::FreshName(std::string_view hint) const { return names.Fresh(values, hint); }
 

@@ -22,6 +22,9 @@ struct Value {
   int32_t type = -1;  // its number in the graph's types
 };
 
+// Of this process alone.
+uint64_t HashOf(const Type& type);
+
 // Each type once: a graph has thousands of values, and a few dozen types.
 class TypeTable {
  public:
@@ -64,8 +67,9 @@ struct Node {
 // [A-Za-z_][A-Za-z0-9_.]*, and not `none`, which stands for an absent operand.
 bool IsValueName(std::string_view name);
 
-// Which names a graph has given out, so that a fresh one costs no search. Values appended by hand
-// are seen; a value renamed by hand is not, so give such a name through FreshName.
+// Which names a graph has given out, so that a fresh one costs no search: by their hashes, since a
+// name that seems taken does no harm. Values appended by hand are seen; a value renamed by hand is
+// not, so give such a name through FreshName.
 class NameIndex {
  public:
   NameIndex() = default;
@@ -77,7 +81,12 @@ class NameIndex {
   std::string Fresh(const std::vector<Value>& values, std::string_view hint);
 
  private:
-  size_t seen_ = 0;                                // values below it are in next_
+  void See(const std::vector<Value>& values);
+  size_t IndexOf(size_t hash) const;  // in hashes_, where it is or would be
+  bool Holds(std::string_view name) const;
+
+  size_t seen_ = 0;             // values below it are in hashes_
+  std::vector<size_t> hashes_;  // half of them at least 0: none
   std::unordered_map<std::string, int64_t> next_;  // a taken name -> the number to try behind it
 };
 
@@ -117,6 +126,9 @@ std::string LabelOf(const Graph& graph, const Node& node);
 
 // Structure, types, attributes and names; order of nodes counts.
 bool operator==(const Graph& a, const Graph& b);
+// The same number for graphs that are equal, and for others another one, but for one in 2^64. Of
+// this process alone. The graph need not be legal.
+uint64_t Fingerprint(const Graph& graph);
 
 // For each value the nodes that read it (indices, ascending, each once); outputs are not users.
 std::vector<std::vector<int32_t>> Users(const Graph& graph);

@@ -92,7 +92,7 @@ class Read {
       if (left[live[i].hash]-- > 0) continue;
       differs[i] = true;
       const bool follows =
-          std::ranges::any_of(live[i].reads, [&](int32_t j) { return differs[j]; });
+          std::ranges::any_of(structure_.ReadsOf(live[i]), [&](int32_t j) { return differs[j]; });
       if (!follows) first.push_back(StatementText(*live[i].graph, *live[i].node));
     }
     return first;

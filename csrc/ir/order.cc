@@ -50,6 +50,16 @@ class Successors {
   std::vector<int32_t> before_;
 };
 
+bool IsSorted(const Graph& graph) {
+  const std::vector<int32_t> producers = Producers(graph);
+  for (int32_t i = 0; i < static_cast<int32_t>(graph.nodes.size()); ++i) {
+    for (ValueId input : graph.nodes[i].inputs) {
+      if (input != kAbsent && producers[input] >= i) return false;
+    }
+  }
+  return true;
+}
+
 [[noreturn]] void FailCycle(const Graph& graph, const std::vector<int32_t>& before) {
   const auto stuck = std::find_if(before.begin(), before.end(), [](int32_t n) { return n > 0; });
   const Node& node = graph.nodes[stuck - before.begin()];
@@ -152,6 +162,7 @@ std::vector<int32_t> Producers(const Graph& graph) {
 }
 
 void SortTopologically(Graph& graph) {
+  if (IsSorted(graph)) return;
   Successors successors(graph);
   std::vector<int32_t>& before = successors.before();
   std::priority_queue<int32_t, std::vector<int32_t>, std::greater<>> ready;

@@ -136,7 +136,7 @@ void Structure::HashRegion(const Graph& graph, const Node& node, Hashes& values)
   HashNodes(body, inner);
   const auto end = static_cast<int32_t>(live_.size());
   const int32_t number = AddLive(graph, node, values, DigestOf({"region", NodesText(first)}));
-  for (auto i = static_cast<int32_t>(first); i < end; ++i) live_[number].reads.push_back(i);
+  for (auto i = static_cast<int32_t>(first); i < end; ++i) AddRead(i);
   for (size_t r = 0; r < node.outputs.size(); ++r) {
     const Hashed& made = inner[body.outputs[r]];
     values[node.outputs[r]] = {DigestOf({"region result", BytesOf(made.hash)}), made.result,
@@ -146,14 +146,16 @@ void Structure::HashRegion(const Graph& graph, const Node& node, Hashes& values)
 
 int32_t Structure::AddLive(const Graph& graph, const Node& node, const Hashes& values,
                            const Digest& hash) {
-  LiveNode added{&graph, &node, hash, {}};
+  live_.push_back({&graph, &node, hash, reads_.size(), reads_.size()});
   for (ValueId input : node.inputs) {
-    if (input != kAbsent && values[input].made_by >= 0) {
-      added.reads.push_back(values[input].made_by);
-    }
+    if (input != kAbsent && values[input].made_by >= 0) AddRead(values[input].made_by);
   }
-  live_.push_back(std::move(added));
   return static_cast<int32_t>(live_.size()) - 1;
+}
+
+void Structure::AddRead(int32_t read) {
+  reads_.push_back(read);
+  live_.back().end_read = reads_.size();
 }
 
 // The hashes of the live nodes from `first` on, sorted.

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,7 @@ class Structure {
     const Graph* graph;  // the body, where it is in a region
     const Node* node;
     Digest hash;
-    std::vector<int32_t> reads;  // the live nodes that made its operands, or that are inside it
+    size_t first_read, end_read;  // of reads_
   };
 
   explicit Structure(const Graph& graph);
@@ -39,6 +40,10 @@ class Structure {
   const std::string& nodes() const { return nodes_text_; }
   // What reads comes behind what it reads.
   const std::vector<LiveNode>& live() const { return live_; }
+  // The live nodes, by number, that made the node's operands, or that are inside it.
+  std::span<const int32_t> ReadsOf(const LiveNode& node) const {
+    return std::span(reads_).subspan(node.first_read, node.end_read - node.first_read);
+  }
 
  private:
   struct Hashed {          // a value
@@ -55,6 +60,7 @@ class Structure {
                     std::string_view mutation);
   void HashRegion(const Graph& graph, const Node& node, Hashes& values);
   int32_t AddLive(const Graph& graph, const Node& node, const Hashes& values, const Digest& hash);
+  void AddRead(int32_t read);  // of the node that was added last
   static std::string OperandsText(const Node& node, const Hashes& values);
   std::string NodesText(size_t first) const;
   std::string TypeText(const Type& type, Symbols* fresh) const;
@@ -62,6 +68,7 @@ class Structure {
 
   std::string inputs_, outputs_, nodes_text_;
   std::vector<LiveNode> live_;
+  std::vector<int32_t> reads_;  // of all live nodes, one after the other
   std::set<const Op*> ops_;
   Symbols symbols_;                                      // of the inputs
   std::map<std::string, std::vector<std::string>> met_;  // the others, where each is

@@ -1,11 +1,12 @@
 #include "passes/apply_rules.h"
 
 #include <algorithm>
-#include <map>
+#include <deque>
 
 #include "core/cat.h"
 #include "core/error.h"
 #include "ir/expand.h"
+#include "ir/infer.h"
 #include "ir/key.h"
 #include "ir/match.h"
 #include "ir/views.h"
@@ -82,25 +83,23 @@ class Rewriter {
     call.attrs = match.attrs;
     call.inputs.assign(match.values.begin(), match.values.begin() + pattern.operands);
     const int mutations = mutations_[match.root()];
-    const auto [made, fresh] = calls_.try_emplace(CallText(call, mutations));
-    if (!fresh) return made->second;
-
-    std::vector<std::optional<Type>> operands;
-    for (ValueId input : call.inputs) {
-      operands.push_back(input == kAbsent ? std::nullopt : std::optional(graph_.TypeOf(input)));
-    }
-    const Binding binding = BindCall(*call.op, operands, call.attrs);
+    const Binding binding = BindCall(*call.op, OperandTypes(graph_, call), call.attrs);
     call.attrs = binding.attrs;
+    made_.push_back(std::move(call));
+    if (const Node* same = calls_.FindOrAdd(made_.back(), mutations)) {
+      made_.pop_back();
+      return same->outputs;
+    }
+    std::vector<ValueId>& outputs = made_.back().outputs;
     for (size_t i = 0; i < binding.results.size(); ++i) {
       const ValueId value = match.values[pattern.outputs[i]];
       const bool viewed = !match.views[pattern.makers[pattern.outputs[i]]].empty();
       const bool own = !viewed && !IsTaken(value);
-      call.outputs.push_back(own ? value : Fresh(value, binding.results[i]));
+      outputs.push_back(own ? value : Fresh(value, binding.results[i]));
       if (own) Take(value);
     }
-    made->second = call.outputs;
-    inserted_[match.root()].push_back(std::move(call));
-    return made->second;
+    inserted_[match.root()].push_back(made_.back());
+    return outputs;
   }
 
   // Makes `value` of the graph the views of `result`.
@@ -128,7 +127,8 @@ class Rewriter {
   std::vector<int> mutations_;               // before each node of the original
   std::vector<std::vector<Node>> inserted_;  // behind each node of the original
   std::vector<bool> taken_;                  // values that no original node makes any more
-  std::map<std::string, std::vector<ValueId>> calls_;
+  std::deque<Node> made_;  // fused calls; they stay where they are
+  EqualCalls calls_;       // of made_
   Replacements replaced_;
 };
 

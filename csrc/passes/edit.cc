@@ -1,18 +1,23 @@
 #include "passes/edit.h"
 
 #include <algorithm>
-#include <unordered_map>
-
-#include "core/cat.h"
 #include "ir/expand.h"
 
 namespace fusible {
 
-std::string CallText(const Node& call, int mutations) {
-  std::string text = Cat(call.op->name(), '@', mutations);
-  for (ValueId input : call.inputs) text += Cat(' ', input);
-  for (const auto& [name, value] : call.attrs) text += Cat(' ', name, '=', ToText(value));
-  return text;
+const Node* EqualCalls::FindOrAdd(const Node& call, int mutations) {
+  size_t hash = reinterpret_cast<uintptr_t>(call.op) + static_cast<size_t>(mutations);
+  for (ValueId input : call.inputs) {
+    hash = (hash ^ static_cast<size_t>(input)) * 0x9E3779B97F4A7C15;
+    hash ^= hash >> 32;
+  }
+  const auto [entry, fresh] = entries_.insert({&call, mutations, hash});
+  return fresh ? nullptr : entry->call;
+}
+
+bool EqualCalls::Entry::operator==(const Entry& other) const {
+  return call->op == other.call->op && mutations == other.mutations &&
+         call->inputs == other.call->inputs && call->attrs == other.call->attrs;
 }
 
 void Replacements::Set(ValueId from, ValueId to) {
@@ -34,42 +39,47 @@ void Replacements::Apply(Graph& graph) const {
   for (ValueId& output : graph.outputs) output = Of(output);
 }
 
+namespace {
+
+void EraseNodes(Graph& graph, const std::vector<bool>& goes) {
+  size_t i = 0;
+  std::erase_if(graph.nodes, [&](const Node&) { return goes[i++]; });
+}
+
+}  // namespace
+
 void DropDeadNodes(Graph& graph, Rewrites* rewrites) {
   std::vector<bool> read(graph.values.size(), false);
   for (ValueId output : graph.outputs) read[output] = true;
-  std::vector<bool> alive(graph.nodes.size(), false);
+  std::vector<bool> dead(graph.nodes.size(), false);
   for (size_t i = graph.nodes.size(); i-- > 0;) {
     const Node& node = graph.nodes[i];
-    alive[i] = node.mutates ||
-               std::ranges::any_of(node.outputs, [&](ValueId v) { return read[v]; }) ||
-               (rewrites && !rewrites->Take("dead-call", LabelOf(graph, node)));
-    if (!alive[i]) continue;
+    dead[i] = !node.mutates &&
+              std::ranges::none_of(node.outputs, [&](ValueId v) { return read[v]; }) &&
+              (!rewrites || rewrites->Take("dead-call", LabelOf(graph, node)));
+    if (dead[i]) continue;
     for (ValueId input : node.inputs) {
       if (input != kAbsent) read[input] = true;
     }
   }
-  size_t i = 0;
-  std::erase_if(graph.nodes, [&](const Node&) { return !alive[i++]; });
+  EraseNodes(graph, dead);
 }
 
 void ShareEqualCalls(Graph& graph, Rewrites* rewrites) {
-  std::unordered_map<std::string, std::vector<ValueId>> calls;
-  const std::vector<int> mutations = MutationsBefore(graph);
+  EqualCalls calls;
   Replacements shared;
-  std::vector<Node> kept;
+  int mutations = 0;
+  std::vector<bool> goes(graph.nodes.size(), false);
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    Node node = std::move(graph.nodes[i]);
+    Node& node = graph.nodes[i];
     for (ValueId& input : node.inputs) input = shared.Of(input);
-    const auto [call, fresh] = node.op
-                                   ? calls.try_emplace(CallText(node, mutations[i]), node.outputs)
-                                   : std::pair(calls.end(), true);
-    if (fresh || (rewrites && !rewrites->Take("equal-calls", LabelOf(graph, node)))) {
-      kept.push_back(std::move(node));
-      continue;
-    }
-    for (size_t k = 0; k < node.outputs.size(); ++k) shared.Set(node.outputs[k], call->second[k]);
+    mutations += node.mutates;
+    const Node* same = node.op ? calls.FindOrAdd(node, mutations) : nullptr;
+    if (!same || (rewrites && !rewrites->Take("equal-calls", LabelOf(graph, node)))) continue;
+    goes[i] = true;
+    for (size_t k = 0; k < node.outputs.size(); ++k) shared.Set(node.outputs[k], same->outputs[k]);
   }
-  graph.nodes = std::move(kept);
+  EraseNodes(graph, goes);
   shared.Apply(graph);
 }
 

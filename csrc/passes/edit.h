@@ -1,7 +1,7 @@
 // Changes to a graph that several passes make.
 #pragma once
 
-#include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "ir/graph.h"
@@ -9,9 +9,26 @@
 
 namespace fusible {
 
-// The same text for calls that compute the same: operator, attributes, operands, and how many
-// mutations come before (see MutationsBefore).
-std::string CallText(const Node& call, int mutations);
+// Calls of operators, to find those that compute the same: same operator, attributes, operands, and
+// mutations before them (see MutationsBefore).
+class EqualCalls {
+ public:
+  // A call that was added and is equal to this one; nullptr where there is none, and then this one
+  // is added: it must stay where it is, with what it is.
+  const Node* FindOrAdd(const Node& call, int mutations);
+
+ private:
+  struct Entry {
+    const Node* call;
+    int mutations;
+    size_t hash;
+    bool operator==(const Entry& other) const;
+  };
+  struct HashOfEntry {
+    size_t operator()(const Entry& entry) const { return entry.hash; }
+  };
+  std::unordered_set<Entry, HashOfEntry> entries_;
+};
 
 // Which value stands for which from now on.
 class Replacements {

@@ -14,8 +14,6 @@
 #include "core/cat.h"
 #include "core/digest.h"
 #include "core/error.h"
-#include "ir/structure.h"
-#include "ir/text.h"
 #include "ir/verify.h"
 #include "ir/views.h"
 #include "passes/fault.h"
@@ -59,16 +57,19 @@ void RunGuarded(const Pass& pass, const Target& target, Graph& graph, Report& re
   }
 }
 
-// std::logic_error where the pass broke the graph, or said that it changed what it did not. text:
-// of the graph, before the pass and then behind it.
-void CheckOutcome(const Graph& graph, const Rewrites& rewrites, std::string& text) {
+void CheckLegal(const Graph& graph) {
   const std::vector<Violation> violations = FindViolations(graph);
-  if (!violations.empty()) {
-    const Violation& first = violations.front();
-    throw std::logic_error(Cat(first.rule, ": ", first.node, ": ", first.message));
-  }
-  const std::string before = std::exchange(text, ToText(graph));
-  const bool changed = text != before;
+  if (violations.empty()) return;
+  const Violation& first = violations.front();
+  throw std::logic_error(Cat(first.rule, ": ", first.node, ": ", first.message));
+}
+
+// std::logic_error where the pass broke the graph, or said that it changed what it did not.
+// fingerprint: of the graph, which was legal, before the pass and then behind it.
+void CheckOutcome(const Graph& graph, const Rewrites& rewrites, uint64_t& fingerprint) {
+  const uint64_t before = std::exchange(fingerprint, Fingerprint(graph));
+  const bool changed = fingerprint != before;
+  if (changed) CheckLegal(graph);
   if (changed == rewrites.made().empty() && !rewrites.refused()) {
     throw std::logic_error(Cat("says that it made ", rewrites.made().size(),
                                " rewrites, and the graph ", changed ? "changed" : "is the same"));
@@ -115,7 +116,7 @@ ArgumentError Chase(const Stage& stage, std::string_view got, std::span<const Re
 class PipelineRun {
  public:
   PipelineRun(const Target& target, const RunOptions& options, OptimizeResult& result)
-      : target_(target), options_(options), result_(result), text_(result.key.graph) {}
+      : target_(target), options_(options), result_(result), fingerprint_(Fingerprint(result.graph)) {}
 
   void Run(const Stage& stage) {
     std::vector<const Pass*> passes;
@@ -140,11 +141,11 @@ class PipelineRun {
   }
 
   void RunToRest(const Stage& stage, const std::vector<const Pass*>& passes) {
-    std::map<std::string, size_t> seen;  // a graph -> how many rewrites had been made then
+    std::map<uint64_t, size_t> seen;  // a graph -> how many rewrites had been made then
     size_t done = result_.rewrites.size();
     for (int round = 0; round < kMostRounds; ++round) {
       done = result_.rewrites.size();
-      const auto [before, fresh] = seen.try_emplace(HashOf({text_}), done);
+      const auto [before, fresh] = seen.try_emplace(fingerprint_, done);
       if (!fresh) throw Chase(stage, "got a graph again", MadeSince(before->second));
       for (const Pass* pass : passes) RunPass(*pass);
       if (result_.rewrites.size() == done) return;
@@ -171,7 +172,7 @@ class PipelineRun {
       const std::chrono::duration<double, std::milli> took =
           std::chrono::steady_clock::now() - start;
       stats.ms = took.count();
-      CheckOutcome(result_.graph, report.rewrites, text_);
+      CheckOutcome(result_.graph, report.rewrites, fingerprint_);
     } catch (const std::logic_error& error) {
       throw Fault(pass, error.what(), report.rewrites, result_.rewrites.size());
     }
@@ -191,7 +192,7 @@ class PipelineRun {
   const Target& target_;
   const RunOptions& options_;
   OptimizeResult& result_;
-  std::string text_;  // of the result's graph
+  uint64_t fingerprint_;  // of the result's graph
 };
 
 // The stage with the passes that keys see; the others are written down.
@@ -230,9 +231,24 @@ PassManager::PassManager(std::string_view pipeline, Target target, std::vector<R
     : given_(std::make_shared<const std::vector<Rule>>(std::move(given))),
       pipeline_(ParsePipeline(pipeline.empty() ? std::string_view(target.pipeline) : pipeline)),
       target_(std::move(target)) {
-  if (given_->empty()) return;
-  CheckGiven(*given_, WithRules(pipeline_, *given_, own_), target_);
-  contracts_ = GivenContracts(*given_);
+  if (!given_->empty()) CheckGiven(*given_, WithRules(pipeline_, *given_, own_), target_);
+  key_ = MakeKey();
+}
+
+Key PassManager::MakeKey() const {
+  Key key;
+  Sha256 contracts;
+  Pipeline kept;
+  for (const Stage& stage : pipeline_) {
+    Stage cacheable = Cacheable(stage, target_, key.left_out);
+    for (const PassCall& call : cacheable.calls) contracts.UpdateFramed(call.pass->contract());
+    if (!cacheable.calls.empty()) kept.push_back(std::move(cacheable));
+  }
+  key.parts = {{"build", std::string(BuildId())},
+               {"target", target_.ToText()},
+               {"passes", Cat(ToText(kept), " ", Hex(contracts.Finish()))}};
+  if (!given_->empty()) key.parts.emplace_back("rules", GivenContracts(*given_));
+  return key;
 }
 
 OptimizeResult PassManager::Run(const Graph& graph, const RunOptions& options) const {
@@ -254,18 +270,7 @@ OptimizeResult PassManager::Run(const Graph& graph, const RunOptions& options) c
 }
 
 Key PassManager::key(const std::optional<SizeRange>& range) const {
-  Key key;
-  Sha256 contracts;
-  Pipeline kept;
-  for (const Stage& stage : pipeline_) {
-    Stage cacheable = Cacheable(stage, target_, key.left_out);
-    for (const PassCall& call : cacheable.calls) contracts.UpdateFramed(call.pass->contract());
-    if (!cacheable.calls.empty()) kept.push_back(std::move(cacheable));
-  }
-  key.parts = {{"build", std::string(BuildId())},
-               {"target", target_.ToText()},
-               {"passes", Cat(ToText(kept), " ", Hex(contracts.Finish()))}};
-  if (!given_->empty()) key.parts.emplace_back("rules", contracts_);
+  Key key = key_;
   if (range) key.parts.emplace_back("range", ToText(*range));
   return key;
 }

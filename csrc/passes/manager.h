@@ -65,11 +65,13 @@ class PassManager {
   const Pipeline& pipeline() const { return pipeline_; }
 
  private:
+  Key MakeKey() const;  // without a range
+
   std::shared_ptr<const std::vector<Rule>> given_;
-  std::string contracts_;                         // of the given rules, for keys
   std::vector<std::shared_ptr<const Pass>> own_;  // passes with rules, which refer to given_
   Pipeline pipeline_;                             // refers to own_
   Target target_;
+  Key key_;  // without a range
 };
 
 }  // namespace fusible

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "core/cat.h"
 #include "ir/views.h"
@@ -79,8 +81,9 @@ class Selector {
       : matcher_(matcher),
         graph_(matcher.graph()),
         target_(target),
-        rules_(rules),
-        policy_(EscapePolicyOf(target)) {}
+        policy_(EscapePolicyOf(target)) {
+    IndexRules(rules);
+  }
 
   Selection Run() {
     Collect();
@@ -98,10 +101,24 @@ class Selector {
   }
 
  private:
+  // A rule is looked for where its last call is, and only if the graph has all of its calls.
+  void IndexRules(std::span<const Rule* const> rules) {
+    std::unordered_set<const Op*> present;
+    for (const Node& node : graph_.nodes) present.insert(node.op);
+    for (const Rule* rule : rules) {
+      const std::vector<PatternNode>& calls = rule->pattern.nodes;
+      if (std::ranges::all_of(calls, [&](const auto& call) { return present.contains(call.op); })) {
+        rules_[calls.back().op].push_back(rule);
+      }
+    }
+  }
+
   void Collect() {
     for (int32_t node = 0; node < static_cast<int32_t>(graph_.nodes.size()); ++node) {
+      const auto rules = rules_.find(graph_.nodes[node].op);
+      if (rules == rules_.end()) continue;
       Site site{.root = node, .options = {}};
-      for (const Rule* rule : rules_) {
+      for (const Rule* rule : rules->second) {
         auto match = matcher_.At(*rule, node);
         if (!match) continue;
         Option option{*match, std::nullopt};
@@ -333,7 +350,7 @@ class Selector {
   const Matcher& matcher_;
   const Graph& graph_;
   const Target& target_;
-  std::span<const Rule* const> rules_;
+  std::unordered_map<const Op*, std::vector<const Rule*>> rules_;  // by their last call
   EscapePolicy policy_;      // of rules that have none
   std::vector<Site> sites_;  // in order of their roots
   std::vector<std::vector<size_t>>
