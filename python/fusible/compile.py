@@ -191,29 +191,34 @@ def compile(
     target: str | Target = "cpu",
     weights: Mapping[str, Any] | None = None,
     *,
+    pipeline: str | Path | None = None,
     rules: Sequence[Rule] = (),
+    range: tuple[int, int] | None = None,
     cache: str | Path | CompileCache | None = None,
 ) -> Executable:
     """Makes a graph ready to run on this machine.
 
     Args:
-        graph: a graph, which is optimized with the target's pipeline first, or the result of
-            ``optimize``, which runs as it is.
-        target: a target whose graphs this CPU runs; ignored for a result.
+        graph: a graph, which is optimized first, or the result of ``optimize``, which runs as it
+            is: then neither target, pipeline, rules, range nor cache counts.
+        target: a target whose graphs this CPU runs.
         weights: an array for each ``constant`` input, by name. Those that products multiply by
             are packed here, which takes about as long as to copy them a few times, and no longer
             needed if nothing else reads them; a ``PackedWeight`` in place of the array is used as
             it is. The others are borrowed, not copied: their elements must not change.
-        rules: rules of your own, as of ``PassManager``; ignored for a result.
+        pipeline: as of ``PassManager``; ``None`` is the target's own.
+        rules: rules of your own, as of ``PassManager``.
+        range: the sizes of the token dimension that it is for, as of ``PassManager.run``: passes
+            with a range of their own (``fuse-ops@[1,512]``) take part accordingly, and the key
+            holds it. Calls of any size are right all the same.
         cache: a directory, or a ``CompileCache``, where the optimized graph is looked for and
-            kept; ignored for a result.
+            kept.
 
     Raises:
         ArgumentError: a weight is missing or unknown, or packed although something else than a
-            product reads it, or the cache's directory cannot be used.
+            product reads it, the range is none, or the cache's directory cannot be used.
         UnsupportedError: the graph holds an opaque node.
     """
-    result = (
-        graph if isinstance(graph, Result) else optimize(graph, target, rules=rules, cache=cache)
-    )
-    return Executable(result, weights or {})
+    if not isinstance(graph, Result):
+        graph = optimize(graph, target, pipeline, rules=rules, range=range, cache=cache)
+    return Executable(graph, weights or {})

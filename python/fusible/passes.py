@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -245,7 +246,9 @@ class PassManager:
                 nothing compares the range with the graph, or with what it is called with.
             dump: a folder for the graph before and after each pass, and for all patterns.
             reproducer: a folder for a file from which a pass that fails can be run again
-                (``fusible replay FILE``).
+                (``fusible replay FILE``). It is written before the passes run and removed behind
+                them, so that one that ends the process (a segmentation fault, an abort, a kill
+                for want of memory) leaves it too.
             watch: called behind each pass that took part, with its statistics, the graph that it
                 left, and its near misses. What it raises ends the run.
 
@@ -264,23 +267,30 @@ class PassManager:
             from fusible.dump import Dump
 
             watch = Dump(graph, dump, watch, self._rules)
-        try:
-            return Result(self._native.run(graph, fuel, sizes, watch), self.target)
-        except _core.PassError as error:
-            if reproducer is not None:
-                from fusible.reproducer import Reproducer
+        if reproducer is not None:
+            return self._run_reproducibly(graph, fuel, sizes, watch, reproducer)
+        return Result(self._native.run(graph, fuel, sizes, watch), self.target)
 
-                made = Reproducer(
-                    str(graph),
-                    self.pipeline,
-                    self.target,
-                    fuel,
-                    str(error),
-                    range=sizes,
-                    rules=self._rules,
-                )
-                error.args = (f"{error}; run it again: fusible replay {made.write(reproducer)}",)
-            raise
+    def _run_reproducibly(
+        self,
+        graph: _core.Graph,
+        fuel: int | None,
+        sizes: tuple[int, int] | None,
+        watch: Watch | None,
+        folder: str | Path,
+    ) -> Result:
+        from fusible.reproducer import Reproducer, kept_in_a_crash, unended
+
+        made = Reproducer(
+            str(graph), self.pipeline, self.target, fuel, unended(), range=sizes, rules=self._rules
+        )
+        with kept_in_a_crash(made, folder):
+            try:
+                return Result(self._native.run(graph, fuel, sizes, watch), self.target)
+            except _core.PassError as error:
+                path = replace(made, message=str(error)).write(folder)
+                error.args = (f"{error}; run it again: fusible replay {path}",)
+                raise
 
     def key(self, range: tuple[int, int] | None = None) -> _core.Key:
         """The key of build, target, passes and range, without a graph.

@@ -25,15 +25,22 @@ class Verdict(NamedTuple):
     limits: dict[str, list[Any]]
 
 
-def judge(rule: _core.Rule, target: Target) -> Verdict:
-    """Whether a rule can apply on a target in its own pipeline, whatever the graph."""
+def judge(rule: _core.Rule, target: Target, given: bool = False) -> Verdict:
+    """Whether a rule can apply on a target in its own pipeline, whatever the graph.
+
+    Args:
+        rule: a pattern of an operator, or of a rule of one's own.
+        target: what for.
+        given: whether it is one's own, which fuse-rows applies too.
+    """
     passes = _core.PassManager("", target).passes
     lack = rule.lack(target)
-    if "fuse-ops" in passes and lack is None:
-        return Verdict("fuse-ops", "", "", rule.limits(target))
-    if "fuse-rows" in passes and rule.is_rows():
+    by = next((name for name in passes if name == "fuse-ops" or (given and name == "fuse-rows")), "")
+    if by and lack is None:
+        return Verdict(by, "", "", rule.limits(target))
+    if "fuse-rows" in passes and rule.is_rows() and not given:
         return Verdict("fuse-rows", "", "", {})
-    if "fuse-ops" in passes and lack is not None:
+    if by and lack is not None:
         return Verdict("", *lack, {})
     if "fuse-rows" in passes:
         hint = f"add fuse-ops to the pipeline of {target.name}: not all of it is row operators"

@@ -1,4 +1,4 @@
-"""A pass that failed, as one text file from which it can be run again.
+"""A pass that failed, or a process that ended in one, as a text file to run it from again.
 
 The file is TOML: the message, the pipeline, the fuel, the range, the build, the graph as text, the
 rules that were given, and the target as a target's own file holds it.
@@ -6,9 +6,12 @@ rules that were given, and the target as a target's own file holds it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from threading import get_native_id
 from typing import NoReturn
 
 from fusible import _core, toml
@@ -100,6 +103,32 @@ class Reproducer:
         except _core.PassError as error:
             return str(error)
         return None
+
+
+def unended() -> str:
+    """The message of a run that has not ended, with its thread: no two at once are one file."""
+    return f"the process ended before the passes did (thread {get_native_id()})"
+
+
+@contextmanager
+def kept_in_a_crash(made: Reproducer, folder: str | Path) -> Iterator[None]:
+    """The file is in the folder while the block runs, and goes however the block is left.
+
+    What ends the process in between (a segmentation fault, an abort, a kill for want of memory)
+    leaves it there.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    fresh = [each for each in (Path(folder), *Path(folder).parents) if not each.exists()]
+    path = made.write(folder)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        for each in fresh:
+            with suppress(OSError):  # something else is in it by now
+                each.rmdir()
 
 
 def read_reproducer(path: str | Path) -> Reproducer:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import ml_dtypes
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,6 +46,28 @@ def test_the_text_of_a_pipeline_is_read_as_it_is_written(text: str, data: st.Dat
     read = fusible.PassManager(spaced).pipeline
     assert fusible.PassManager(read).pipeline == read
     assert read == text.replace(f",{2**63 - 1}]", ",]")
+
+
+def test_compile_takes_a_pipeline_and_a_range(tmp_path: Path) -> None:
+    weights = {"w": np.ones(64, ml_dtypes.bfloat16)}
+    x = np.arange(64, dtype=np.float32).astype(ml_dtypes.bfloat16)[None]
+    made = [
+        fusible.compile(
+            GRAPH, weights=weights, pipeline="fuse-rows@[1,512]", range=range, cache=tmp_path
+        )
+        for range in (None, (1, 512), (1, 512), (1, 513))
+    ]
+    assert [len(one.graph.nodes) for one in made] == [2, 1, 1, 2]
+    assert [one.result.cached for one in made] == [False, False, True, False]
+    manager = fusible.PassManager("fuse-rows@[1,512]")
+    assert [one.result.key for one in made[:2]] == [
+        manager.key_of(GRAPH),
+        manager.key_of(GRAPH, (1, 512)),
+    ]
+    assert len({str(one.result.key) for one in made}) == 3
+    assert len({one(x=x).tobytes() for one in made}) == 1
+    with pytest.raises(fusible.ArgumentError, match="range: expected the least and the greatest"):
+        fusible.compile(GRAPH, weights=weights, range=(2, 1))
 
 
 @pytest.mark.parametrize(

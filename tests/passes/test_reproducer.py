@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import fusible
-from fusible import reproducer
+from fusible import reproducer, toml
 from fusible.reproducer import Reproducer, read_reproducer
 from support.faults import plant
 
@@ -78,6 +81,72 @@ def test_nothing_is_written_without_a_folder_or_a_fault(
     plant(monkeypatch, 1)
     with pytest.raises(fusible.PassError, match=r"types: y$"):
         fusible.PassManager("fuse-ops").run(GRAPH)
+    assert [*tmp_path.iterdir()] == []
+
+
+CRASH = """
+import ctypes, os, signal, sys
+import fusible
+from fusible import rules
+
+how, folder, text = sys.argv[1:]
+
+def crash(found):
+    if how == "abort":
+        os.abort()
+    os.kill(os.getpid(), getattr(signal, how))
+
+rule = rules.Rule(
+    "sharp(x: F[..., C], w: F[C], *, eps: float) -> y: F[..., C]",
+    "a = add(x, x)\\ny = rms_norm(a, w, eps=eps)\\nreturn y\\n",
+    'y = opaque(x, w, name="sharp", eps=eps)\\nreturn y\\n',
+    predicate=rules.Predicate("ends the process", "1", crash),
+)
+manager = fusible.PassManager("fuse-ops", "cuda-sm90", rules=[rule])
+manager.run(fusible.Graph.parse(text), fuel=7, range=(1, 8), reproducer=folder)
+"""
+
+
+@pytest.mark.parametrize("how", ["abort", "SIGSEGV", "SIGKILL"])
+def test_a_pass_that_ends_the_process_leaves_one(how: str, tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "folder"
+    command = [sys.executable, "-c", CRASH, how, str(folder), TEXT]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+    expected = signal.SIGABRT if how == "abort" else getattr(signal, how)
+    assert ended.returncode == -expected, ended.stderr
+    [path] = folder.iterdir()
+    text = path.read_text()
+    assert "the process ended before the passes did" in text
+    # The predicate is code: the file says its name, and is whole but for it.
+    with pytest.raises(fusible.ArgumentError, match="code, which no file can hold"):
+        read_reproducer(path)
+    named = f"predicate = {toml.string('ends the process, version 1')}\n"
+    assert named in text
+    path.write_text(text.replace(named, ""))
+    read = read_reproducer(path)
+    assert (read.graph, read.pipeline, read.fuel, read.range) == (TEXT, "fuse-ops", 7, (1, 8))
+    assert [rule.name for rule in read.rules] == ["sharp"]
+    assert read.replay() is None
+
+
+def test_the_file_is_there_while_the_passes_run_and_gone_behind_them(tmp_path: Path) -> None:
+    seen: list[list[str]] = []
+
+    def watch(*_: object) -> None:
+        seen.append([path.name for path in (tmp_path / "a" / "b").iterdir()])
+
+    fusible.PassManager("fuse-ops").run(GRAPH, watch=watch, reproducer=tmp_path / "a" / "b")
+    [[name]] = seen
+    assert name.startswith("reproducer-")
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_what_a_watch_raises_leaves_none(tmp_path: Path) -> None:
+    def watch(*_: object) -> None:
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        fusible.PassManager("fuse-ops").run(GRAPH, watch=watch, reproducer=tmp_path)
     assert [*tmp_path.iterdir()] == []
 
 

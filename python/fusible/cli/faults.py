@@ -113,7 +113,8 @@ def _sentences(found: fusible.Bisection) -> str:
 def replay(file: Path, as_json: bool) -> int:
     r"""Runs the pipeline of a reproducer FILE again, and says whether it fails as it did.
 
-    `PassManager.run(..., reproducer=FOLDER)` writes such a file where a pass fails.
+    `PassManager.run(..., reproducer=FOLDER)` writes such a file where a pass fails, and leaves one
+    where a pass ends the process.
 
     Exit codes: 0 the pass no longer fails, 1 it fails, 2 the file cannot be read.
 

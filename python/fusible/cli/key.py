@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ from fusible.cli.graphs import read_graph
 
 if TYPE_CHECKING:
     import fusible
+    from fusible.rules import Rule
 
 _TARGET = "The key of optimizing GRAPH for this target."
 
@@ -21,6 +23,7 @@ _TARGET = "The key of optimizing GRAPH for this target."
 @click.option("--diff", "differ", is_flag=True, help="Compare the keys of two graphs.")
 @click.option("--target", default=None, help=_TARGET)
 @options.pipeline
+@options.rules
 @options.sizes
 @options.as_json
 def key(
@@ -29,6 +32,7 @@ def key(
     differ: bool,
     target: str | None,
     pipeline: str | None,
+    rules: Path | None,
     range: tuple[int, int] | None,
     as_json: bool,
 ) -> int:
@@ -41,15 +45,16 @@ def key(
     Examples:
       fusible key graph.ir
       fusible key graph.ir --target rocm-gfx950 --json
+      fusible key graph.ir --target cuda-sm90 --rules rules.toml
       fusible key --diff before.ir after.ir
     """
     if len(graphs) != 1 + differ:
         expected = "two graphs with --diff" if differ else "one GRAPH, or --diff"
         raise click.UsageError(f"key: expected {expected}, got {len(graphs)}")
-    for option, given in (("--pipeline", pipeline), ("--range", range)):
+    for option, given in (("--pipeline", pipeline), ("--rules", rules), ("--range", range)):
         if given is not None and target is None:
             raise click.UsageError(f"key: {option}: expected --target beside it, got none")
-    keys = find_keys(graphs, target, pipeline, range)
+    keys = find_keys(graphs, target, pipeline, options.given_rules(rules), range)
     if differ:
         return show_difference(keys[0], keys[1], as_json)
     if as_json:
@@ -68,6 +73,7 @@ def find_keys(
     paths: tuple[str, ...],
     target: str | None,
     pipeline: str | None,
+    rules: list[Rule],
     sizes: tuple[int, int] | None,
 ) -> list[fusible.Key]:
     """The keys of graphs, or of their optimization for a target."""
@@ -76,7 +82,7 @@ def find_keys(
     graphs = [read_graph(path) for path in paths]
     if target is None:
         return [graph.key() for graph in graphs]
-    manager = fusible.PassManager(pipeline, target)
+    manager = fusible.PassManager(pipeline, target, rules=rules)
     return [manager.key_of(graph, sizes) for graph in graphs]
 
 

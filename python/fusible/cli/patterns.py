@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,9 +23,12 @@ _ROWS = (
 @click.command()
 @click.argument("name", required=False)
 @click.option("--target", default=None, help=_TARGET)
+@options.rules
 @options.as_json
-def patterns(name: str | None, target: str | None, as_json: bool) -> None:
-    r"""Lists the patterns that fuse, or the one of NAME: the fused operator, and a drawing.
+def patterns(name: str | None, target: str | None, rules: Path | None, as_json: bool) -> None:
+    r"""Lists the patterns that fuse, or those of NAME: the fused operator, and a drawing.
+
+    With --rules those of the file stand behind those of the operators, each under its rule's name.
 
     A drawing is a tree: the last call stands first, and below it what it reads. A call stands with
     its attributes, which are a value or, as a name, the fused operator's own. Behind an arrow are
@@ -36,16 +40,19 @@ def patterns(name: str | None, target: str | None, as_json: bool) -> None:
       fusible patterns
       fusible patterns fused_add_rms_norm_group_quant_fp8 --target cuda-sm90
       fusible patterns --target rocm-gfx950 --json
+      fusible patterns my_sharp --rules rules.toml --target cuda-sm90
     """
     from fusible import _core, load_target
+    from fusible.rules import natives
 
-    rules = {rule.name: rule for rule in _core.rules()}
-    if name is not None:
-        if name not in rules:
-            raise click.UsageError(options.unknown("patterns", "a pattern", name, list(rules)))
-        rules = {name: rules[name]}
+    given = natives(options.given_rules(rules))
+    every = [*_core.rules(), *given]
+    named = every if name is None else [rule for rule in every if rule.name == name]
+    if name is not None and not named:
+        known = [*dict.fromkeys(rule.name for rule in every)]
+        raise click.UsageError(options.unknown("patterns", "a pattern", name, known))
     chosen = None if target is None else load_target(target)
-    found = [describe(rule, chosen) for rule in rules.values()]
+    found = [describe(rule, chosen, rule in given) for rule in named]
     if as_json:
         click.echo(json.dumps({"target": chosen.name if chosen else None, "patterns": found}))
         return
@@ -54,7 +61,7 @@ def patterns(name: str | None, target: str | None, as_json: bool) -> None:
         click.echo(f"\n{_ROWS.format(name=chosen.name)}")
 
 
-def describe(rule: Any, target: Target | None) -> dict[str, Any]:
+def describe(rule: Any, target: Target | None, given: bool) -> dict[str, Any]:
     """A rule as plain data, and what becomes of it on the target if there is one."""
     from fusible.patterns import draw, judge
 
@@ -75,7 +82,7 @@ def describe(rule: Any, target: Target | None) -> dict[str, Any]:
         "drawing": draw(rule),
     }
     if target is not None:
-        found["target"] = {"name": target.name, **judge(rule, target)._asdict()}
+        found["target"] = {"name": target.name, **judge(rule, target, given)._asdict()}
     return found
 
 
