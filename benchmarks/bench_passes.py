@@ -2,9 +2,10 @@
 
 python -m benchmarks.bench_passes [--json]
 
-A turn parses the text and runs the target's pipeline: the graph is verified before and behind each
-pass, all built-in rules are tried, and the key is made. Lengths take turns in one process; ratios
-are of the same turn. Memory is measured in a process of its own, with graph and result held.
+A turn parses the text and runs the target's pipeline: the graph is verified before the passes and
+behind each that changed it, all built-in rules are tried, and the key is made; once more beside
+rules from Python that nearly match everywhere. Lengths take turns in one process; ratios are of the
+same turn. Memory is measured in a process of its own, with graph and result held.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import json
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,8 +27,10 @@ import fusible
 from benchmarks.compare import Contender, Ratio, quartiles, ratio, turns
 from benchmarks.layered import NODES, layered
 from benchmarks.machine import describe
+from benchmarks.near_rules import near_rules
 from fusible.demo.run import graph_report
 from fusible.demo.show import print_graph
+from fusible.rules import Rule
 
 TARGETS = "cpu", "cuda-sm90"
 MODEL, SERVED, LONG = 80, 100, 1000  # layers
@@ -52,11 +55,11 @@ class Figure:
 
 
 class Subject:
-    """A graph of so many layers for a target."""
+    """A graph of so many layers for a target, and rules beside those of operators."""
 
-    def __init__(self, target: str, layers: int) -> None:
+    def __init__(self, target: str, layers: int, rules: Sequence[Rule] = ()) -> None:
         self.text = layered(layers)
-        self.manager = fusible.PassManager(None, target)
+        self.manager = fusible.PassManager(None, target, rules=rules)
         self.nodes = layers * NODES
 
     def optimize(self) -> fusible.Result:
@@ -74,18 +77,26 @@ class Subject:
 def times(target: str) -> Iterator[Figure]:
     """Milliseconds, growth and the cost of explaining."""
     model, served, long = (Subject(target, layers) for layers in (MODEL, SERVED, LONG))
+    given = [*near_rules()]
+    near = Subject(target, SERVED, given)
     seconds = turns(
         {
             "model": Contender(model.optimize),
             "served": Contender(served.optimize),
             "long": Contender(long.optimize),
             "explain": Contender(model.explain),
+            "near": Contender(near.optimize),
+            "explain near": Contender(near.explain),
         },
         BUDGET,
     )
     rules = len(fusible._core.rules())
-    for name, subject, most in (("model", model, MOST_MS), ("served", served, MOST_SERVED_MS)):
-        what = f"{target}, {subject.nodes} nodes, {rules} rules: text to key"
+    for name, subject, count, most in (
+        ("model", model, rules, MOST_MS),
+        ("served", served, rules, MOST_SERVED_MS),
+        ("near", near, rules + len(given), MOST_SERVED_MS),
+    ):
+        what = f"{target}, {subject.nodes} nodes, {count} rules: text to key"
         yield Figure(what, most, quartiles([1e3 * each for each in seconds[name]]), "ms")
     growth = ratio(
         [each / long.nodes for each in seconds["long"]],
@@ -94,8 +105,12 @@ def times(target: str) -> Iterator[Figure]:
     yield Figure(
         f"{target}, a node of {long.nodes} over one of {model.nodes}", MOST_GROWTH, growth, ""
     )
-    explain = ratio(seconds["explain"], seconds["model"])
-    yield Figure(f"{target}, explain over optimize", MOST_EXPLAIN, explain, "")
+    for name, under, what in (
+        ("explain", "model", "explain over optimize"),
+        ("explain near", "near", "the same with rules that nearly match"),
+    ):
+        explain = ratio(seconds[name], seconds[under])
+        yield Figure(f"{target}, {what}", MOST_EXPLAIN, explain, "")
 
 
 def resident() -> int:

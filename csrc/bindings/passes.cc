@@ -159,16 +159,19 @@ void BindReports(py::module_& m) {
 
 void BindResult(py::module_& m) {
   py::class_<PassStats>(m, "PassStats", "What one pass did, and in what time.")
-      .def(py::init<std::string, int, double, int, int, std::string>(), py::arg("name"),
+      .def(py::init<std::string, int, double, int, int, std::string, int64_t>(), py::arg("name"),
            py::arg("rewrites"), py::arg("ms"), py::arg("nodes_before"), py::arg("nodes_after"),
-           py::arg("left_out") = "")
+           py::arg("left_out") = "", py::arg("looked_at") = 0)
       .def_readonly("name", &PassStats::pass)
       .def_readonly("rewrites", &PassStats::rewrites)
       .def_readonly("ms", &PassStats::ms)
       .def_readonly("nodes_before", &PassStats::nodes_before)
       .def_readonly("nodes_after", &PassStats::nodes_after)
       .def_readonly("left_out", &PassStats::left_out,
-                    "Why it did not run, as a sentence; empty where it ran.");
+                    "Why it did not run, as a sentence; empty where it ran.")
+      .def_readonly("looked_at", &PassStats::looked_at,
+                    "How many nodes were looked at for matches of rules, as often as each was: "
+                    "what matching costs, the same on any machine.");
   py::class_<OptimizeResult>(m, "OptimizeResult", "A graph after a pipeline, and what it did.")
       .def(py::init(&MakeResult), py::kw_only(), py::arg("graph"), py::arg("before"),
            py::arg("after"), py::arg("fusions"), py::arg("misses"), py::arg("choices"),

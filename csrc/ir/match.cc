@@ -59,6 +59,7 @@ class Search {
   // Binds a pattern node to a graph node and goes on with its operands, in each order that is
   // allowed.
   void Enter(int pattern_node, int32_t node, State state) {
+    matcher_.Look();
     const PatternNode& wanted = pattern_.nodes[pattern_node];
     const Node& actual = graph_.nodes[node];
     state.nodes[pattern_node] = node;
@@ -69,7 +70,8 @@ class Search {
     const bool swaps = wanted.op->commutes() && actual.inputs[0] != kAbsent &&
                        actual.inputs[1] != kAbsent && actual.inputs[0] != actual.inputs[1];
     for (int swap = 0; swap <= (swaps ? 1 : 0); ++swap) {
-      State next = state;
+      const bool last = swap == (swaps ? 1 : 0);
+      State next = last ? std::move(state) : state;
       for (size_t i = actual.inputs.size(); i-- > 0;) {
         const size_t from = swap && i < 2 ? 1 - i : i;
         next.pending.push_back(
@@ -120,6 +122,7 @@ class Search {
     ValueId value = use.actual;
     int32_t node = matcher_.producer(value);
     while (node >= 0 && graph_.nodes[node].op != wanted.op) {
+      matcher_.Look();
       if (IsCast(graph_.nodes[node])) {
         RefuseCast(node, wanted.op->name(), pattern_.nodes[use.consumer].op->name(), state);
       } else if (IsCrossable(graph_.nodes[node])) {
@@ -265,6 +268,7 @@ int32_t FindDetour(const Matcher& matcher, const Match& match) {
     stack.pop_back();
     for (ValueId output : matcher.graph().nodes[node].outputs) {
       for (int32_t user : matcher.users(output)) {
+        matcher.Look();
         if (user > match.root()) continue;
         if (IsInside(match, user) && !IsInside(match, node)) return node;
         if (seen[user - first]) continue;
@@ -325,14 +329,15 @@ Matcher::Matcher(const Graph& graph)
 }
 
 std::optional<Match> Matcher::At(const Rule& rule, int32_t root) const {
+  Look();
   auto state = Search(*this, rule).Run(root);
   if (!state) return std::nullopt;
   Match match;
   match.rule = &rule;
-  match.nodes = state->nodes;
-  match.values = state->values;
-  match.attrs = state->attrs;
-  match.obstacles = state->obstacles;
+  match.nodes = std::move(state->nodes);
+  match.values = std::move(state->values);
+  match.attrs = std::move(state->attrs);
+  match.obstacles = std::move(state->obstacles);
   SetViews(graph_, *state, &match);
   if (match.obstacles.empty()) CheckContract(*this, &match);
   if (match.obstacles.empty()) CheckOrder(*this, &match);

@@ -55,6 +55,10 @@ class Matcher {
   int mutations_before(int32_t node) const { return mutations_[node]; }
   // "y": how a node is called in reports.
   std::string Label(int32_t node) const;
+  // How many nodes were looked at for matches so far: what matching costs, the same on any machine.
+  // Who looks further says so by Look.
+  int64_t looked_at() const { return looked_at_; }
+  void Look() const { ++looked_at_; }
 
  private:
   const Graph& graph_;
@@ -62,6 +66,7 @@ class Matcher {
   std::vector<int32_t> producers_;
   std::vector<bool> results_;
   std::vector<int> mutations_;
+  mutable int64_t looked_at_ = 0;
 };
 
 }  // namespace fusible

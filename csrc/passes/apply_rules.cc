@@ -213,6 +213,7 @@ void ApplyRules(Graph& graph, const Target& target, std::span<const Rule* const>
   if (apart) ShareEqualCalls(plain);
   const Matcher matcher(plain);
   Selection selection = SelectSites(matcher, target, rules);
+  report.looked_at += matcher.looked_at();
   report.misses = std::move(selection.misses);
   if (selection.chosen.empty() && report.rewrites.made().empty()) return;
   Graph fused = Fuse(plain, matcher, selection.chosen, report);

@@ -87,7 +87,7 @@ PassError Fault(const Pass& pass, const std::string& what, const Rewrites& rewri
 
 // Each reason once: what would save most first, and of those that save the same in order of passes.
 std::vector<Miss> Ranked(const std::vector<Miss>& misses) {
-  std::set<std::tuple<std::string, std::string, std::string>> seen;
+  std::set<std::tuple<std::string_view, std::string_view, std::string_view>> seen;
   std::vector<Miss> distinct;
   for (const Miss& miss : misses) {
     if (seen.emplace(miss.rule, miss.node, miss.reason).second) distinct.push_back(miss);
@@ -125,7 +125,11 @@ class PipelineRun {
         passes.push_back(call.pass);
       } else {
         const int nodes = static_cast<int>(result_.graph.nodes.size());
-        result_.stats.push_back({std::string(call.pass->name()), 0, 0, nodes, nodes, reason});
+        PassStats stats;
+        stats.pass = call.pass->name();
+        stats.nodes_before = stats.nodes_after = nodes;
+        stats.left_out = reason;
+        result_.stats.push_back(std::move(stats));
       }
     }
     if (stage.fixpoint) return RunToRest(stage, passes);
@@ -178,15 +182,16 @@ class PipelineRun {
     }
     stats.rewrites = static_cast<int>(report.rewrites.made().size());
     stats.nodes_after = static_cast<int>(result_.graph.nodes.size());
-    Keep(stats, report);
+    stats.looked_at = report.looked_at;
+    Keep(stats, std::move(report));
   }
 
-  void Keep(const PassStats& stats, const Report& report) {
+  void Keep(const PassStats& stats, Report report) {
     if (options_.watch) options_.watch(stats, result_.graph, Ranked(report.misses));
     result_.stats.push_back(stats);
     std::ranges::copy(report.rewrites.made(), std::back_inserter(result_.rewrites));
-    std::ranges::copy(report.misses, std::back_inserter(result_.misses));
-    std::ranges::copy(report.choices, std::back_inserter(result_.choices));
+    std::ranges::move(report.misses, std::back_inserter(result_.misses));
+    std::ranges::move(report.choices, std::back_inserter(result_.choices));
   }
 
   const Target& target_;

@@ -20,7 +20,8 @@ struct PassStats {
   int rewrites = 0;  // as far as there was fuel
   double ms = 0;
   int nodes_before = 0, nodes_after = 0;
-  std::string left_out;  // why it did not run, as a sentence; "" where it ran
+  std::string left_out;   // why it did not run, as a sentence; "" where it ran
+  int64_t looked_at = 0;  // nodes that were looked at for matches of rules
 };
 
 struct OptimizeResult {

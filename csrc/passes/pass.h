@@ -42,6 +42,7 @@ struct Report {
   Rewrites rewrites;
   std::vector<Miss> misses;  // of a whole run: what would save most first
   std::vector<Choice> choices;
+  int64_t looked_at = 0;  // see Matcher; of passes that apply rules
 };
 
 class Pass {

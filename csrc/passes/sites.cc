@@ -121,13 +121,13 @@ class Selector {
       for (const Rule* rule : rules->second) {
         auto match = matcher_.At(*rule, node);
         if (!match) continue;
-        Option option{*match, std::nullopt};
+        std::optional<Obstacle> refusal;
         if (const auto lack = FindLack(target_, graph_, *match)) {
-          option.refusal = Obstacle{lack->reason, node, lack->hint};
+          refusal = Obstacle{lack->reason, node, lack->hint};
         } else if (!match->obstacles.empty()) {
-          option.refusal = match->obstacles.front();
+          refusal = match->obstacles.front();
         }
-        site.options.push_back(std::move(option));
+        site.options.push_back({*std::move(match), std::move(refusal)});
       }
       SortBySavings(&site.options);
       site.Advance();
@@ -187,6 +187,7 @@ class Selector {
   bool Settle(const std::vector<Site*>& sites) const {
     bool changed = false;
     for (Site* site : sites) {
+      matcher_.Look();
       if (site->current() && !IsSuperseded(*site)) {
         changed |= Refuse(site, FindEscape(*site->current()));
       }
@@ -242,12 +243,14 @@ class Selector {
     const std::string& name = graph_.values[value].name;
     if (matcher_.IsResult(value)) return Cat("do not return ", name, " from the graph");
     for (int32_t user : matcher_.users(value)) {
+      matcher_.Look();
       const Node& node = graph_.nodes[user];
       if (IsView(node)) {
         if (auto reader = FindReader(node.outputs[0], base, match)) return reader;
       } else if (!IsTaken(user, base, match)) {
-        return Cat("let only what is fused read ", name, ", not ", NodeName(node), " (",
-                   matcher_.Label(user), ")");
+        const std::string label = matcher_.Label(user), kind = NodeName(node);
+        return Cat("let only what is fused read ", name, ", not ", kind,
+                   label == kind ? "" : Cat(" (", label, ")"));
       }
     }
     return std::nullopt;

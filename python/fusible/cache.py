@@ -171,7 +171,7 @@ def _encode(name: str, result: Result) -> str:
         "choices": [(c.kind, c.node, c.hint, c.bytes, c.otherwise) for c in result.choices],
         "rewrites": [(r.pass_name, r.rule, r.node) for r in result.rewrites],
         "stats": [
-            (s.name, s.rewrites, s.ms, s.nodes_before, s.nodes_after, s.left_out)
+            (s.name, s.rewrites, s.ms, s.nodes_before, s.nodes_after, s.left_out, s.looked_at)
             for s in result.stats
         ],
     }

@@ -110,7 +110,8 @@ class Result:
     def stats(self) -> list[_core.PassStats]:
         """Rewrites, milliseconds and nodes of each pass, in order; of a fixpoint, of each round.
 
-        A pass that took no part has the reason in ``left_out``.
+        ``looked_at`` counts the nodes that its rules looked at. A pass that took no part has the
+        reason in ``left_out``.
         """
         return self._native.stats
 
@@ -232,7 +233,7 @@ class PassManager:
         reproducer: str | Path | None = None,
         watch: Watch | None = None,
     ) -> Result:
-        """The result of the pipeline on `graph`, verified after each pass.
+        """The result of the pipeline on `graph`, verified after each pass that changed it.
 
         Args:
             graph: left as it is.

@@ -35,7 +35,9 @@ def judge(rule: _core.Rule, target: Target, given: bool = False) -> Verdict:
     """
     passes = _core.PassManager("", target).passes
     lack = rule.lack(target)
-    by = next((name for name in passes if name == "fuse-ops" or (given and name == "fuse-rows")), "")
+    by = next(
+        (name for name in passes if name == "fuse-ops" or (given and name == "fuse-rows")), ""
+    )
     if by and lack is None:
         return Verdict(by, "", "", rule.limits(target))
     if "fuse-rows" in passes and rule.is_rows() and not given:

@@ -115,9 +115,11 @@ def test_patterns_say_which_pass_applies_a_rule(
 def test_a_rule_has_a_pattern_for_each_text_that_it_finds(tmp_path: Path) -> None:
     path = tmp_path / "two.toml"
     other = FIND.replace("softmax", "rms_norm").replace("(n)", "(n, w, eps=eps)")
-    path.write_text(RULES.replace("find = '''", f"find = ['''\n{other}''', '''").replace(
-        "'''\nreplace", "''']\nreplace"
-    ))
+    path.write_text(
+        RULES.replace("find = '''", f"find = ['''\n{other}''', '''").replace(
+            "'''\nreplace", "''']\nreplace"
+        )
+    )
     found = json.loads(run("patterns", "sharp", "--rules", str(path), "--json").stdout)["patterns"]
     assert [one["calls"][-1]["op"] for one in found] == ["rms_norm", "softmax"]
 

@@ -48,6 +48,14 @@ def parts_of(name: str) -> list[str]:
     return [part for call in calls for part in (parts_of(call) if call in FUSED else [call])]
 
 
+@pytest.mark.parametrize("name", FUSED)
+def test_a_rule_matches_its_own_body_pytorch_119760(name: str) -> None:
+    apart = fusible.PassManager("lower-fused").run(call_of(name)).graph
+    assert name not in operators(apart)
+    every = fusible.Target(name="every", pipeline="fuse-ops", all_operators=True)
+    assert operators(fusible.optimize(apart, every).graph) == [name]
+
+
 def test_there_are_fused_operators() -> None:
     assert "fused_add_rms_norm_group_quant_fp8" in FUSED
 

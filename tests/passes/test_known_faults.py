@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import fusible
-from fusible import _core
+from fusible import _core, rules
+from support.given_rules import SHARP, sharp
 
 SM90 = "cuda-sm90"
 PASSES = ("canonicalize", "share-common", "fuse-ops", "select-ops", "drop-dead")
@@ -27,6 +28,10 @@ def parse(body: str, head: str = NORM) -> fusible.Graph:
 
 def names(graph: fusible.Graph) -> list[str]:
     return [node.name for node in graph.nodes]
+
+
+def optimized(body: str, *given: rules.Rule) -> fusible.Result:
+    return fusible.optimize(parse(body), SM90, rules=given)
 
 
 def layers(count: int) -> str:
@@ -96,6 +101,39 @@ def test_it_says_why_a_rule_does_not_match_onnxscript_1491() -> None:
     (miss,) = (one for one in misses if one.rule == "rms_norm_group_quant_fp8")
     assert (miss.node, miss.reason) == ("q", "op_variant")
     assert miss.hint.startswith(f"set dtype of {QUANT} to e4m3fn, which cuda-sm90 has")
+
+
+def test_it_says_why_a_rule_of_ones_own_does_not_match_vllm_27847() -> None:
+    rule = sharp(where=["C % 96 == 0"])
+    (miss,) = optimized("n = rms_norm(x, w)\ny = softmax(n)\nreturn y\n", rule).misses
+    assert (miss.rule, miss.reason) == ("sharp", "condition")
+    assert miss.hint == "expected C % 96 == 0, got C = 512"
+
+
+def test_a_copy_between_does_not_hinder_vllm_43953() -> None:
+    result = optimized(
+        f"sum = add(x, residual)\nc = cast(sum, dtype=bf16)\ny = rms_norm(c, w)\nq, s = {QUANT}(y)\n"
+        "return q, s, sum\n"
+    )
+    assert result.fusions == {"fused_add_rms_norm_group_quant_fp8": 1}
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        "sum = add(x, residual)\ny = rms_norm(sum, w)\n",
+        "y, sum = fused_add_rms_norm(x, residual, w)\n",
+    ],
+)
+def test_no_operator_need_be_called_by_its_fused_name_vllm_16155_vllm_32358(spelled: str) -> None:
+    result = optimized(f"{spelled}q, s = {QUANT}(y)\nreturn q, s, sum\n")
+    assert names(result.graph) == ["fused_add_rms_norm_group_quant_fp8"]
+
+
+def test_a_lost_fusion_is_an_error_with_its_reason_vllm_ascend_5676() -> None:
+    changed = optimized(f"y = rms_norm(x, w)\nq, s = {QUANT}(y)\nreturn q, s, y\n")
+    with pytest.raises(fusible.Error, match=r"expected 1, got 0\n  .*extra_user"):
+        changed.expect({"rms_norm_group_quant_fp8": 1})
 
 
 # Fusions that happen and are wrong.
@@ -176,6 +214,12 @@ def test_equal_calls_are_made_once_vllm_41534() -> None:
     assert names(fusible.optimize(graph, SM90).graph) == ["rms_norm_group_quant_fp8"]
 
 
+def test_two_rules_that_find_the_same_are_refused_pytorch_139321() -> None:
+    rules = [sharp(), sharp(signature=SHARP.replace("sharp", "blunt"))]
+    with pytest.raises(fusible.GraphError, match="never applies: blunt finds the same"):
+        optimized("n = rms_norm(x, w)\ny = softmax(n)\nreturn y\n", *rules)
+
+
 # Keys that are stale, and keys that miss for nothing.
 
 
@@ -211,6 +255,15 @@ def test_equal_layers_have_one_key_vllm_37919_vllm_20451() -> None:
 
 
 # The pass manager.
+
+
+def test_one_manager_serves_many_graphs_vllm_46667() -> None:
+    manager = fusible.PassManager(None, SM90)
+    graphs = [parse(layers(count)) for count in (1, 3, 1)]
+    results = [manager.run(graph) for graph in graphs]
+    fresh = [fusible.optimize(graph, SM90) for graph in graphs]
+    assert [str(one.graph) for one in results] == [str(one.graph) for one in fresh]
+    assert results[0].key == results[2].key != results[1].key
 
 
 def test_reasons_are_there_after_a_cache_hit_pytorch_133118(tmp_path: Path) -> None:
