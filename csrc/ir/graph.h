@@ -85,8 +85,8 @@ class NameIndex {
   size_t IndexOf(size_t hash) const;  // in hashes_, where it is or would be
   bool Holds(std::string_view name) const;
 
-  size_t seen_ = 0;             // values below it are in hashes_
-  std::vector<size_t> hashes_;  // half of them at least 0: none
+  size_t seen_ = 0;                                // values below it are in hashes_
+  std::vector<size_t> hashes_;                     // half of them at least 0: none
   std::unordered_map<std::string, int64_t> next_;  // a taken name -> the number to try behind it
 };
 

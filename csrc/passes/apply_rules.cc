@@ -127,8 +127,8 @@ class Rewriter {
   std::vector<int> mutations_;               // before each node of the original
   std::vector<std::vector<Node>> inserted_;  // behind each node of the original
   std::vector<bool> taken_;                  // values that no original node makes any more
-  std::deque<Node> made_;  // fused calls; they stay where they are
-  EqualCalls calls_;       // of made_
+  std::deque<Node> made_;                    // fused calls; they stay where they are
+  EqualCalls calls_;                         // of made_
   Replacements replaced_;
 };
 

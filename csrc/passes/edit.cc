@@ -1,6 +1,7 @@
 #include "passes/edit.h"
 
 #include <algorithm>
+
 #include "ir/expand.h"
 
 namespace fusible {

@@ -116,7 +116,10 @@ ArgumentError Chase(const Stage& stage, std::string_view got, std::span<const Re
 class PipelineRun {
  public:
   PipelineRun(const Target& target, const RunOptions& options, OptimizeResult& result)
-      : target_(target), options_(options), result_(result), fingerprint_(Fingerprint(result.graph)) {}
+      : target_(target),
+        options_(options),
+        result_(result),
+        fingerprint_(Fingerprint(result.graph)) {}
 
   void Run(const Stage& stage) {
     std::vector<const Pass*> passes;

@@ -354,8 +354,8 @@ class Selector {
   const Graph& graph_;
   const Target& target_;
   std::unordered_map<const Op*, std::vector<const Rule*>> rules_;  // by their last call
-  EscapePolicy policy_;      // of rules that have none
-  std::vector<Site> sites_;  // in order of their roots
+  EscapePolicy policy_;                                            // of rules that have none
+  std::vector<Site> sites_;                                        // in order of their roots
   std::vector<std::vector<size_t>>
       owners_;  // for each node the sites of which some option holds it
 };

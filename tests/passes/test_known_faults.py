@@ -112,8 +112,8 @@ def test_it_says_why_a_rule_of_ones_own_does_not_match_vllm_27847() -> None:
 
 def test_a_copy_between_does_not_hinder_vllm_43953() -> None:
     result = optimized(
-        f"sum = add(x, residual)\nc = cast(sum, dtype=bf16)\ny = rms_norm(c, w)\nq, s = {QUANT}(y)\n"
-        "return q, s, sum\n"
+        "sum = add(x, residual)\nc = cast(sum, dtype=bf16)\ny = rms_norm(c, w)\n"
+        f"q, s = {QUANT}(y)\nreturn q, s, sum\n"
     )
     assert result.fusions == {"fused_add_rms_norm_group_quant_fp8": 1}
 

@@ -29,9 +29,7 @@ def looked_at(text: str, target: str, pipeline: str | None, given: bool) -> int:
 def test_every_layer_costs_as_much_as_the_one_before(
     target: str, pipeline: str | None, given: bool
 ) -> None:
-    one, two, four = (
-        looked_at(layered(n * LAYERS), target, pipeline, given) for n in (1, 2, 4)
-    )
+    one, two, four = (looked_at(layered(n * LAYERS), target, pipeline, given) for n in (1, 2, 4))
     assert one >= LAYERS * NODES / 5  # every call that could be the last one of a rule
     assert four - two == 2 * (two - one)
 
