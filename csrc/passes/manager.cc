@@ -270,6 +270,9 @@ OptimizeResult PassManager::Run(const Graph& graph, const RunOptions& options) c
   for (const Stage& stage : pipeline_) run.Run(stage);
   result.operators_after = CountOperators(result.graph);
   result.misses = Ranked(result.misses);
+  result.graph.nodes.shrink_to_fit();  // kept for long, with what it had before it was fused
+  result.rewrites.shrink_to_fit();
+  result.misses.shrink_to_fit();
   result.fusions = CountFusions(result.graph);
   for (const Rewrite& rewrite : result.rewrites) {
     if (std::ranges::count(*given_, rewrite.rule, &Rule::name) > 0) ++result.fusions[rewrite.rule];
