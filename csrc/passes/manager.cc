@@ -169,7 +169,7 @@ class PipelineRun {
     const bool at_rest = limited && ChangesNothing(pass, target_, result_.graph);
     const size_t left =
         limited && !at_rest ? options_.fuel - result_.rewrites.size() : Rewrites::kNoLimit;
-    Report report{Rewrites(pass.name(), left), {}, {}};
+    Report report{Rewrites(pass.name(), left), {}, {}, 0};
     PassStats stats;
     stats.pass = pass.name();
     stats.nodes_before = static_cast<int>(result_.graph.nodes.size());

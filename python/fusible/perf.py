@@ -27,8 +27,9 @@ UNPACKED = (
 class Work:
     """One product, or one attention, with concrete sizes.
 
-    `plan` is "dots", "registers", "panels" or "codes" of a product (csrc/kernels/matmul_plan.h), "blocks" of
-    attention, and "" where another target runs it. `packed` is None where there is no weight.
+    `plan` is "dots", "registers", "panels" or "codes" of a product (csrc/kernels/matmul_plan.h),
+    "blocks" of attention, and "" where another target runs it. `packed` is None where there is no
+    weight.
     Flops and bytes of attention count every key that the table has room for: the most there can be.
     """
 
