@@ -13,7 +13,7 @@ import numpy as np
 
 from fusible import _core
 from fusible.compile import Array
-from fusible.passes import evaluate
+from fusible.formulas import evaluate
 
 CANNOT_TELL = 125  # as for git bisect
 # Sizes of symbols, in order: small, and all different.

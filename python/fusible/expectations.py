@@ -14,7 +14,8 @@ from typing import Any
 
 from fusible import toml
 from fusible.files import write_whole
-from fusible.passes import Difference, Result, evaluate
+from fusible.formulas import evaluate
+from fusible.passes import Difference, Result
 
 Count = int | str
 Counts = dict[str, Count]

@@ -11,7 +11,8 @@ import numpy as np
 
 from fusible import _core
 from fusible.compile import Array, Executable
-from fusible.passes import Result, evaluate
+from fusible.formulas import evaluate
+from fusible.passes import Result
 from fusible.pieces import Piece, Pieces
 
 # What runs an opaque node: called with its operands in order, gives its result, or a tuple of them.

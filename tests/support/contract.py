@@ -21,7 +21,17 @@ THREADS = (1, 2, 3)
 NAMES = {numpy: text for text, numpy in _core.dtypes().items()}
 
 OPS = {name: _core.find_op(name).describe() for name in _core.op_names()}
-ROW_OPS = [name for name, op in OPS.items() if op["kind"] in ("rows", "equals")]
+
+
+def multiplies(name: str) -> bool:
+    """Whether it is, or equals something with, a kernel of whole tensors."""
+    parts = [part for _, part, _, _ in body_calls(OPS[name])]
+    return OPS[name]["kind"] == "kernel" or any(map(multiplies, parts))
+
+
+ROW_OPS = [
+    name for name, op in OPS.items() if op["kind"] in ("rows", "equals") and not multiplies(name)
+]
 
 
 @contextlib.contextmanager
@@ -79,7 +89,7 @@ def reference(name: str, case: Case, operands: dict[str, Array]) -> tuple[Any, .
 
 def comparable(name: str, isa: str) -> str:
     """Which earlier results have the same bits: those with this key."""
-    if OPS[name]["kind"] == "kernel":
+    if multiplies(name):
         return isa
     return "fma" if isa in FMA_ISAS else isa
 
