@@ -237,6 +237,7 @@ def measured(given: argparse.Namespace) -> Iterator[Case]:
         for threads in given.threads:
             _core.set_threads(threads)
             peers.set_threads(threads)
+            operands.zentorch = []  # it packs for as many threads as there are
             found = peaks(threads)
             print(f"\n{shape}: K {depth}, N {cols}, {threads} threads; {describe(found)}")
             for rows in given.rows:
