@@ -31,13 +31,12 @@ Op int8_scaled_mm() {
                 kernels::kMostCodeDepth))
       .Doc(
           "Multiplies int8 rows, each with a scale, by the transpose of an int8 weight with a "
-          "scale "
-          "for each of its rows: y[n] = round((sum over k of x[k] * w[n, k]) * x_scale * "
-          "w_scale[n] "
-          "+ bias[n]). The sum is exact: K is so bounded that int32 holds it for all codes, -128 "
-          "included. It is rounded to f32, multiplied by x_scale, then by w_scale, and bias is "
-          "added, each step rounded to f32. So a row has the same bits alone and in any batch, on "
-          "every instruction set. w may be packed (fusible.pack_weight): the same bits, sooner.")
+          "scale for each of its rows: y[n] = round((sum over k of x[k] * w[n, k]) * x_scale * "
+          "w_scale[n] + bias[n]). The sum is exact: K is so bounded that int32 holds it for all "
+          "codes, -128 included. It is rounded to f32, multiplied by x_scale, then by w_scale, "
+          "and bias is added, each step rounded to f32. So a row has the same bits alone and in "
+          "any batch, on every instruction set. w may be packed (fusible.pack_weight): the same "
+          "bits, sooner.")
       .Source("Jacob et al. 2017, arXiv:1712.05877, section 2.2")
       .Flops("2*K*N")
       .Packs("w")
