@@ -202,7 +202,7 @@ class PassManager:
         self.target = target if isinstance(target, Target) else load_target(target)
         if isinstance(pipeline, Path) or str(pipeline).endswith(".toml"):
             pipeline = pipelines.read(Path(str(pipeline)))
-        if pipeline is not None and not pipeline.strip():
+        if pipeline is not None and (not isinstance(pipeline, str) or not pipeline.strip()):
             raise _core.ArgumentError(f"pipeline: expected names of passes, got {pipeline!r}")
         self._rules = tuple(rules)
         self._native = _core.PassManager(pipeline or "", self.target, _natives(self._rules))

@@ -50,6 +50,7 @@ def parts_of(name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", FUSED)
 def test_a_rule_matches_its_own_body_pytorch_119760(name: str) -> None:
+    """A pattern did not match the graph of the very function that it was traced from."""
     apart = fusible.PassManager("lower-fused").run(call_of(name)).graph
     assert name not in operators(apart)
     every = fusible.Target(name="every", pipeline="fuse-ops", all_operators=True)

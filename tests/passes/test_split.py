@@ -108,6 +108,45 @@ def test_equal_layers_are_equal_pieces(layers: int) -> None:
     assert all(results[piece.number] is results[piece.same_as] for piece in pieces)
 
 
+def decoder(layers: int, attend: str, norm: str) -> fusible.Graph:
+    """Layers of a norm, attention that is told its layer's name, and an addition."""
+    lines, x = ["input x0: bf16[T, 64]", "constant w: bf16[64]"], "x0"
+    for i in range(layers):
+        lines += [
+            norm.format(i=i, x=x, eps=1e-5 if i % 4 else 1e-6),
+            attend.format(i=i),
+            f"x{i + 1} = add(a{i}, {x})",
+        ]
+        x = f"x{i + 1}"
+    return parse("\n".join([*lines, f"return {x}\n"]))
+
+
+ATTEND = 'a{i}: bf16[T, 64] = opaque(n{i}, name="attention", layer="layers.{i}.attn")'
+STORE = 'opaque(n{i}, name="store", layer="layers.{i}.attn", mutates=true)\n' + ATTEND
+
+
+@pytest.mark.parametrize(
+    ("attend", "norm", "kinds"),
+    [
+        # In front of the first attention, between two, behind the last.
+        pytest.param(ATTEND, "n{i} = rms_norm({x}, w)", 3, id="vllm_29992"),
+        # The first and last, and between two: the calls that are told a name stand alone.
+        pytest.param(STORE, "n{i} = rms_norm({x}, w)", 3, id="vllm_33267"),
+        # Every fourth layer is another one.
+        pytest.param(ATTEND, "n{i} = rms_norm({x}, w, eps={eps})", 4, id="vllm_26379"),
+    ],
+)
+@pytest.mark.parametrize("layers", [9, 33])
+def test_no_kind_of_piece_is_added_by_another_layer(
+    attend: str, norm: str, kinds: int, layers: int
+) -> None:
+    """Names of layers in the pieces made every one a kind of its own: 25 compiled, not 6."""
+    graph = decoder(layers, attend, norm)
+    pieces = fusible.split_at(graph, ["attention", "store"] if attend == STORE else ["attention"])
+    assert len([piece for piece in pieces if not piece.at]) == layers + 1
+    assert len([piece for piece in pieces.distinct if not piece.at]) == kinds
+
+
 @given(graphs(), st.sets(st.sampled_from(OPERATORS), min_size=1))
 def test_pieces_join_to_the_graph_and_optimized_ones_to_its_bits(text: str, at: set[str]) -> None:
     graph = parse(text)
