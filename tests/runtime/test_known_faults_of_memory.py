@@ -12,7 +12,7 @@ import pytest
 
 import fusible
 from support.graphs import as_tuple, bits, normal, unfused
-from support.known_faults import CACHE, NORM, QUANT, ROTATE, UPDATE, parse
+from support.known_faults import CACHE, EVERY, NORM, QUANT, ROTATE, UPDATE, parse
 
 
 def cache_arrays(blocks: int) -> dict[str, Any]:
@@ -41,6 +41,22 @@ def test_caches_are_written_where_they_lie_vllm_8480_sglang_21550() -> None:
         assert bits(values[-1, -1]) == bits(given["v"][0])
         arenas.append(run.arena_bytes)
     assert arenas[0] == arenas[1] < cache_arrays(4)["keys"].nbytes
+
+
+def test_a_fused_update_leaves_an_old_value_that_is_read_pytorch_164273() -> None:
+    """A replacement wrote into an operand of which the pattern had made a copy."""
+    graph = parse(f"{ROTATE}{UPDATE}return a, b, keys\n", CACHE)
+    fused = fusible.optimize(graph, EVERY)
+    assert [node.name for node in fused.graph.nodes] == ["rotary_embedding_kv_cache_update"]
+    written = []
+    for run in (unfused(graph), fusible.compile(fused)):
+        given = cache_arrays(4)
+        keys, values, old = run(**given)
+        assert values is given["values"]
+        assert bits(old) == bits(given["keys"]) == bits(cache_arrays(4)["keys"])
+        written.append([bits(keys), bits(values)])
+    assert written[0] == written[1]
+    assert written[0][0] != bits(cache_arrays(4)["keys"])
 
 
 @pytest.mark.parametrize("layout", ["row", "col", "col_aligned4"])
