@@ -61,7 +61,6 @@ py::dict DescribePlan(const kernels::MatmulProblem& problem, const kernels::Matm
   const kernels::MatmulPlan plan = kernels::PlanMatmul(problem, m);
   return py::dict(py::arg("form") = FormName(plan.form), py::arg("chunk_rows") = plan.chunk_rows,
                   py::arg("block_rows") = plan.block_rows,
-                  py::arg("block_panels") = plan.block_panels,
                   py::arg("block_depth") = plan.block_depth, py::arg("grain") = plan.grain);
 }
 
@@ -103,15 +102,14 @@ void BindPackedWeights(py::module_& m) {
   m.def(
       "matmul_plan",
       [](int64_t rows, int64_t cols, int64_t depth, int64_t bytes, bool packed, bool pairs,
-         bool codes, int64_t most_panels, bool dots, int64_t panel, int64_t tile_rows,
-         int64_t threads) {
-        return DescribePlan({rows, cols, depth, bytes, packed, pairs, codes, most_panels},
+         bool codes, bool dots, int64_t panel, int64_t tile_rows, int64_t threads) {
+        return DescribePlan({rows, cols, depth, bytes, packed, pairs, codes},
                             {panel, tile_rows, dots, threads});
       },
       py::arg("rows"), py::arg("cols"), py::arg("depth"), py::kw_only(), py::arg("bytes") = 2,
       py::arg("packed") = false, py::arg("pairs") = true, py::arg("codes") = false,
-      py::arg("most_panels") = kernels::kMostPanels, py::arg("dots") = false, py::arg("panel") = 32,
-      py::arg("tile_rows") = 12, py::arg("threads") = 1,
+      py::arg("dots") = false, py::arg("panel") = 32, py::arg("tile_rows") = 12,
+      py::arg("threads") = 1,
       "How a product runs: a pure function of the problem and of a machine.");
   m.def("matmul_machine", &DescribeMachine,
         "This machine, with the instruction set and the threads of now, as matmul_plan takes it.");

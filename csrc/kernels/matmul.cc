@@ -83,27 +83,19 @@ void MultiplyBlock(const TileWeight<T>& weight, const MatmulPlan& plan, Rows x, 
   }
 }
 
-// A block of k of all panels of a tile before the next: rows are read from the second cache.
 template <class T, class Rows>
 void OneTile(const MatmulArgs& a, const MatmulPlan& plan, Rows x, int64_t chunk,
              const MatmulTile& tile) {
   static thread_local Scratch panel_scratch, sums_scratch;
-  constexpr int64_t kWidth = kPanel;
-  const int64_t size = tile.rows * kWidth;
   float* panel = panel_scratch.Floats(kPanelBytes / sizeof(float));
-  float* sums = sums_scratch.Floats(size * plan.block_panels);
-  int32_t floors[kMostPanels];
-  std::fill_n(floors, kMostPanels, std::numeric_limits<int32_t>::max() / 2);
+  float* sums = sums_scratch.Floats(tile.rows * kPanel);
+  const TileWeight<T> weight(a, tile.col);
+  int32_t floor = std::numeric_limits<int32_t>::max() / 2;
   for (int64_t k = 0; k == 0 || k < a.depth; k += plan.block_depth) {
-    for (int64_t p = 0; p * kWidth < tile.cols; ++p) {
-      MultiplyBlock(TileWeight<T>(a, tile.col + p * kWidth), plan, x.From(tile.row, k), tile.rows,
-                    {k, a.depth}, panel, &floors[p], {sums + p * size, kPanel, k == 0});
-    }
+    MultiplyBlock(weight, plan, x.From(tile.row, k), tile.rows, {k, a.depth}, panel, &floor,
+                  {sums, kPanel, k == 0});
   }
-  for (int64_t p = 0; p * kWidth < tile.cols; ++p) {
-    const MatmulTile part = tile.Columns(p * kWidth, kWidth);
-    StoreTile<T>(sums + p * size, a.bias ? a.bias.Row<T>(0) + part.col : nullptr, part, chunk, a.y);
-  }
+  StoreTile<T>(sums, a.bias ? a.bias.Row<T>(0) + tile.col : nullptr, tile, chunk, a.y);
 }
 
 template <class T, class Form>
@@ -122,8 +114,7 @@ void MatmulAny(const MatmulArgs& a) {
                                         .depth = a.depth,
                                         .bytes = sizeof(T),
                                         .packed = a.packed,
-                                        .pairs = kPairs,
-                                        .most_panels = kMostPanels},
+                                        .pairs = kPairs},
                                        Machine());
     if constexpr (kPairs && kMayDot) {
       if (plan.form == MatmulForm::kDots) return MatmulOf<T, PairForm<T>>(a, plan);

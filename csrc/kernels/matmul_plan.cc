@@ -7,12 +7,11 @@ namespace {
 
 constexpr int64_t kChunkBytes = int64_t{8} << 20;  // of converted rows
 constexpr int64_t kMaxChunkRows = 512;
-constexpr int64_t kMinChunkRows = 96;       // fewer would pack the weights too often
-constexpr int64_t kMinBlockRows = 48;       // packing a panel costs about as much as ten rows
-constexpr int64_t kBlockBytes = 384 << 10;  // of converted rows that stay in a second cache
-constexpr int64_t kTilesPerThread = 4;      // so that the last thread to finish is not far behind
-constexpr int64_t kRegisterTiles = 4;       // more rows are worth storing what was decoded
-constexpr int64_t kGrainWork = 1 << 16;     // multiplications: about 2 us
+constexpr int64_t kMinChunkRows = 96;    // fewer would pack the weights too often
+constexpr int64_t kMinBlockRows = 48;    // packing a panel costs about as much as ten rows
+constexpr int64_t kTilesPerThread = 4;   // so that the last thread to finish is not far behind
+constexpr int64_t kRegisterTiles = 4;    // more rows are worth storing what was decoded
+constexpr int64_t kGrainWork = 1 << 16;  // multiplications: about 2 us
 
 int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -41,13 +40,6 @@ int64_t BlockRows(const MatmulProblem& p, const MatmulMachine& m, int64_t rows) 
   return std::min(rows, std::max(CeilDivide(rows, wanted), kMinBlockRows));
 }
 
-// One where rows stay in the second cache from one panel to the next.
-int64_t BlockPanels(const MatmulProblem& p, const MatmulMachine& m, int64_t row_bytes) {
-  if (row_bytes <= kBlockBytes) return 1;
-  const int64_t panels = CeilDivide(p.cols, m.panel);
-  return std::clamp<int64_t>(panels / (kTilesPerThread * m.threads), 1, p.most_panels);
-}
-
 }  // namespace
 
 MatmulPlan PlanMatmul(const MatmulProblem& p, const MatmulMachine& m) {
@@ -57,13 +49,11 @@ MatmulPlan PlanMatmul(const MatmulProblem& p, const MatmulMachine& m) {
   plan.chunk_rows = ChunkRows(p, element);
   const int64_t rows = std::min(p.rows, plan.chunk_rows);
   plan.block_rows = p.cols == 0 ? rows : BlockRows(p, m, rows);
-  plan.block_panels = BlockPanels(p, m, plan.block_rows * p.depth * element);
   // A weight that is multiplied as it lies, by one tile of rows, is read once, in one go.
   const bool in_place = p.packed && (plan.form == MatmulForm::kRegisters || p.bytes == element);
   plan.block_depth = kPanelBytes / (m.panel * (in_place ? p.bytes : element));
   if (in_place && rows <= m.tile_rows) plan.block_depth = std::max<int64_t>(p.depth, 1);
-  const int64_t work =
-      plan.block_rows * plan.block_panels * m.panel * std::max<int64_t>(p.depth, 1);
+  const int64_t work = plan.block_rows * m.panel * std::max<int64_t>(p.depth, 1);
   plan.grain = std::max<int64_t>(1, kGrainWork / std::max<int64_t>(work, 1));
   return plan;
 }

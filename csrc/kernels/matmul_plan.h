@@ -1,7 +1,6 @@
 // How a product of `rows` rows with a matrix of `cols` columns runs. Bits do not depend on it.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -9,8 +8,6 @@ namespace fusible::kernels {
 
 // Of a panel: half of a first cache. Rows and sums have the other.
 inline constexpr int64_t kPanelBytes = 16 << 10;
-
-inline constexpr int64_t kMostPanels = 4;  // of a tile
 
 enum class MatmulForm {
   kDots,       // pairs of bf16 by the CPU's dot product
@@ -21,11 +18,10 @@ enum class MatmulForm {
 
 struct MatmulProblem {
   int64_t rows, cols, depth;
-  int64_t bytes = 4;        // of an element of the weight
-  bool packed = false;      // the weight
-  bool pairs = false;       // weight and rows are bf16, or codes that bf16 has
-  bool codes = false;       // weight and rows are int8
-  int64_t most_panels = 1;  // that the kernel takes at a time
+  int64_t bytes = 4;    // of an element of the weight
+  bool packed = false;  // the weight
+  bool pairs = false;   // weight and rows are bf16, or codes that bf16 has
+  bool codes = false;   // weight and rows are int8
 };
 
 // What a plan depends on beside the problem: the kernels of an instruction set, and threads.
@@ -38,11 +34,10 @@ struct MatmulMachine {
 
 struct MatmulPlan {
   MatmulForm form;
-  int64_t chunk_rows;    // are converted and multiplied at a time, to stay in the shared cache
-  int64_t block_rows;    // of a chunk, by block_panels of columns: the work of one thread
-  int64_t block_panels;  // of columns, are multiplied by a block of k of those rows in turn
-  int64_t block_depth;   // of a panel that stays in the first cache
-  int64_t grain;         // panels of block_rows that are worth waking a thread for
+  int64_t chunk_rows;   // are converted and multiplied at a time, to stay in the shared cache
+  int64_t block_rows;   // of a chunk, by one panel of columns: the work of one thread
+  int64_t block_depth;  // of a panel that stays in the first cache
+  int64_t grain;        // panels of block_rows that are worth waking a thread for
 
   friend bool operator==(const MatmulPlan&, const MatmulPlan&) = default;
 };
@@ -52,10 +47,6 @@ MatmulPlan PlanMatmul(const MatmulProblem& problem, const MatmulMachine& machine
 struct MatmulTile {
   int64_t row, rows;  // [row, row + rows) of the chunk
   int64_t col, cols;
-
-  MatmulTile Columns(int64_t begin, int64_t most) const {
-    return {row, rows, col + begin, std::min(most, cols - begin)};
-  }
 };
 
 // The tiles of a chunk of `rows` rows. Panels follow one another fastest along the rows, so a

@@ -328,13 +328,5 @@ def test_plans_keep_threads_busy_and_rows_in_the_shared_cache():
     assert plan(1, cols=64, depth=16)["grain"] == 128
 
 
-def test_plans_read_rows_from_the_second_cache():
-    assert plan(24)["block_panels"] == plan(48, dots=True)["block_panels"] == 1
-    assert plan(25)["block_panels"] == plan(49, dots=True)["block_panels"] == 4
-    assert plan(512, most_panels=1)["block_panels"] == 1
-    assert plan(512, threads=16)["block_panels"] == 2  # every thread has its tiles
-    assert plan(512, cols=64)["block_panels"] == 1
-
-
 def test_plans_of_nothing_are_plans():
     assert plan(0, cols=0, depth=0)["grain"] >= 1

@@ -266,7 +266,7 @@ HWY_INLINE void ForTiles(const Block& x, int64_t rows, int64_t cols, int64_t dep
   for (int64_t chunk = 0; chunk < rows; chunk += plan.chunk_rows) {
     const int64_t count = HWY_MIN(plan.chunk_rows, rows - chunk);
     const auto converted = Form::Convert(x, chunk, count, depth, scratch);
-    const MatmulTiles tiles(count, cols, plan.block_rows, plan.block_panels * kPanel);
+    const MatmulTiles tiles(count, cols, plan.block_rows, kPanel);
     ParallelFor(tiles.size(), plan.grain, [&](int64_t begin, int64_t end) HWY_ATTR {
       for (int64_t i = begin; i < end; ++i) body(converted, chunk, tiles[i]);
     });
