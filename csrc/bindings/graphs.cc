@@ -127,7 +127,8 @@ class GraphBuilder {
     for (size_t i = 0; i < ids.size(); ++i) {
       if (ids[i]) inputs[i] = Checked(*ids[i]);
     }
-    return graph_.AddCall(called, inputs, ReadAttrs(called, attrs)).outputs;
+    const ValueIds& made = graph_.AddCall(called, inputs, ReadAttrs(called, attrs)).outputs;
+    return {made.begin(), made.end()};
   }
 
   std::vector<ValueId> AddOpaque(const std::string& name, const std::vector<ValueId>& inputs,
@@ -140,7 +141,7 @@ class GraphBuilder {
       node.outputs.push_back(graph_.AddValue(name, ParseType(type)));
     }
     graph_.nodes.push_back(node);
-    return node.outputs;
+    return {node.outputs.begin(), node.outputs.end()};
   }
 
   std::pair<std::string, py::tuple> TypeOf(ValueId id) const {

@@ -46,7 +46,7 @@ class Expansion {
   void AddCall(const syntax::Statement& statement) {
     const Op* callee = statement.body ? nullptr : FindOp(statement.callee.text);
     if (!callee) Fail(statement.callee, Cat("expected an operator, got ", statement.callee.text));
-    std::vector<ValueId> operands;
+    ValueIds operands;
     for (const syntax::Name& name : statement.operands) operands.push_back(Find(name));
     std::vector<std::string> names;
     for (const syntax::Target& target : statement.targets) names.emplace_back(target.name.text);
@@ -141,6 +141,7 @@ class Expander {
 
   int Run() {
     std::vector<Node> nodes = std::exchange(graph_.nodes, {});
+    graph_.nodes.reserve(nodes.size());
     for (Node& node : nodes) Append(std::move(node), 0);
     Substitute(graph_.outputs);
     return count_;
@@ -158,7 +159,7 @@ class Expander {
       throw GraphError(Cat(NodeName(node), ": Equals: expected smaller operators, got a cycle"));
     }
     ++count_;
-    std::vector<ValueId> given = node.inputs;
+    std::vector<ValueId> given(node.inputs.begin(), node.inputs.end());
     std::erase(given, kAbsent);
     Replace(node, Inlined(BodyOf(node), given), nesting);
   }
@@ -198,7 +199,7 @@ class Expander {
     for (Node& node : parts.nodes) Append(std::move(node), nesting + 1);
   }
 
-  void Substitute(std::vector<ValueId>& ids) const {
+  void Substitute(std::span<ValueId> ids) const {
     for (ValueId& id : ids) {
       for (auto at = stands_.find(id); at != stands_.end(); at = stands_.find(id)) id = at->second;
     }
@@ -234,7 +235,7 @@ bool RunsAsGraph(const Op& op) {
 std::vector<ValueId> Inline(Graph& graph, const Graph& body, std::span<const ValueId> inputs) {
   std::vector<ValueId> stands(body.values.size(), kAbsent);
   for (size_t i = 0; i < body.inputs.size(); ++i) stands[body.inputs[i].value] = inputs[i];
-  const auto replace = [&](std::vector<ValueId>& ids) {
+  const auto replace = [&](std::span<ValueId> ids) {
     for (ValueId& id : ids) id = id == kAbsent ? kAbsent : stands[id];
   };
   for (const Node& inner : body.nodes) {

@@ -1,6 +1,7 @@
 // A number that tells graphs apart without their texts.
 #include <bit>
 #include <functional>
+#include <span>
 #include <string_view>
 
 #include "ir/graph.h"
@@ -42,7 +43,7 @@ class Mixer {
     MentionAll(node.outputs);
   }
 
-  void MentionAll(const std::vector<ValueId>& ids) {
+  void MentionAll(std::span<const ValueId> ids) {
     Add(ids.size());
     for (ValueId id : ids) Mention(id);
   }

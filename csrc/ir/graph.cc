@@ -49,7 +49,7 @@ class Comparison {
     return a_.values[x].name == b_.values[y].name && a_.TypeOf(x) == b_.TypeOf(y);
   }
 
-  bool SameList(const std::vector<ValueId>& x, const std::vector<ValueId>& y) {
+  bool SameList(std::span<const ValueId> x, std::span<const ValueId> y) {
     return std::equal(x.begin(), x.end(), y.begin(), y.end(),
                       [&](ValueId a, ValueId b) { return Same(a, b); });
   }
@@ -167,7 +167,7 @@ ValueId Graph::AddInput(std::string_view name, const Type& type, InputKind kind)
   return inputs.back().value;
 }
 
-const Node& Graph::AddCall(const Op& op, std::vector<ValueId> inputs, const Attrs& attrs,
+const Node& Graph::AddCall(const Op& op, ValueIds inputs, const Attrs& attrs,
                            std::span<const std::string> names) {
   Node node;
   node.op = &op;

@@ -10,12 +10,10 @@
 #include <unordered_map>
 #include <vector>
 
+#include "ir/value_ids.h"
 #include "ops/check.h"
 
 namespace fusible {
-
-using ValueId = int32_t;
-inline constexpr ValueId kAbsent = -1;  // an optional operand that is not given
 
 struct Value {
   std::string name;   // unique within its graph, or within its region's body
@@ -59,8 +57,8 @@ struct Node {
   std::string opaque;                    // its name; never moved across another opaque that mutates
   bool mutates = false;                  // opaque only
   std::shared_ptr<const Region> region;  // immutable once made, so graphs copy cheaply
-  std::vector<ValueId> inputs;           // as long as op's params; kAbsent for absent ones
-  std::vector<ValueId> outputs;
+  ValueIds inputs;                       // as long as op's params; kAbsent for absent ones
+  ValueIds outputs;
   Attrs attrs;  // complete: defaults filled in
 };
 
@@ -103,7 +101,7 @@ struct Graph {
   ValueId AddInput(std::string_view name, const Type& type, InputKind kind = InputKind::kPlain);
   // Appends a call with inferred result types (BindCall's errors pass through); returns the node,
   // whose reference is good until the next append. names: hints for the results, may be empty.
-  const Node& AddCall(const Op& op, std::vector<ValueId> inputs, const Attrs& attrs,
+  const Node& AddCall(const Op& op, ValueIds inputs, const Attrs& attrs,
                       std::span<const std::string> names = {});
 
   const Type& TypeOf(ValueId id) const { return types[values[id].type]; }
@@ -131,7 +129,19 @@ bool operator==(const Graph& a, const Graph& b);
 uint64_t Fingerprint(const Graph& graph);
 
 // For each value the nodes that read it (indices, ascending, each once); outputs are not users.
-std::vector<std::vector<int32_t>> Users(const Graph& graph);
+class Users {
+ public:
+  explicit Users(const Graph& graph);
+
+  std::span<const int32_t> operator[](ValueId value) const {
+    return std::span(nodes_).subspan(first_[value], first_[value + 1] - first_[value]);
+  }
+
+ private:
+  std::vector<int32_t> nodes_;   // of all values, one after the other
+  std::vector<uint32_t> first_;  // of each value, in nodes_; and the end
+};
+
 // For each value the index of the node that makes it, -1 for inputs and dead values.
 std::vector<int32_t> Producers(const Graph& graph);
 // Puts nodes into a topological order that keeps the present order where it can.

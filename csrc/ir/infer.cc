@@ -67,8 +67,9 @@ std::vector<std::optional<Type>> OperandTypes(const Graph& graph, const Node& no
 std::vector<Type> InferTypes(const Graph& graph, const Node& node) {
   if (node.op) return BindCall(*node.op, OperandTypes(graph, node), node.attrs).results;
   const Graph& declares = node.region ? node.region->body : graph;
+  const auto outputs = node.region ? std::span<const ValueId>(declares.outputs) : node.outputs;
   std::vector<Type> types;
-  for (ValueId output : node.region ? declares.outputs : node.outputs) {
+  for (ValueId output : outputs) {
     types.push_back(declares.TypeOf(output));
   }
   return types;

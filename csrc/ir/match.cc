@@ -317,7 +317,7 @@ bool Match::Gives(ValueId value) const {
 
 Matcher::Matcher(const Graph& graph)
     : graph_(graph),
-      users_(Users(graph)),
+      users_(graph),
       producers_(Producers(graph)),
       results_(graph.values.size(), false) {
   for (ValueId output : graph.outputs) results_[output] = true;

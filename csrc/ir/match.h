@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -48,7 +49,7 @@ class Matcher {
   std::optional<Match> At(const Rule& rule, int32_t root) const;
 
   const Graph& graph() const { return graph_; }
-  const std::vector<int32_t>& users(ValueId value) const { return users_[value]; }
+  std::span<const int32_t> users(ValueId value) const { return users_[value]; }
   int32_t producer(ValueId value) const { return producers_[value]; }
   bool IsResult(ValueId value) const { return results_[value]; }
   // How many opaque nodes that mutate stand before this node; nothing is moved across one.
@@ -62,7 +63,7 @@ class Matcher {
 
  private:
   const Graph& graph_;
-  std::vector<std::vector<int32_t>> users_;
+  Users users_;
   std::vector<int32_t> producers_;
   std::vector<bool> results_;
   std::vector<int> mutations_;

@@ -1,9 +1,12 @@
 // The order of nodes and the numbers of values.
 #include <algorithm>
 #include <functional>
+#include <numeric>
 #include <queue>
+#include <span>
 #include <string_view>
 #include <unordered_set>
+#include <utility>
 
 #include "core/cat.h"
 #include "ir/graph.h"
@@ -80,7 +83,7 @@ class Numbering {
     }
     *id = number_[*id];
   }
-  void MentionAll(std::vector<ValueId>& ids) {
+  void MentionAll(std::span<ValueId> ids) {
     for (ValueId& id : ids) Mention(&id);
   }
   const std::vector<ValueId>& order() const { return order_; }  // new number -> old
@@ -141,16 +144,19 @@ void CompactRegion(const Graph& outer, Node& node) {
 
 }  // namespace
 
-std::vector<std::vector<int32_t>> Users(const Graph& graph) {
-  std::vector<std::vector<int32_t>> users(graph.values.size());
-  for (int32_t i = 0; i < static_cast<int32_t>(graph.nodes.size()); ++i) {
-    for (ValueId input : graph.nodes[i].inputs) {
-      if (input != kAbsent && (users[input].empty() || users[input].back() != i)) {
-        users[input].push_back(i);
+Users::Users(const Graph& graph) : first_(graph.values.size() + 1, 0) {
+  const auto for_each_use_backwards = [&](const auto& use) {
+    std::vector<int32_t> met(graph.values.size(), -1);  // the node that was last seen to read it
+    for (auto i = static_cast<int32_t>(graph.nodes.size()); i-- > 0;) {
+      for (ValueId input : graph.nodes[i].inputs) {
+        if (input != kAbsent && std::exchange(met[input], i) != i) use(input, i);
       }
     }
-  }
-  return users;
+  };
+  for_each_use_backwards([&](ValueId value, int32_t) { ++first_[value]; });
+  std::partial_sum(first_.begin(), first_.end(), first_.begin());  // where each value's users end
+  nodes_.resize(first_.back());
+  for_each_use_backwards([&](ValueId value, int32_t node) { nodes_[--first_[value]] = node; });
 }
 
 std::vector<int32_t> Producers(const Graph& graph) {

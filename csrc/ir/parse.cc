@@ -67,8 +67,8 @@ Attrs GivenAttrs(const syntax::Statement& statement) {
   return attrs;
 }
 
-std::vector<ValueId> Operands(const syntax::Statement& statement, Scope& scope) {
-  std::vector<ValueId> operands;
+ValueIds Operands(const syntax::Statement& statement, Scope& scope) {
+  ValueIds operands;
   for (const syntax::Name& name : statement.operands) {
     operands.push_back(name.text == "none" ? kAbsent : scope.Find(name));
   }

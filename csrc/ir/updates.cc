@@ -42,7 +42,8 @@ class Origins {
     if (!node.op || node.op->equals().empty()) return MemoryOperands(node, result);
     const Graph body = ExpandEquals(*node.op, OperandTypes(graph_, node), node.attrs);
     Node present = node;  // an absent operand is no input of the body
-    std::erase(present.inputs, kAbsent);
+    const ValueId* end = std::remove(present.inputs.begin(), present.inputs.end(), kAbsent);
+    present.inputs.resize(end - present.inputs.begin(), kAbsent);
     return OperandsIn(body, present, result);
   }
 

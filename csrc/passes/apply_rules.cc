@@ -35,7 +35,7 @@ class Rewriter {
 
   void Apply(const Match& match) {
     const Pattern& pattern = match.rule->pattern;
-    const std::vector<ValueId>& results = Call(match);
+    const ValueIds& results = Call(match);
     for (size_t i = 0; i < results.size(); ++i) {
       const ValueId value = match.values[pattern.outputs[i]];
       Give(results[i], value, match.views[pattern.makers[pattern.outputs[i]]], match.root());
@@ -45,6 +45,7 @@ class Rewriter {
   // GraphError where the fused calls need each other.
   Graph Finish() {
     std::vector<Node> nodes;
+    nodes.reserve(original_.nodes.size() + made_.size());
     for (size_t i = 0; i < original_.nodes.size(); ++i) {
       Node node = original_.nodes[i];
       for (ValueId& output : node.outputs) {
@@ -76,7 +77,7 @@ class Rewriter {
 
   // The results of the fused call, in the shape it runs over: made now, or by an equal match
   // before.
-  const std::vector<ValueId>& Call(const Match& match) {
+  const ValueIds& Call(const Match& match) {
     const Pattern& pattern = match.rule->pattern;
     Node call;
     call.op = match.rule->op;
@@ -90,7 +91,7 @@ class Rewriter {
       made_.pop_back();
       return same->outputs;
     }
-    std::vector<ValueId>& outputs = made_.back().outputs;
+    ValueIds& outputs = made_.back().outputs;
     for (size_t i = 0; i < binding.results.size(); ++i) {
       const ValueId value = match.values[pattern.outputs[i]];
       const bool viewed = !match.views[pattern.makers[pattern.outputs[i]]].empty();

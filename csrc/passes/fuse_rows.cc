@@ -99,7 +99,8 @@ bool SinkViews(Graph& graph) {
 
 // Makes regions of the groups, as far as there is fuel.
 void ReplaceByRegions(Graph& graph, std::vector<RowGroup> groups, Rewrites& rewrites) {
-  std::vector<std::optional<Node>> last(graph.nodes.size());
+  std::vector<Node> regions;
+  std::vector<int32_t> last(graph.nodes.size(), -1);  // the number of the region that ends there
   std::vector<bool> gone(graph.nodes.size(), false);
   for (RowGroup& group : groups) {
     const int32_t end = group.members.back();
@@ -112,12 +113,14 @@ void ReplaceByRegions(Graph& graph, std::vector<RowGroup> groups, Rewrites& rewr
     node.region = std::move(region);
     node.inputs = std::move(group.inputs);
     node.outputs = std::move(group.outputs);
-    last[end] = std::move(node);
+    last[end] = static_cast<int32_t>(regions.size());
+    regions.push_back(std::move(node));
   }
   std::vector<Node> nodes;
+  nodes.reserve(graph.nodes.size());
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     if (!gone[i]) nodes.push_back(std::move(graph.nodes[i]));
-    if (last[i]) nodes.push_back(*std::move(last[i]));
+    if (last[i] >= 0) nodes.push_back(std::move(regions[last[i]]));
   }
   graph.nodes = std::move(nodes);
   SortTopologically(graph);

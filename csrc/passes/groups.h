@@ -16,8 +16,8 @@ struct RowGroup {
   std::vector<int32_t> replaced;  // members that need not run beside the region any more
   std::vector<int32_t> views;     // between members
   Graph body;
-  std::vector<ValueId> inputs;   // of the outer graph, as the body's inputs
-  std::vector<ValueId> outputs;  // of the outer graph, as the body's outputs; made by members
+  ValueIds inputs;   // of the outer graph, as the body's inputs
+  ValueIds outputs;  // of the outer graph, as the body's outputs; made by members
 };
 
 // A region of more row operators would save no memory worth naming, and each that joins is checked

@@ -46,7 +46,7 @@ void AddNode(const Graph& graph, Node node, std::map<ValueId, ValueId>* inner, R
 
 RowGraph::RowGraph(const Graph& graph)
     : graph_(graph),
-      users_(Users(graph)),
+      users_(graph),
       producers_(Producers(graph)),
       mutations_(fusible::MutationsBefore(graph)),
       results_(graph.values.size(), false) {

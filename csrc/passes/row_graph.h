@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "ir/graph.h"
@@ -26,7 +27,7 @@ class RowGraph {
   int32_t size() const { return static_cast<int32_t>(graph_.nodes.size()); }
   const Node& node(int32_t index) const { return graph_.nodes[index]; }
   int32_t MakerOf(ValueId value) const { return producers_[value]; }  // -1: an input
-  const std::vector<int32_t>& UsersOf(ValueId value) const { return users_[value]; }
+  std::span<const int32_t> UsersOf(ValueId value) const { return users_[value]; }
   bool IsResult(ValueId value) const { return results_[value]; }
   int MutationsBefore(int32_t node) const { return mutations_[node]; }
 
@@ -45,7 +46,7 @@ class RowGraph {
 
  private:
   const Graph& graph_;
-  std::vector<std::vector<int32_t>> users_;
+  Users users_;
   std::vector<int32_t> producers_;
   std::vector<int> mutations_;
   std::vector<bool> results_;

@@ -35,7 +35,7 @@ Graph Alone(const Graph& graph, const Node& node) {
   for (ValueId& out : copy.outputs) {
     out = alone.AddValue(graph.values[out].name, graph.TypeOf(out));
   }
-  alone.outputs = copy.outputs;
+  alone.outputs.assign(copy.outputs.begin(), copy.outputs.end());
   alone.nodes.push_back(std::move(copy));
   return alone;
 }

@@ -154,7 +154,7 @@ class Builder {
     const Binding binding = BindCall(*node.op, OperandTypes(body_, node), node.attrs);
     const int leading = binding.leading.size();
     for (size_t i = 0; i < node.inputs.size(); ++i) PrepareOperand(node, i, leading);
-    std::vector<ValueId> operands = node.inputs;
+    ValueIds operands = node.inputs;
     for (size_t r = 0; r < node.outputs.size(); ++r) PlaceResult(node, r, leading, &operands);
     plan_.infos.push_back(std::make_unique<const CallInfo>(ToCallInfo(binding)));
     RowStep step{.fn = node.op->rows(),
@@ -226,7 +226,7 @@ class Builder {
 
   // The result's own memory where rows can be written there and nobody reads them after, else the
   // operand's temporary that this result may take, else a new one.
-  void PlaceResult(const Node& node, size_t r, int leading, std::vector<ValueId>* operands) {
+  void PlaceResult(const Node& node, size_t r, int leading, ValueIds* operands) {
     const ValueId value = node.outputs[r];
     const ResultSpec& spec = node.op->signature().results[r];
     for (int k = 0; k < plan_.results; ++k) {
@@ -270,7 +270,7 @@ class Builder {
                                [&](ValueId out) { return places_[out].root == root; });
   }
 
-  bool CanWrite(const Node& node, size_t r, int k, int leading, std::vector<ValueId>* operands) {
+  bool CanWrite(const Node& node, size_t r, int k, int leading, ValueIds* operands) {
     const ArrayLayout& layout = layouts_.results[k];
     const TypeSpec& spec = node.op->signature().results[r].type;
     if (!spec.leading) return IsPacked(layout.shape, layout.strides, 0);
@@ -282,7 +282,7 @@ class Builder {
 
   // Whether this call may write its result r over input `taken`, whose rows end here: as the
   // operator says (`y@x`), where commuting operands may change places to make it so.
-  bool CanOverwrite(const Node& node, size_t r, int taken, std::vector<ValueId>* operands) {
+  bool CanOverwrite(const Node& node, size_t r, int taken, ValueIds* operands) {
     if (reads_.LastRead(body_.inputs[taken].value) > now_) return false;
     const int64_t uses = UsesOf(node, taken);
     if (uses == 0) return true;
