@@ -69,16 +69,19 @@ class Search {
     for (const auto& [name, attr] : wanted.attrs) CompareAttr(node, name, attr, &state);
     const bool swaps = wanted.op->commutes() && actual.inputs[0] != kAbsent &&
                        actual.inputs[1] != kAbsent && actual.inputs[0] != actual.inputs[1];
-    for (int swap = 0; swap <= (swaps ? 1 : 0); ++swap) {
-      const bool last = swap == (swaps ? 1 : 0);
-      State next = last ? std::move(state) : state;
-      for (size_t i = actual.inputs.size(); i-- > 0;) {
-        const size_t from = swap && i < 2 ? 1 - i : i;
-        next.pending.push_back(
-            {wanted.operands[i], actual.inputs[from], pattern_node, static_cast<int>(i)});
-      }
-      Continue(std::move(next));
+    if (swaps) EnterOperands(pattern_node, actual, state, false);
+    EnterOperands(pattern_node, actual, std::move(state), swaps);
+  }
+
+  // swap: the first two operands stand for each other.
+  void EnterOperands(int pattern_node, const Node& actual, State state, bool swap) {
+    const PatternNode& wanted = pattern_.nodes[pattern_node];
+    for (size_t i = actual.inputs.size(); i-- > 0;) {
+      const size_t from = swap && i < 2 ? 1 - i : i;
+      state.pending.push_back(
+          {wanted.operands[i], actual.inputs[from], pattern_node, static_cast<int>(i)});
     }
+    Continue(std::move(state));
   }
 
   void Continue(State state) {
