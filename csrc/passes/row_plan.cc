@@ -69,7 +69,7 @@ class Planner {
   // it is written when its old value has been read for the last time.
   bool IsRepeatable(int32_t index) const {
     const Op& op = *rows_.node(index).op;
-    const auto is_index = [](const ParamSpec& param) { return bool(param.bound); };
+    const auto is_index = [](const ParamSpec& param) { return param.bound.has_value(); };
     const auto is_updated = [&](const RowOperand& o) { return updated_.contains(o.source); };
     return op.cost() == 1 && std::ranges::none_of(op.signature().params, is_index) &&
            std::ranges::none_of(OperandsOf(rows_, index), is_updated);
