@@ -6,19 +6,35 @@
 
 namespace fusible {
 
+namespace {
+
+// Operands that commute stand in any order: which one is the smaller number may have changed since
+// they were sorted.
+bool AreCrossed(const Node& call) { return call.op->commutes() && call.inputs[0] > call.inputs[1]; }
+
+bool ReadTheSame(const Node& a, const Node& b) {
+  if (AreCrossed(a) == AreCrossed(b)) return a.inputs == b.inputs;
+  return a.inputs[0] == b.inputs[1] && a.inputs[1] == b.inputs[0] &&
+         std::equal(a.inputs.begin() + 2, a.inputs.end(), b.inputs.begin() + 2, b.inputs.end());
+}
+
+}  // namespace
+
 const Node* EqualCalls::FindOrAdd(const Node& call, int mutations) {
   size_t hash = reinterpret_cast<uintptr_t>(call.op) + static_cast<size_t>(mutations);
-  for (ValueId input : call.inputs) {
+  const auto mix = [&](ValueId input) {
     hash = (hash ^ static_cast<size_t>(input)) * 0x9E3779B97F4A7C15;
     hash ^= hash >> 32;
-  }
+  };
+  const size_t crossed = AreCrossed(call) ? 1 : 0;
+  for (size_t i = 0; i < call.inputs.size(); ++i) mix(call.inputs[i < 2 ? i ^ crossed : i]);
   const auto [entry, fresh] = entries_.insert({&call, mutations, hash});
   return fresh ? nullptr : entry->call;
 }
 
 bool EqualCalls::Entry::operator==(const Entry& other) const {
   return call->op == other.call->op && mutations == other.mutations &&
-         call->inputs == other.call->inputs && call->attrs == other.call->attrs;
+         ReadTheSame(*call, *other.call) && call->attrs == other.call->attrs;
 }
 
 void Replacements::Set(ValueId from, ValueId to) {

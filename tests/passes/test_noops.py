@@ -160,3 +160,9 @@ def test_equal_copies_are_one_where_no_mutation_is_between(call: str) -> None:
     assert "return a, a" in str(shared.graph)
     parted = f'{head}opaque(x, name="m", mutates=true)\nb = {call}\nreturn a, b\n'
     assert "return a, b" in str(fusible.optimize(fusible.Graph.parse(parted)).graph)
+
+
+def test_equal_calls_are_one_in_whichever_order_their_operands_stand():
+    text = "input x: f32[4]\ninput y: f32[4]\na = add(x, y)\nb = add(y, x)\nreturn a, b\n"
+    result = fusible.optimize(fusible.Graph.parse(text), pipeline="share-common")
+    assert str(result.graph).endswith("a = add(x, y)\nreturn a, a\n")
