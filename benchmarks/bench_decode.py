@@ -25,7 +25,7 @@ from typing import Any
 from benchmarks import peers
 from benchmarks.__main__ import KEEPING, machine, name_of, start_again
 from benchmarks.compare import Contender, Ratio, ratio, turns
-from benchmarks.language import Program, apart, programs, reading, writing
+from benchmarks.language import Fusible, Program, apart, programs, reading, writing
 from benchmarks.measure import SETTLE
 from benchmarks.peaks import Peaks, peaks
 from fusible import _core
@@ -35,8 +35,6 @@ from fusible.models.weights import load
 
 PAST = 128  # tokens before those that are written
 WRITTEN = 8
-# Flops of a token: two for each of 134.5 M parameters.
-FLOPS = 2 * 134.5e6
 # Nats between two predictions: one of a model in 4 bits, in fp8, or with other roundings.
 APART = 0.2
 
@@ -49,6 +47,7 @@ class Case:
     tokens: int
     threads: int
     peaks: Peaks
+    flops: float
     weight_bytes: dict[str, int]
     seconds: dict[str, list[float]]
 
@@ -63,7 +62,7 @@ class Case:
                 f"{self.rate(name) * self.weight_bytes[name] / self.peaks.read / 1e9:.0%} of read"
             )
         peak = self.peaks.fma if "f32" in name else self.peaks.dot or self.peaks.fma
-        return f"{self.rate(name) * FLOPS / peak / 1e9:.0%} of peak"
+        return f"{self.flops / statistics.median(self.seconds[name]) / peak / 1e9:.0%} of peak"
 
     @property
     def ours(self) -> list[str]:
@@ -108,6 +107,7 @@ def measured(path: Path, ids: Sequence[int], threads: int, budget: float) -> lis
     peers.set_threads(threads)
     running: dict[str, Program] = dict(programs(path, len(ids) + WRITTEN, threads))
     check(apart(running, ids))
+    ours = next(one for one in running.values() if isinstance(one, Fusible))
     found, cases = peaks(threads), []
     behind = ids[PAST : PAST + WRITTEN]
     for work, tokens in (("write", WRITTEN), ("read", len(ids))):
@@ -117,8 +117,9 @@ def measured(path: Path, ids: Sequence[int], threads: int, budget: float) -> lis
         }
         contenders = {name: Contender(call) for name, call in calls.items()}
         seconds = turns(contenders, budget, settle=SETTLE if threads > 1 else 0.0)
+        flops = WRITTEN * ours.flops(1) if work == "write" else ours.flops(len(ids))
         size = {name: one.weight_bytes for name, one in running.items()}
-        cases.append(Case(work, tokens, threads, found, size, seconds))
+        cases.append(Case(work, tokens, threads, found, flops, size, seconds))
         print("\n".join(cases[-1].lines()), flush=True)
     return cases
 

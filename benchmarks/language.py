@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 import fusible
+from fusible.demo.measure import Pair, work_of
 from fusible.models import Decoder, Format
 from fusible.models.generate import Session
 from fusible.models.weights import load, quantize, read_weights
@@ -51,6 +52,7 @@ class Fusible:
             weights = dict(quantize(model, weights))
         executable = fusible.compile(model.trace(), weights=weights)
         self.session = Session(model, executable, capacity)
+        self._pair = Pair(model, weights, executable, executable)
         self.weight_bytes = sum(
             array.nbytes for name, array in weights.items() if name != "cos_sin"
         )
@@ -63,6 +65,10 @@ class Fusible:
     def cut(self, length: int) -> None:
         """As Program has it."""
         self.session.length = length
+
+    def flops(self, tokens: int) -> float:
+        """Of a call with so many new tokens, in products with weights; of the head for the last."""
+        return work_of(self._pair, tokens, 0)[1]
 
 
 class Transformers:
