@@ -138,6 +138,7 @@ void BindPatterns(py::module_& m) {
       .def_property_readonly("makers", [](const Rule& rule) { return rule.pattern.makers; })
       .def_property_readonly("outputs", [](const Rule& rule) { return rule.pattern.outputs; })
       .def_readonly("via", &Rule::via)
+      .def_property_readonly("given", &Rule::given, "Whether it is a rule of one's own.")
       .def_property_readonly(
           "contract", [](const Rule& rule) { return GivenContract(rule); },
           "The structure of a given rule: what stands for it in keys.")

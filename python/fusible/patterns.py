@@ -25,22 +25,20 @@ class Verdict(NamedTuple):
     limits: dict[str, list[Any]]
 
 
-def judge(rule: _core.Rule, target: Target, given: bool = False) -> Verdict:
+def judge(rule: _core.Rule, target: Target) -> Verdict:
     """Whether a rule can apply on a target in its own pipeline, whatever the graph.
 
     Args:
-        rule: a pattern of an operator, or of a rule of one's own.
+        rule: a pattern of an operator, or a rule of one's own, which fuse-rows applies too.
         target: what for.
-        given: whether it is one's own, which fuse-rows applies too.
     """
     passes = _core.PassManager("", target).passes
     lack = rule.lack(target)
-    by = next(
-        (name for name in passes if name == "fuse-ops" or (given and name == "fuse-rows")), ""
-    )
+    appliers = ("fuse-ops", "fuse-rows") if rule.given else ("fuse-ops",)
+    by = next((name for name in passes if name in appliers), "")
     if by and lack is None:
         return Verdict(by, "", "", rule.limits(target))
-    if "fuse-rows" in passes and rule.is_rows() and not given:
+    if "fuse-rows" in passes and rule.is_rows() and not rule.given:
         return Verdict("fuse-rows", "", "", {})
     if by and lack is not None:
         return Verdict("", *lack, {})

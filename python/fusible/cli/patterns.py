@@ -45,14 +45,13 @@ def patterns(name: str | None, target: str | None, rules: Path | None, as_json: 
     from fusible import _core, load_target
     from fusible.rules import natives
 
-    given = natives(options.given_rules(rules))
-    every = [*_core.rules(), *given]
+    every = [*_core.rules(), *natives(options.given_rules(rules))]
     named = every if name is None else [rule for rule in every if rule.name == name]
     if name is not None and not named:
         known = [*dict.fromkeys(rule.name for rule in every)]
         raise click.UsageError(options.unknown("patterns", "a pattern", name, known))
     chosen = None if target is None else load_target(target)
-    found = [describe(rule, chosen, rule in given) for rule in named]
+    found = [describe(rule, chosen) for rule in named]
     if as_json:
         click.echo(json.dumps({"target": chosen.name if chosen else None, "patterns": found}))
         return
@@ -61,7 +60,7 @@ def patterns(name: str | None, target: str | None, rules: Path | None, as_json: 
         click.echo(f"\n{_ROWS.format(name=chosen.name)}")
 
 
-def describe(rule: Any, target: Target | None, given: bool) -> dict[str, Any]:
+def describe(rule: Any, target: Target | None) -> dict[str, Any]:
     """A rule as plain data, and what becomes of it on the target if there is one."""
     from fusible.patterns import draw, judge
 
@@ -82,7 +81,7 @@ def describe(rule: Any, target: Target | None, given: bool) -> dict[str, Any]:
         "drawing": draw(rule),
     }
     if target is not None:
-        found["target"] = {"name": target.name, **judge(rule, target, given)._asdict()}
+        found["target"] = {"name": target.name, **judge(rule, target)._asdict()}
     return found
 
 
