@@ -9,8 +9,10 @@ HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
 template <class T>
-void AddRow(const T* x, const T* y, T* out, size_t n, bool stream) {
-  ForSteps(n, stream, out, [=](auto at) HWY_ATTR {
+void AddRow(const AddArgs& a, int64_t r) {
+  const T *x = a.x.Row<T>(r), *y = a.y.Row<T>(r);
+  T* out = a.out.Row<T>(r);
+  ForSteps(a.cols, WritingRow<T>(a.out, r), [=](auto at) HWY_ATTR {
     Store(Sum(Load<Own<T>>(x, at), Load<Own<T>>(y, at)), out, at);
   });
 }
@@ -18,9 +20,7 @@ void AddRow(const T* x, const T* y, T* out, size_t n, bool stream) {
 void AddRows(const AddArgs& a) {
   VisitFloat(a.x.dtype, [&](auto type) HWY_ATTR {
     using T = decltype(type);
-    for (int64_t r = 0; r < a.rows; ++r) {
-      AddRow(a.x.Row<T>(r), a.y.Row<T>(r), a.out.Row<T>(r), a.cols, a.out.stream);
-    }
+    for (int64_t r = 0; r < a.rows; ++r) AddRow<T>(a, r);
   });
 }
 

@@ -20,6 +20,11 @@ struct Block {
   int64_t stride = 1;
   bool stream = false;  // results: large and not read soon, may be stored past the caches
 
+  // Results: what some kernel reads soon. Whoever writes element (r, c) asks memory for the byte at
+  // ahead + r * ahead_row + c * ahead_step.
+  const std::byte* ahead = nullptr;
+  int64_t ahead_row = 0, ahead_step = 0;
+
   explicit operator bool() const { return data != nullptr; }
 
   template <class T>

@@ -9,8 +9,11 @@ HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
 template <class From, class To>
-void CastRow(const From* x, To* out, size_t n, bool stream) {
-  ForSteps(n, stream, out, [=](auto at) HWY_ATTR { Store(Canonical(Load(x, at)), out, at); });
+void CastRow(const CastArgs& a, int64_t r) {
+  const From* x = a.x.Row<From>(r);
+  To* out = a.out.Row<To>(r);
+  ForSteps(a.cols, WritingRow<To>(a.out, r),
+           [=](auto at) HWY_ATTR { Store(Canonical(Load(x, at)), out, at); });
 }
 
 template <class F>
@@ -22,11 +25,7 @@ void VisitAny(DType dtype, const F& f) {
 void CastRows(const CastArgs& a) {
   VisitAny(a.x.dtype, [&](auto from) HWY_ATTR {
     VisitAny(a.out.dtype, [&](auto to) HWY_ATTR {
-      using From = decltype(from);
-      using To = decltype(to);
-      for (int64_t r = 0; r < a.rows; ++r) {
-        CastRow(a.x.Row<From>(r), a.out.Row<To>(r), a.cols, a.out.stream);
-      }
+      for (int64_t r = 0; r < a.rows; ++r) CastRow<decltype(from), decltype(to)>(a, r);
     });
   });
 }

@@ -26,7 +26,7 @@ HWY_FLATTEN void GateRow(const GatedActivationArgs& a, int64_t r) {
   const T *x = a.x.Row<T>(r), *ups = x + a.cols;
   T* out = a.out.Row<T>(r);
   const float limit = a.limit;
-  ForSteps(a.cols, a.out.stream, out, [=](auto at) HWY_ATTR {
+  ForSteps(a.cols, WritingRow<T>(a.out, r), [=](auto at) HWY_ATTR {
     const auto gated = [=](VF gate, VF up) HWY_ATTR { return Gated<kActivation>(gate, up, limit); };
     Store(Each(gated, Load<Own<T>>(x, at), Load<Own<T>>(ups, at)), out, at);
   });
@@ -45,7 +45,7 @@ HWY_FLATTEN void SwigluOaiRow(const GatedActivationArgs& a, int64_t r) {
   const T* x = a.x.Row<T>(r);
   T* out = a.out.Row<T>(r);
   const float limit = a.limit, alpha = a.alpha;
-  ForSteps(a.cols, a.out.stream, out, [=](auto at) HWY_ATTR {
+  ForSteps(a.cols, WritingRow<T>(a.out, r), [=](auto at) HWY_ATTR {
     const auto [low, high] = LoadTwo(x, at);
     Store(Split(SwigluOai(low, limit, alpha), SwigluOai(high, limit, alpha)), out, at);
   });

@@ -111,7 +111,8 @@ class RowQuantizer {
     const T* x = a_.x.Row<T>(r);
     Code* codes = a_.codes.Row<Code>(r);
     float* out = a_.scales.Row<float>(r);
-    const bool stream = a_.codes.stream && reinterpret_cast<uintptr_t>(codes) % kStreamAlign == 0;
+    const Writing row = WritingRow<Code>(a_.codes, r);
+    const bool stream = MayStream(row);
     GroupScales scales;
     for (int64_t first = 0; first < groups_; first += kLanes) {
       const int64_t count = HWY_MIN(groups_ - first, static_cast<int64_t>(kLanes));
@@ -120,6 +121,7 @@ class RowQuantizer {
         scales.amax[g] = MaxMagnitude(x + begin + g * size_, size_, first + g + 1 < groups_);
       }
       scales.Compute(a_, max_is_code_);
+      AskFor(row, begin, count * size_);
       for (int64_t g = 0; g < count; ++g) out[(first + g) * a_.scales.stride] = scales.scale[g];
       if (!scales.bounded) {
         DivideGroups(x + begin, codes + begin, scales, count);
@@ -163,7 +165,6 @@ void GroupQuantRows(const GroupQuantArgs& a) {
       for (int64_t r = 0; r < a.rows; ++r) quantizer.Row(r);
     });
   });
-  if (a.codes.stream) hwy::FlushStream();
 }
 
 }  // namespace fusible::kernels::HWY_NAMESPACE

@@ -27,12 +27,10 @@ float ScaleOf(const RmsNormArgs& a, int64_t r) {
 template <Weight kWeight, class T>
 void ScaleRow(const RmsNormArgs& a, int64_t r, float scale) {
   const T *x = a.x.Row<T>(r), *weight = a.weight.Row<T>(0);
-  const T* ahead = a.x.Row<T>(r + 1);  // fetching it may go nowhere
   T* out = a.out.Row<T>(r);
   const VF factor = hn::Set(DF(), scale);
   const VF one = hn::Set(DF(), 1.0f);
-  ForSteps(a.cols, a.out.stream, out, x, [=](auto at) HWY_ATTR {
-    FetchAhead(ahead, at);
+  ForSteps(a.cols, WritingRow(a.out, r, x, a.x.Row<T>(r + 1)), [=](auto at) HWY_ATTR {
     auto y = Mul(Load<Own<T>>(x, at), factor);
     if constexpr (kWeight != Weight::kNone) {
       auto w = Load<Own<T>>(weight, at);

@@ -9,9 +9,11 @@ HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
 template <class T, class Code>
-void QuantizeRow(const T* x, Code* codes, size_t n, float scale, float max, bool stream) {
+void QuantizeRow(const StaticQuantArgs& a, int64_t r, float scale, float max) {
+  const T* x = a.x.Row<T>(r);
+  Code* codes = a.codes.Row<Code>(r);
   const VF divisor = hn::Set(DF(), scale);
-  ForSteps(n, stream, codes,
+  ForSteps(a.cols, WritingRow<Code>(a.codes, r),
            [=](auto at) HWY_ATTR { Store(Div(Load(x, at), divisor), codes, at, max); });
 }
 
@@ -19,11 +21,10 @@ void StaticQuantRows(const StaticQuantArgs& a) {
   const float scale = *a.scale.Row<float>(0);
   VisitFloat(a.x.dtype, [&](auto type) HWY_ATTR {
     VisitCode(a.codes.dtype, [&](auto code) HWY_ATTR {
-      using T = decltype(type);
       using Code = decltype(code);
       const float max = HWY_MIN(a.max, Code8<Code>::kMax);
       for (int64_t r = 0; r < a.rows; ++r) {
-        QuantizeRow(a.x.Row<T>(r), a.codes.Row<Code>(r), a.cols, scale, max, a.codes.stream);
+        QuantizeRow<decltype(type), Code>(a, r, scale, max);
       }
     });
   });

@@ -34,6 +34,7 @@ class Finisher {
     const std::vector<int64_t> offsets = PlaceTemporaries();
     for (size_t i = 0; i < plan_.args.size(); ++i) FinishArg(i, offsets);
     for (RowStep& step : plan_.steps) FinishStep(step);
+    if (plan_.steps.size() > 1 && ComesFromMemory() && !ReadsBack()) AskAhead();
     return std::move(plan_);
   }
 
@@ -186,6 +187,54 @@ class Finisher {
       plan_.args[i].block.row_stride = step.fold == 1 ? row : fold;
       if (step.fold != 1 && plan_.block_rows > 1 && row != fold * step.fold) step.even = false;
     }
+  }
+
+  // Arrays so large that the next block's rows are not in the caches.
+  bool ComesFromMemory() const {
+    return std::ranges::any_of(layouts_.streams, [](bool large) { return large; });
+  }
+
+  // Whether a step reads a large result that another one has written: its lines are read from
+  // memory before they are written, and asking for still more took 1.1 times as long.
+  bool ReadsBack() const {
+    for (const RowStep& step : plan_.steps) {
+      for (int i = step.first_arg; i < step.first_arg + step.operands; ++i) {
+        const int k = draft_.args[i].place.root - plan_.inputs;
+        if (k < 0 || k >= plan_.results) continue;
+        if (layouts_.streams[k] && layouts_.takes[k] < 0) return true;
+      }
+    }
+    return false;
+  }
+
+  // While the steps of one block run, they ask memory for the rows of the next, so that it is busy
+  // all the time; each step for those of another input, spread evenly over the steps. Of 4,096 rows
+  // on a Zen 4, fused_add_rms_norm in place took 0.76 to 0.88 of its time that way (0.85 to 1.0
+  // with everything asked for by the last step), rms_norm_group_quant 0.8, silu_and_mul_group_quant
+  // 0.87.
+  void AskAhead() {
+    std::vector<const RowWalk*> inputs;
+    for (const RowWalk& walk : plan_.walks) {
+      if (walk.array < plan_.inputs) inputs.push_back(&walk);
+    }
+    for (size_t k = 0; k < inputs.size(); ++k) {
+      const size_t at = (2 * k + 1) * plan_.steps.size() / (2 * inputs.size());
+      AskAhead(plan_.steps[at], *inputs[k]);
+    }
+  }
+
+  void AskAhead(const RowStep& step, const RowWalk& walk) {
+    const int64_t row_bytes = RowBytes(walk.array);
+    const bool evenly = step.fold == 1 || walk.inner == row_bytes;
+    const int result = step.first_arg + step.operands;
+    const RowArgDraft& draft = draft_.args[result];
+    RowAhead& ahead = plan_.args[result].ahead;
+    if (!step.fn || !evenly || draft.whole || ahead.input >= 0) return;
+    const int64_t elements = ProductFrom(draft.shape, draft_.prefix());
+    ahead = {.input = walk.array,
+             .row_bytes = walk.inner,
+             .row = step.fold == 1 ? walk.inner : row_bytes / step.fold,
+             .step = row_bytes / std::max<int64_t>(elements, 1)};
   }
 
   RowDraft draft_;

@@ -34,12 +34,20 @@ struct RowLayouts {
   std::vector<bool> streams;  // for each result: large, and nobody reads it soon
 };
 
+// Rows of an input that a step asks memory for while it writes those of a result: see Block.
+struct RowAhead {
+  int input = -1;         // -1: none
+  int64_t row_bytes = 0;  // from a row of the program to the next
+  int64_t row = 0, step = 0;
+};
+
 // Where a step finds the rows of an operand or a result.
 struct RowArg {
   int pointer = -1;       // into a block's table of pointers (RowPlan); -1: absent
   int64_t offset = 0;     // bytes from there
   int64_t row_bytes = 0;  // to the same place in the next row
   kernels::Block block;   // data is filled in for each call
+  RowAhead ahead;         // of the next block
 };
 
 struct RowStep {

@@ -1,6 +1,7 @@
 // Walks the steps of a row plan.
 #include <algorithm>
 #include <array>
+#include <atomic>
 
 #include "core/arena.h"
 #include "core/threads.h"
@@ -53,6 +54,9 @@ class RowRunner {
       for (const RowStep& step : plan_.steps) RunStep(step, n);
       begin += n;
     }
+    // What was stored past the caches comes before all that follows. Once for all blocks: a fence a
+    // block waits for memory each time.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
   }
 
  private:
@@ -86,12 +90,20 @@ class RowRunner {
     for (size_t i = 0; i < args.size(); ++i) {
       blocks[i] = args[i].block;
       if (args[i].pointer >= 0) blocks[i].data = At(args[i], row);
+      if (args[i].ahead.input >= 0) SetAhead(args[i].ahead, row, blocks[i]);
     }
     const auto operands = static_cast<size_t>(step.operands);
-    CallRows(step.fn, {.in = {blocks.data(), operands},
-                       .out = {blocks.data() + operands, static_cast<size_t>(step.results)},
-                       .rows = rows,
-                       .info = step.info});
+    step.fn({.in = {blocks.data(), operands},
+             .out = {blocks.data() + operands, static_cast<size_t>(step.results)},
+             .rows = rows,
+             .info = step.info});
+  }
+
+  void SetAhead(const RowAhead& ahead, int64_t row, kernels::Block& block) const {
+    const std::byte* rows = pointers_[plan_.WalkPointer(ahead.input)];
+    block.ahead = rows + (row + plan_.block_rows) * ahead.row_bytes;
+    block.ahead_row = ahead.row;
+    block.ahead_step = ahead.step;
   }
 
   void Copy(const RowStep& step, std::span<const RowArg> args, int64_t n) const {

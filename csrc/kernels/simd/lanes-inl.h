@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "core/dtype.h"
+#include "kernels/block.h"
 #include "kernels/simd/storage-inl.h"
 
 #if defined(FUSIBLE_KERNELS_SIMD_LANES_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -126,44 +127,95 @@ HWY_INLINE void ForSteps(size_t n, const Step& step) {
   if (i < n) step(Tail{i, n - i});
 }
 
-inline constexpr size_t kStreamAlign = 64;
+// How a row of results is written: where, past the caches or not, and what is asked for meanwhile.
+struct Writing {
+  const std::byte* out;
+  bool stream;
+  const std::byte* ahead = nullptr;
+  int64_t ahead_step = 0;         // bytes for an element
+  const std::byte* in = nullptr;  // a row that was read just now
+};
 
-// ForSteps with stores past the caches, if `stream` says so and the row that is written allows it.
-// Whoever calls the kernel sees to their order: a fence a row made add take 2.5 times as long on
-// rows of 576. For results of 8 MiB and more, add took 0.7 to 1.0 of the time with plain stores on
-// a Zen 3.
-template <class Step>
-HWY_INLINE void ForSteps(size_t n, bool stream, const void* out, const Step& step) {
-  if (!stream || reinterpret_cast<uintptr_t>(out) % kStreamAlign != 0) return ForSteps(n, step);
-  ForSteps<Streamed>(n, step);
+template <class T>
+HWY_INLINE Writing WritingRow(const Block& out, int64_t r) {
+  Writing row = {reinterpret_cast<const std::byte*>(out.Row<T>(r)), out.stream};
+  if (out.ahead != nullptr) {
+    row.ahead = out.ahead + r * out.ahead_row;
+    row.ahead_step = out.ahead_step;
+  }
+  return row;
 }
 
-// The same for a row that was read from `in` just now. A load waits for a streaming store to an
-// address that has the same low 12 bits: where the results lie one or two lines behind `in` but for
-// whole pages, as allocators lay arrays one behind the other, each step would wait for the one
-// before, and is done after the one behind it. On a Zen 4 rms_norm took 1.4 times as long without
-// this for one line, and 1.13 for two. Backwards everywhere it took 1.1 times as long.
-template <class Step>
-HWY_INLINE void ForSteps(size_t n, bool stream, const void* out, const void* in, const Step& step) {
-  constexpr uintptr_t kPage = 4096, kFar = 128;
-  const uintptr_t to = reinterpret_cast<uintptr_t>(out), from = reinterpret_cast<uintptr_t>(in);
-  const uintptr_t apart = (to - from) % kPage;
-  if (!stream || to % kStreamAlign != 0 || apart == 0 || apart > kFar) {
-    return ForSteps(n, stream, out, step);
+// The same for a kernel that has read row `x` just now and reads row `next` after it. Results that
+// are streamed come from operands that are not in the caches either: unless something else is to be
+// asked for, that row is fetched as far as L2. On a Zen 4 that made rms_norm take 0.83 of its time,
+// on a Sapphire Rapids 0.75. Where results stay in the caches it made the Zen 4 slower by a tenth,
+// and so did fetching into L1 anywhere. Of f32 rows this is every other line: all of them made
+// rms_norm slower by a tenth, and layer_norm faster by a fifteenth.
+template <class T>
+HWY_INLINE Writing WritingRow(const Block& out, int64_t r, const T* x, const T* next) {
+  Writing row = WritingRow<T>(out, r);
+  row.in = reinterpret_cast<const std::byte*>(x);
+  if (row.stream && row.ahead == nullptr) {
+    row.ahead = reinterpret_cast<const std::byte*>(next);  // fetching it may go nowhere
+    row.ahead_step = sizeof(T);
   }
+  return row;
+}
+
+// Asks for what belongs to `count` elements from i on.
+HWY_INLINE void AskFor(const Writing& row, int64_t i, int64_t count) {
+  constexpr int64_t kLine = 64;
+  if (row.ahead == nullptr) return;
+  const std::byte* end = row.ahead + (i + count) * row.ahead_step;
+  for (const std::byte* at = row.ahead + i * row.ahead_step; at < end; at += kLine) {
+    __builtin_prefetch(at, 0, 2);
+  }
+}
+
+inline constexpr size_t kStreamAlign = 64;
+
+HWY_INLINE bool MayStream(const Writing& row) {
+  return row.stream && reinterpret_cast<uintptr_t>(row.out) % kStreamAlign == 0;
+}
+
+// A load waits for a streaming store to an address that has the same low 12 bits: where the results
+// lie one or two lines behind the row that was read but for whole pages, as allocators lay arrays
+// one behind the other, each step would wait for the one before, and is done after the one behind
+// it. On a Zen 4 rms_norm took 1.4 times as long without this for one line, and 1.13 for two.
+// Backwards everywhere it took 1.1 times as long.
+HWY_INLINE bool GoesBackwards(const Writing& row) {
+  constexpr uintptr_t kPage = 4096, kFar = 128;
+  if (row.in == nullptr) return false;
+  const auto to = reinterpret_cast<uintptr_t>(row.out), from = reinterpret_cast<uintptr_t>(row.in);
+  const uintptr_t apart = (to - from) % kPage;
+  return apart != 0 && apart <= kFar;
+}
+
+template <class Step>
+HWY_INLINE void ForStepsBackwards(size_t n, const Step& step) {
   size_t i = n / kStep * kStep;
   if (i < n) step(Tail{i, n - i});
   for (; i > 0; i -= kStep) step(Streamed{i - kStep});
 }
 
-// Results that are streamed come from operands that are not in the caches either: the row that is
-// read next is fetched as far as L2. On a Zen 4 that made rms_norm take 0.83 of its time, on a
-// Sapphire Rapids 0.75. Where results stay in the caches it made the Zen 4 slower by a tenth, and
-// so did fetching into L1 anywhere. Of f32 rows this is every other line: all of them made rms_norm
-// slower by a tenth, and layer_norm faster by a fifteenth.
-template <class T, class At>
-HWY_INLINE void FetchAhead([[maybe_unused]] const T* row, [[maybe_unused]] At at) {
-  if constexpr (std::is_same_v<At, Streamed>) __builtin_prefetch(row + at.i, 0, 2);
+template <class Step>
+HWY_INLINE void ForStepsInto(size_t n, const Writing& row, const Step& step) {
+  if (!MayStream(row)) return ForSteps(n, step);
+  if (GoesBackwards(row)) return ForStepsBackwards(n, step);
+  ForSteps<Streamed>(n, step);
+}
+
+// ForSteps of a row that is written. Whoever calls the kernel sees to the order of what it stores
+// past the caches: a fence a row made add take 2.5 times as long on rows of 576. For results of
+// 8 MiB and more, add took 0.7 to 1.0 of the time with plain stores on a Zen 3.
+template <class Step>
+HWY_INLINE void ForSteps(size_t n, const Writing& row, const Step& step) {
+  if (row.ahead == nullptr) return ForStepsInto(n, row, step);
+  ForStepsInto(n, row, [&](auto at) HWY_ATTR {
+    __builtin_prefetch(row.ahead + static_cast<int64_t>(at.i) * row.ahead_step, 0, 2);
+    step(at);
+  });
 }
 
 // For values that come as they are, and not out of arithmetic, in which no NaN is a signalling one.
