@@ -23,34 +23,12 @@ void GroupScales(const Args& a, int64_t row, const MatmulTile& tile, int64_t k, 
   }
 }
 
-// The weight's columns of a tile, all of one panel. Rows: as they are multiplied.
-template <class T, class Rows>
-class ScaledColumns {
- public:
-  ScaledColumns(const Args& a, int64_t col)
-      : a_(a), col_(col), layout_{a.w.dtype, a.cols, a.depth} {
-    if (!a.packed) PanelRows(a.w.Row<T>(0), a.w.row_stride, col, a.cols, rows_);
-  }
-
-  Columns<T> InPlace(int64_t k) const { return PackedColumns<T>(layout_, a_.w.data, col_, k); }
-
-  // `count` k from k on, decoded.
-  void Decode(int64_t k, int64_t count, float* panel) const {
-    using Form = std::conditional_t<std::is_same_v<Rows, PairRows>, CodePairs<T>, Floats<T>>;
-    if (a_.packed) {
-      UnpackPanel<Form>(InPlace(k), hwy::DivCeil(count, kPerWord<T>), panel);
-    } else {
-      const int64_t ahead = Ahead(a_.w, {col_, a_.cols}, {k, a_.depth}, count);
-      TransposePanel<Form>(rows_, k, count, ahead, panel);
-    }
-  }
-
- private:
-  const Args& a_;
-  const int64_t col_;
-  const PackedLayout layout_;
-  const T* rows_[kPanel];
-};
+// `count` k of a weight from k on, decoded. Rows: as they are multiplied.
+template <class Rows, class T>
+void Decode(const TileColumns<T>& weight, int64_t k, int64_t count, float* panel) {
+  using Form = std::conditional_t<std::is_same_v<Rows, PairRows>, CodePairs<T>, Floats<T>>;
+  weight.template ToPanel<Form, Form>(k, count, panel);
+}
 
 // Whether dot products have the bits of fma for these rows.
 inline bool AreExact(FloatRows, int64_t) { return true; }
@@ -58,7 +36,7 @@ inline bool AreExact(PairRows x, int64_t rows) { return DotIsExact(x.Floor(rows)
 
 // The rows of a tile by its columns, decoded group by group for all of them.
 template <class T, class Rows>
-void MultiplyPanels(const Args& a, const ScaledColumns<T, Rows>& weight, Rows x, int64_t row,
+void MultiplyPanels(const Args& a, const TileColumns<T>& weight, Rows x, int64_t row,
                     const MatmulTile& tile, float* sums, float* scales) {
   static thread_local Scratch panel_scratch;
   float* panel = panel_scratch.Floats(kPanelDepth * kPanel);
@@ -66,7 +44,7 @@ void MultiplyPanels(const Args& a, const ScaledColumns<T, Rows>& weight, Rows x,
   const ScaledSums to = {sums, scales, static_cast<size_t>(tile.rows)};
   for (int64_t k = 0; k < a.depth; k += a.group_size) {
     const auto count = static_cast<size_t>(HWY_MIN(a.group_size, a.depth - k));
-    weight.Decode(k, count, panel);
+    Decode<Rows>(weight, k, count, panel);
     GroupScales(a, row, tile, k, k + 1, scales);
     if (exact) {
       AddGroups(tile.rows, x.From(0, k), PanelColumns<true>{panel}, {count, count}, to);
@@ -78,7 +56,7 @@ void MultiplyPanels(const Args& a, const ScaledColumns<T, Rows>& weight, Rows x,
 
 // The same for few rows and a packed weight, decoded in registers.
 template <class T, class Rows>
-void MultiplyInPlace(const Args& a, const ScaledColumns<T, Rows>& weight, Rows x, int64_t row,
+void MultiplyInPlace(const Args& a, const TileColumns<T>& weight, Rows x, int64_t row,
                      const MatmulTile& tile, float* sums, float* scales) {
   const Groups groups = {static_cast<size_t>(a.depth), static_cast<size_t>(a.group_size)};
   GroupScales(a, row, tile, 0, a.depth, scales);
@@ -94,7 +72,7 @@ void ScaledTile(const Args& a, bool in_place, Rows x, int64_t chunk, const Matmu
   float* sums = scratch.Floats(tile.rows * (kPanel + groups));
   float* scales = sums + tile.rows * kPanel;
   std::memset(sums, 0, tile.rows * kPanel * sizeof(float));
-  const ScaledColumns<T, Rows> weight(a, tile.col);
+  const TileColumns<T> weight(a, tile.col);
   const Rows rows = x.From(tile.row, 0);
   if (in_place && AreExact(rows, tile.rows)) {
     if constexpr (kMayVbmi) {

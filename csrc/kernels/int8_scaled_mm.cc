@@ -13,23 +13,19 @@ using Args = Int8ScaledMmArgs;
 // The columns of a tile, all of one panel: packed, or transposed into scratch.
 class CodeColumns {
  public:
-  CodeColumns(const Args& a, int64_t col) : a_(a), col_(col), layout_{DType::kI8, a.cols, a.depth} {
+  CodeColumns(const Args& a, int64_t col) : codes_(a, col) {
     const size_t count = HWY_MIN(a.cols - col, int64_t{kPanel});
     std::memcpy(scales_, a.w_scale.Row<float>(0) + col, count * sizeof(float));
-    if (!a.packed) {
-      PanelRows(a.w.Row<I8>(0), a.w.row_stride, col, a.cols, rows_);
-      return;
-    }
-    const int32_t* sums = layout_.Sums(a.w.data) + col;
+    if (!a.packed) return;
+    const int32_t* sums = codes_.Sums();
     for (size_t c = 0; c < kPanel; ++c) offsets_[c] = kByteOffset * static_cast<uint32_t>(sums[c]);
   }
 
   // `count` k from k on. Offset: whether products will be by rows that are offset.
   template <bool kOffset>
   Columns<I8> At(int64_t k, int64_t count, float* panel) {
-    if (a_.packed) return PackedColumns<I8>(layout_, a_.w.data, col_, k);
-    const int64_t ahead = Ahead(a_.w, {col_, a_.cols}, {k, a_.depth}, count);
-    TransposePanel<Words<I8>>(rows_, k, count, ahead, panel);
+    if (codes_.packed()) return codes_.InPlace(k);
+    codes_.Transpose<Words<I8>>(k, count, panel);
     const Columns<I8> columns = {panel, kPanel};
     if constexpr (kOffset) AddOffsets(columns, hwy::DivCeil(count, kPerWord<I8>), offsets_);
     return columns;
@@ -47,10 +43,7 @@ class CodeColumns {
   }
 
  private:
-  const Args& a_;
-  const int64_t col_;
-  const PackedLayout layout_;
-  const I8* rows_[kPanel];
+  const TileColumns<I8> codes_;
   alignas(64) float scales_[kPanel] = {};
   alignas(64) uint32_t offsets_[kPanel] = {};
 };

@@ -8,78 +8,41 @@
 HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
-// A block of the columns of a tile, all of one panel: packed, or transposed into scratch.
+// `count` k of a weight from k on, as f32.
 template <class T>
-class TileWeight {
- public:
-  TileWeight(const MatmulArgs& a, int64_t col)
-      : a_(a), col_(col), layout_{a.x.dtype, a.cols, a.depth} {
-    if (!a.packed) PanelRows(a.w.Row<T>(0), a.w.row_stride, col, a.cols, rows_);
+Columns<float> AsFloats(const TileColumns<T>& weight, int64_t k, int64_t count, float* panel) {
+  if constexpr (kPerWord<T> == 1) {
+    if (weight.packed()) return weight.InPlace(k);
   }
+  weight.template ToPanel<Floats<Packed<T>>, Floats<T>>(k, count, panel);
+  return {panel, kPanel};
+}
 
-  // Only of a packed weight.
-  Columns<T> InPlace(int64_t k) const { return PackedColumns<T>(layout_, a_.w.data, col_, k); }
-
-  // What a packed weight has behind `count` elements from k on: the next of the panel, or the panel
-  // of the next columns.
-  NextBlock Behind(int64_t k, int64_t count) const {
-    if (!a_.packed || count == 0) return {};
-    const size_t floats = hwy::DivCeil(static_cast<size_t>(count), kPerWord<T>) * kPackedPanel;
-    return {InPlace(k).words + floats, floats};
+// As pairs. *floor becomes that of these columns, if it is not below already.
+inline Columns<BF16> AsPairs(const TileColumns<BF16>& weight, int64_t k, int64_t count,
+                             float* panel, int32_t* floor) {
+  if (weight.packed()) {
+    *floor = weight.Floor();
+    return weight.InPlace(k);
   }
-
-  // As f32.
-  Columns<float> AsFloats(int64_t k, int64_t count, float* panel) const {
-    if (!a_.packed) return Transposed<Floats<T>, float>(k, count, panel);
-    const Columns<T> packed = InPlace(k);
-    if constexpr (kPerWord<T> == 1) {
-      return packed;
-    } else {
-      const NextBlock next = Behind(k, count);
-      UnpackPanel<Floats<Packed<T>>>(
-          Columns<T>{packed.words, packed.stride, next.data, kPackedPanel}, (count + 1) / 2, panel);
-      return {panel, kPanel};
-    }
-  }
-
-  // As pairs. *floor becomes that of these columns, if it is not below already.
-  Columns<BF16> AsPairs(int64_t k, int64_t count, float* panel, int32_t* floor) const {
-    if (a_.packed) {
-      *floor = layout_.Floor(a_.w.data, col_ / kPackedPanel);
-      return {InPlace(k).words, kPackedPanel};
-    }
-    const auto pairs = Transposed<Words<T>, BF16>(k, count, panel);
-    *floor = HWY_MIN(*floor, FloorOfWords(panel, (count + 1) / 2 * kPanel));
-    return pairs;
-  }
-
- private:
-  template <class Form, class Out>
-  Columns<Out> Transposed(int64_t k, int64_t count, float* panel) const {
-    const int64_t ahead = Ahead(a_.w, {col_, a_.cols}, {k, a_.depth}, count);
-    TransposePanel<Form>(rows_, k, count, ahead, panel);
-    return {panel, kPanel};
-  }
-
-  const MatmulArgs& a_;
-  const int64_t col_;
-  const PackedLayout layout_;
-  const T* rows_[kPanel];
-};
+  weight.Transpose<Words<BF16>>(k, count, panel);
+  *floor = HWY_MIN(*floor, FloorOfWords(panel, (count + 1) / 2 * kPanel));
+  return {panel, kPanel};
+}
 
 // Rows of a tile by a block of the columns of a panel, into sums. *floor: see AsPairs.
 template <class T, class Rows>
-void MultiplyBlock(const TileWeight<T>& weight, const MatmulPlan& plan, Rows x, int64_t rows,
+void MultiplyBlock(const TileColumns<T>& weight, const MatmulPlan& plan, Rows x, int64_t rows,
                    Progress k, float* panel, int32_t* floor, const Sums& sums) {
   const int64_t count = HWY_MIN(k.end - k.at, plan.block_depth);
   const NextBlock next = weight.Behind(k.at, count);
   if constexpr (std::is_same_v<Rows, PairRows>) {
-    const Columns<BF16> columns = weight.AsPairs(k.at, count, panel, floor);
+    const Columns<BF16> columns = AsPairs(weight, k.at, count, panel, floor);
     MultiplyPairs(rows, x, columns, count, *floor, sums, next);
   } else if (plan.form == MatmulForm::kRegisters) {
     Multiply(rows, x, weight.InPlace(k.at), count, sums, next);
   } else {
-    Multiply(rows, x, weight.AsFloats(k.at, count, panel), count, sums);
+    Multiply(rows, x, AsFloats(weight, k.at, count, panel), count, sums);
   }
 }
 
@@ -89,7 +52,7 @@ void OneTile(const MatmulArgs& a, const MatmulPlan& plan, Rows x, int64_t chunk,
   static thread_local Scratch panel_scratch, sums_scratch;
   float* panel = panel_scratch.Floats(kPanelBytes / sizeof(float));
   float* sums = sums_scratch.Floats(tile.rows * kPanel);
-  const TileWeight<T> weight(a, tile.col);
+  const TileColumns<T> weight(a, tile.col);
   int32_t floor = std::numeric_limits<int32_t>::max() / 2;
   for (int64_t k = 0; k == 0 || k < a.depth; k += plan.block_depth) {
     MultiplyBlock(weight, plan, x.From(tile.row, k), tile.rows, {k, a.depth}, panel, &floor,

@@ -169,6 +169,65 @@ struct NextBlock {
   size_t floats = 0;
 };
 
+// The columns of a tile of a weight [N][K] of T, all of one panel: packed, or rows of a matrix.
+template <class T>
+class TileColumns {
+ public:
+  // Args: of a product.
+  template <class Args>
+  TileColumns(const Args& a, int64_t col)
+      : w_(a.w), layout_{a.w.dtype, a.cols, a.depth}, packed_(a.packed), col_(col) {
+    if (packed_) {
+      const std::byte* panel = layout_.Panel(w_.data, col / kPackedPanel);
+      words_ = reinterpret_cast<const float*>(panel) + col % kPackedPanel;
+    } else {
+      PanelRows(w_.Row<T>(0), w_.row_stride, col, a.cols, rows_);
+    }
+  }
+
+  bool packed() const { return packed_; }
+
+  // These three only of a packed weight; Floor of bf16, Sums of int8.
+  Columns<T> InPlace(int64_t k) const {
+    return {words_ + k / static_cast<int64_t>(kPerWord<T>) * kPackedPanel, kPackedPanel};
+  }
+  int32_t Floor() const { return layout_.Floor(w_.data, col_ / kPackedPanel); }
+  const int32_t* Sums() const { return layout_.Sums(w_.data) + col_; }
+
+  // What a packed weight has behind `count` elements from k on: the next of the panel, or the panel
+  // of the next columns.
+  HWY_INLINE NextBlock Behind(int64_t k, int64_t count) const {
+    if (!packed_ || count == 0) return {};
+    const size_t floats = hwy::DivCeil(static_cast<size_t>(count), kPerWord<T>) * kPackedPanel;
+    return {InPlace(k).words + floats, floats};
+  }
+
+  // `count` elements from k on become a panel; PackedForm of a packed weight, Form of another one.
+  // Memory is asked for what comes next: a block is read faster than memory gives it by itself.
+  template <class PackedForm, class Form>
+  HWY_INLINE void ToPanel(int64_t k, int64_t count, float* panel) const {
+    if (!packed_) return Transpose<Form>(k, count, panel);
+    const Columns<T> from = InPlace(k);
+    UnpackPanel<PackedForm>(
+        Columns<T>{from.words, from.stride, Behind(k, count).data, kPackedPanel},
+        hwy::DivCeil(static_cast<size_t>(count), kPerWord<T>), panel);
+  }
+  // Not of a packed weight.
+  template <class Form>
+  void Transpose(int64_t k, int64_t count, float* panel) const {
+    const int64_t ahead = Ahead(w_, {col_, layout_.cols}, {k, layout_.depth}, count);
+    TransposePanel<Form>(rows_, k, count, ahead, panel);
+  }
+
+ private:
+  const Block& w_;
+  const PackedLayout layout_;
+  const bool packed_;
+  const int64_t col_;
+  const float* words_ = nullptr;  // of a packed weight
+  const T* rows_[kPanel];         // of another one
+};
+
 // A single tile, which has those columns from memory itself, asks for what it needs soon: so far
 // ahead, in floats.
 inline constexpr size_t kSoon = 2048;

@@ -308,15 +308,6 @@ HWY_INLINE void UnpackPanel(Columns<T> columns, size_t words, float* panel) {
   }
 }
 
-// The columns of a panel from `col` on, and words from element `k` on, of a packed weight.
-template <class T>
-HWY_INLINE Columns<T> PackedColumns(const PackedLayout& layout, const std::byte* packed,
-                                    int64_t col, int64_t k) {
-  const auto* panel = reinterpret_cast<const float*>(layout.Panel(packed, col / kPackedPanel));
-  const int64_t word = k / static_cast<int64_t>(kPerWord<T>);
-  return {panel + word * kPackedPanel + col % kPackedPanel, kPackedPanel};
-}
-
 }  // namespace fusible::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
