@@ -24,9 +24,9 @@ Sizes ToSizes(const std::vector<int64_t>& shape) {
   return sizes;
 }
 
-DType RequireDType(const std::string& name) {
+DType RequireDType(const std::string& name, const Argument& what) {
   if (const auto dtype = FindDType(name)) return *dtype;
-  throw DTypeError(Cat("pack_weight: w: expected a dtype, got ", name));
+  throw DTypeError(Cat(what, ": expected a dtype, got ", name));
 }
 
 py::object ToArray(Buffer buffer) {
@@ -47,14 +47,15 @@ py::object PackArray(const py::object& w) {
 }
 
 std::string FormName(kernels::MatmulForm form) {
-  static constexpr const char* kNames[] = {"dots", "registers", "panels", "codes"};
+  static constexpr const char* kNames[] = {"dots", "register_dots", "registers", "panels", "codes"};
   return kNames[static_cast<size_t>(form)];
 }
 
 py::dict DescribeMachine() {
   const kernels::MatmulMachine m = kernels::ThisMachine();
   return py::dict(py::arg("panel") = m.panel, py::arg("tile_rows") = m.tile_rows,
-                  py::arg("dots") = m.dots, py::arg("threads") = m.threads);
+                  py::arg("dots") = m.dots, py::arg("vbmi") = m.vbmi,
+                  py::arg("threads") = m.threads);
 }
 
 py::dict DescribePlan(const kernels::MatmulProblem& problem, const kernels::MatmulMachine& m) {
@@ -74,7 +75,7 @@ BorrowedArray ReadPackedWeight(const py::handle& object, const Argument& what) {
   const py::tuple parts = object.attr(kMark)();
   const BorrowedArray bytes = ReadArray(parts[0], what);
   TensorView view{.data = bytes.view.data,
-                  .dtype = RequireDType(parts[1].cast<std::string>()),
+                  .dtype = RequireDType(parts[1].cast<std::string>(), what),
                   .shape = ToSizes(parts[2].cast<std::vector<int64_t>>()),
                   .strides = {}};
   view.strides = ContiguousStrides(view.shape);
@@ -96,20 +97,23 @@ void BindPackedWeights(py::module_& m) {
   m.def(
       "packed_bytes",
       [](const std::string& dtype, const std::vector<int64_t>& shape) {
-        return PackedBytes(RequireDType(dtype), ToSizes(shape));
+        return PackedBytes(RequireDType(dtype, {"packed_bytes", "", "dtype"}), ToSizes(shape));
       },
       py::arg("dtype"), py::arg("shape"), "How many they are.");
   m.def(
       "matmul_plan",
-      [](int64_t rows, int64_t cols, int64_t depth, int64_t bytes, bool packed, bool pairs,
-         bool codes, bool dots, int64_t panel, int64_t tile_rows, int64_t threads) {
-        return DescribePlan({rows, cols, depth, bytes, packed, pairs, codes},
-                            {panel, tile_rows, dots, threads});
+      [](int64_t rows, int64_t cols, int64_t depth, const std::string& rows_dtype,
+         const std::string& weight_dtype, bool packed, bool dots, bool vbmi, int64_t panel,
+         int64_t tile_rows, int64_t threads) {
+        const DType x = RequireDType(rows_dtype, {"matmul_plan", "", "rows_dtype"});
+        const DType w = RequireDType(weight_dtype, {"matmul_plan", "", "weight_dtype"});
+        return DescribePlan({rows, cols, depth, x, w, packed},
+                            {panel, tile_rows, dots, vbmi, threads});
       },
-      py::arg("rows"), py::arg("cols"), py::arg("depth"), py::kw_only(), py::arg("bytes") = 2,
-      py::arg("packed") = false, py::arg("pairs") = true, py::arg("codes") = false,
-      py::arg("dots") = false, py::arg("panel") = 32, py::arg("tile_rows") = 12,
-      py::arg("threads") = 1,
+      py::arg("rows"), py::arg("cols"), py::arg("depth"), py::kw_only(),
+      py::arg("rows_dtype") = "bf16", py::arg("weight_dtype") = "bf16", py::arg("packed") = false,
+      py::arg("dots") = false, py::arg("vbmi") = false, py::arg("panel") = 32,
+      py::arg("tile_rows") = 12, py::arg("threads") = 1,
       "How a product runs: a pure function of the problem and of a machine.");
   m.def("matmul_machine", &DescribeMachine,
         "This machine, with the instruction set and the threads of now, as matmul_plan takes it.");

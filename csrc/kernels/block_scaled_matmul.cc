@@ -64,7 +64,7 @@ void MultiplyInPlace(const Args& a, const TileColumns<T>& weight, Rows x, int64_
   AddGroups(tile.rows, x, CodeColumns<T>{weight.InPlace(0)}, groups, to);
 }
 
-// in_place: few rows, a packed weight, and tables for it.
+// in_place: a packed weight is decoded in registers.
 template <class T, class Rows>
 void ScaledTile(const Args& a, bool in_place, Rows x, int64_t chunk, const MatmulTile& tile) {
   static thread_local Scratch scratch;
@@ -88,8 +88,7 @@ void ScaledTile(const Args& a, bool in_place, Rows x, int64_t chunk, const Matmu
 
 template <class T, class Form>
 void ScaledOf(const Args& a, const MatmulPlan& plan) {
-  const bool in_place =
-      kMayVbmi && a.packed && HasVbmi() && plan.block_rows <= static_cast<int64_t>(kTileRows);
+  const bool in_place = DecodesInRegisters(plan.form);
   ForTiles<Form>(a.x, a.rows, a.cols, a.depth, plan,
                  [&](typename Form::Rows x, int64_t chunk, const MatmulTile& tile)
                      HWY_ATTR { ScaledTile<T>(a, in_place, x, chunk, tile); });
@@ -99,15 +98,9 @@ void ScaledOf(const Args& a, const MatmulPlan& plan) {
 template <class T, class X>
 void ScaledBy(const Args& a) {
   constexpr bool kPairs = !std::is_same_v<X, float> && !std::is_same_v<X, F16>;
-  const MatmulPlan plan = PlanMatmul({.rows = a.rows,
-                                      .cols = a.cols,
-                                      .depth = a.depth,
-                                      .bytes = 1,
-                                      .packed = a.packed,
-                                      .pairs = kPairs && HasVbmi()},
-                                     Machine());
+  const MatmulPlan plan = PlanOf(a);
   if constexpr (kPairs && kMayDot) {
-    if (plan.form == MatmulForm::kDots) return ScaledOf<T, PairForm<X>>(a, plan);
+    if (TakesDots(plan.form)) return ScaledOf<T, PairForm<X>>(a, plan);
   }
   ScaledOf<T, FloatForm<X>>(a, plan);
 }

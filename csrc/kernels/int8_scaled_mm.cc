@@ -79,13 +79,7 @@ void MmOf(const Args& a, const MatmulPlan& plan) {
 }
 
 void Int8ScaledMmAny(const Args& a) {
-  const MatmulPlan plan = PlanMatmul({.rows = a.rows,
-                                      .cols = a.cols,
-                                      .depth = a.depth,
-                                      .bytes = sizeof(I8),
-                                      .packed = a.packed,
-                                      .codes = true},
-                                     Machine());
+  const MatmulPlan plan = PlanOf(a);
   if constexpr (kMayVnni) {
     if (HasVnni()) return MmOf<CodeForm<OffsetRows>>(a, plan);
   }

@@ -71,16 +71,9 @@ void MatmulOf(const MatmulArgs& a, const MatmulPlan& plan) {
 void MatmulAny(const MatmulArgs& a) {
   VisitFloat(a.x.dtype, [&](auto type) HWY_ATTR {
     using T = decltype(type);
-    constexpr bool kPairs = std::is_same_v<T, BF16>;
-    const MatmulPlan plan = PlanMatmul({.rows = a.rows,
-                                        .cols = a.cols,
-                                        .depth = a.depth,
-                                        .bytes = sizeof(T),
-                                        .packed = a.packed,
-                                        .pairs = kPairs},
-                                       Machine());
-    if constexpr (kPairs && kMayDot) {
-      if (plan.form == MatmulForm::kDots) return MatmulOf<T, PairForm<T>>(a, plan);
+    const MatmulPlan plan = PlanOf(a);
+    if constexpr (std::is_same_v<T, BF16> && kMayDot) {
+      if (TakesDots(plan.form)) return MatmulOf<T, PairForm<T>>(a, plan);
     }
     MatmulOf<T, FloatForm<T>>(a, plan);
   });

@@ -15,17 +15,27 @@ constexpr int64_t kGrainWork = 1 << 16;  // multiplications: about 2 us
 
 int64_t CeilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+bool IsCode(DType dtype) { return Bytes(dtype) == 1; }
+
+bool InRegisters(const MatmulProblem& p, const MatmulMachine& m) {
+  if (!p.packed) return false;
+  if (IsCode(p.w)) return m.vbmi && p.rows <= m.tile_rows;
+  return p.rows <= kRegisterTiles * m.tile_rows;
+}
+
 MatmulForm FormOf(const MatmulProblem& p, const MatmulMachine& m) {
-  if (p.codes) return MatmulForm::kCodes;
-  if (p.pairs && m.dots) return MatmulForm::kDots;
-  if (p.packed && p.rows <= kRegisterTiles * m.tile_rows) return MatmulForm::kRegisters;
-  return MatmulForm::kPanels;
+  if (p.w == DType::kI8) return MatmulForm::kCodes;
+  const bool registers = InRegisters(p, m), rows_fit = p.x == DType::kBF16 || IsCode(p.x);
+  if (rows_fit && m.dots && (m.vbmi || !IsCode(p.w))) {
+    return registers && IsCode(p.w) ? MatmulForm::kRegisterDots : MatmulForm::kDots;
+  }
+  return registers ? MatmulForm::kRegisters : MatmulForm::kPanels;
 }
 
 // Of a converted row, and of a panel.
 int64_t ElementBytes(MatmulForm form) {
   if (form == MatmulForm::kCodes) return 1;
-  return form == MatmulForm::kDots ? 2 : 4;
+  return TakesDots(form) ? 2 : 4;
 }
 
 int64_t ChunkRows(const MatmulProblem& p, int64_t element) {
@@ -45,13 +55,13 @@ int64_t BlockRows(const MatmulProblem& p, const MatmulMachine& m, int64_t rows) 
 MatmulPlan PlanMatmul(const MatmulProblem& p, const MatmulMachine& m) {
   MatmulPlan plan = {};
   plan.form = FormOf(p, m);
-  const int64_t element = ElementBytes(plan.form);
+  const int64_t element = ElementBytes(plan.form), stored = static_cast<int64_t>(Bytes(p.w));
   plan.chunk_rows = ChunkRows(p, element);
   const int64_t rows = std::min(p.rows, plan.chunk_rows);
   plan.block_rows = p.cols == 0 ? rows : BlockRows(p, m, rows);
   // A weight that is multiplied as it lies, by one tile of rows, is read once, in one go.
-  const bool in_place = p.packed && (plan.form == MatmulForm::kRegisters || p.bytes == element);
-  plan.block_depth = kPanelBytes / (m.panel * (in_place ? p.bytes : element));
+  const bool in_place = DecodesInRegisters(plan.form) || (p.packed && stored == element);
+  plan.block_depth = kPanelBytes / (m.panel * (in_place ? stored : element));
   if (in_place && rows <= m.tile_rows) plan.block_depth = std::max<int64_t>(p.depth, 1);
   const int64_t work = plan.block_rows * m.panel * std::max<int64_t>(p.depth, 1);
   plan.grain = std::max<int64_t>(1, kGrainWork / std::max<int64_t>(work, 1));

@@ -4,24 +4,32 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/dtype.h"
+
 namespace fusible::kernels {
 
 // Of a panel: half of a first cache. Rows and sums have the other.
 inline constexpr int64_t kPanelBytes = 16 << 10;
 
 enum class MatmulForm {
-  kDots,       // pairs of bf16 by the CPU's dot product
-  kRegisters,  // a packed weight is decoded in registers, again for each tile of rows
-  kPanels,     // blocks of the weight become f32 in the first cache, once for many tiles of rows
-  kCodes,      // int8 by int8, in int32: a packed weight as it lies, else panels of it
+  kDots,          // pairs of bf16 by the CPU's dot product
+  kRegisterDots,  // the same for few rows: a packed weight's 8-bit floats become pairs in registers
+  kRegisters,     // a packed weight is decoded in registers, again for each tile of rows
+  kPanels,        // blocks of the weight become f32 in the first cache, once for many tiles of rows
+  kCodes,         // int8 by int8, in int32: a packed weight as it lies, else panels of it
 };
+
+inline bool TakesDots(MatmulForm form) {
+  return form == MatmulForm::kDots || form == MatmulForm::kRegisterDots;
+}
+inline bool DecodesInRegisters(MatmulForm form) {
+  return form == MatmulForm::kRegisters || form == MatmulForm::kRegisterDots;
+}
 
 struct MatmulProblem {
   int64_t rows, cols, depth;
-  int64_t bytes = 4;    // of an element of the weight
+  DType x, w;           // of the rows, and of the weight
   bool packed = false;  // the weight
-  bool pairs = false;   // weight and rows are bf16, or codes that bf16 has
-  bool codes = false;   // weight and rows are int8
 };
 
 // What a plan depends on beside the problem: the kernels of an instruction set, and threads.
@@ -29,6 +37,7 @@ struct MatmulMachine {
   int64_t panel = 32;      // columns of a tile
   int64_t tile_rows = 12;  // rows of a tile
   bool dots = false;       // has a dot product of pairs of bf16
+  bool vbmi = false;       // decodes 8-bit floats to such pairs, in registers
   int64_t threads = 1;
 };
 

@@ -13,9 +13,7 @@ from typing import Any
 
 from fusible import _core
 
-PLANNED = ("matmul", "block_scaled_matmul", "int8_scaled_mm")  # whose plans matmul_plan makes
 ATTENTION = ("attention", "latent_attention")
-ITEM = {"f32": 4, "bf16": 2, "f16": 2}  # bytes; 1 of all others
 
 UNPACKED = (
     "not packed, which is slower: make {} a constant of the graph, so that the executable packs it "
@@ -27,9 +25,9 @@ UNPACKED = (
 class Work:
     """One product, or one attention, with concrete sizes.
 
-    `plan` is "dots", "registers", "panels" or "codes" of a product (csrc/kernels/matmul_plan.h),
-    "blocks" of attention, and "" where another target runs it. `packed` is None where there is no
-    weight.
+    `plan` of a product is one of the names in csrc/kernels/matmul_plan.h ("dots", "register_dots",
+    "registers", "panels", "codes"); it is "blocks" of attention, and "" where another target runs
+    it. `packed` is None where there is no weight.
     Flops and bytes of attention count every key that the table has room for: the most there can be.
     """
 
@@ -114,17 +112,14 @@ def _work(each: _core.KernelWork, machine: Mapping[str, Any] | None) -> Work:
 
 
 def _plan(each: _core.KernelWork, machine: Mapping[str, Any]) -> str:
-    if each.op not in PLANNED:
-        return ""
     dims = dict(each.dims)
     plan = _core.matmul_plan(
         each.rows,
         dims["N"],
         dims["K"],
-        bytes=ITEM.get(each.weight_dtype, 1),
+        rows_dtype=each.rows_dtype,
+        weight_dtype=each.weight_dtype,
         packed=each.packed,
-        pairs=each.weight_dtype not in ("f32", "f16"),
-        codes=each.weight_dtype == "i8",
         **machine,
     )
     return str(plan["form"])

@@ -10,6 +10,7 @@ import pytest
 
 from fusible import _core
 from support.command import refused, run
+from support.contract import ISAS, machine
 
 GRAPH = """
 input x: bf16[T, 576]
@@ -32,11 +33,45 @@ input lengths: i32[S]
 y = attention(q, k, v, table, start, lengths, scale=0.125)
 return y
 """
+# Operator, dtypes of the rows and of the weight, whether that is a constant.
+PRODUCTS = [
+    (operator, x, w, packed)
+    for operator, pairs in {
+        "matmul": [("f32", "f32"), ("bf16", "bf16"), ("f16", "f16")],
+        "block_scaled_matmul": [("e4m3fn", "e4m3fn"), ("e4m3fnuz", "e4m3fnuz"), ("e5m2", "e5m2")],
+        "w8a16_block_fp8_matmul": [("f32", "e4m3fn"), ("bf16", "e5m2"), ("f16", "e4m3fn")],
+        "int8_scaled_mm": [("i8", "i8")],
+    }.items()
+    for x, w in pairs
+    for packed in (True, False)
+]
+SCALES = {
+    "matmul": "",
+    "block_scaled_matmul": ", group_scale, block_scale",
+    "w8a16_block_fp8_matmul": ", block_scale",
+    "int8_scaled_mm": ", row_scale, column_scale",
+}
 SIZES = ("T=4", "B=9", "S=2", "M=3")
 
 
 def sized(*sizes: str) -> list[str]:
     return [part for size in sizes for part in ("--size", size)]
+
+
+def every_product() -> str:
+    """A graph that has each of PRODUCTS once."""
+    lines = [
+        "input group_scale: f32[T, 9]",
+        "input block_scale: f32[2, 5]",
+        "input row_scale: f32[T, 1]",
+        "input column_scale: f32[192]",
+    ]
+    for i, (operator, x, w, packed) in enumerate(PRODUCTS):
+        kind, scales = "constant" if packed else "input", SCALES[operator]
+        sizes = ", group_size=64" if operator == "block_scaled_matmul" else ""
+        lines += [f"input x{i}: {x}[T, 576]", f"{kind} w{i}: {w}[192, 576]"]
+        lines += [f"y{i} = {operator}(x{i}, w{i}{scales}{sizes})"]
+    return "\n".join([*lines, "return " + ", ".join(f"y{i}" for i in range(len(PRODUCTS)))])
 
 
 def write(folder: Path, text: str) -> str:
@@ -71,14 +106,21 @@ def test_fused_operators_are_taken_apart(tmp_path: Path) -> None:
     ] * 3
 
 
-@pytest.mark.parametrize("rows", [1, 4, 64, 4096])
-def test_plans_are_those_of_this_machine(tmp_path: Path, rows: int) -> None:
-    path = write(tmp_path, GRAPH)
-    machine = _core.matmul_machine()
-    for work in works(path, *sized(f"T={rows}")):
-        n, packed = work["dims"]["N"], work["packed"]
-        want = _core.matmul_plan(rows, n, 576, bytes=2, packed=packed, pairs=True, **machine)
-        assert work["plan"] == want["form"]
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("rows", [1, 13, 600])
+def test_plans_are_those_of_the_kernels_on_this_machine(
+    tmp_path: Path, isa: str, rows: int
+) -> None:
+    path = write(tmp_path, every_product())
+    command = ("explain", path, "--perf", "--json", *sized(f"T={rows}"))
+    report = json.loads(run(*command, FUSIBLE_ISA=isa, FUSIBLE_THREADS="2").stdout)
+    with machine(isa, 2):
+        assert report["machine"] == {"isa": isa, **_core.matmul_machine()}
+        for work, (operator, x, w, packed) in zip(report["works"], PRODUCTS, strict=True):
+            assert (work["operator"], work["packed"]) == (operator, packed)
+            dtypes = {"rows_dtype": x, "weight_dtype": w}
+            given = {**_core.matmul_machine(), **dtypes, "packed": packed}
+            assert work["plan"] == _core.matmul_plan(rows, 192, 576, **given)["form"]
 
 
 def test_another_target_has_no_plans_of_ours(tmp_path: Path) -> None:

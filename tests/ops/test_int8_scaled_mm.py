@@ -199,13 +199,3 @@ def test_an_executable_packs_its_constant():
     run = fusible.compile(fusible.Graph.parse(text), weights={"w": w, "t": w_scale})
     y = run(x=x, s=x_scale)
     assert_same_bits(y, in_order(x, w, x_scale, w_scale), "compiled")
-
-
-def test_plans_keep_panels_of_codes_in_the_first_cache():
-    def plan(rows, **given):
-        return _core.matmul_plan(rows, 4096, 4096, bytes=1, codes=True, pairs=False, **given)
-
-    assert plan(1)["form"] == plan(512, packed=True, dots=True)["form"] == "codes"
-    assert plan(12, packed=True)["block_depth"] == 4096
-    assert plan(13, packed=True)["block_depth"] * 32 == plan(1)["block_depth"] * 32 == 16384
-    assert plan(512, packed=True)["block_rows"] == 512

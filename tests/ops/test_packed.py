@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fusible
-from fusible import _core, ops
+from fusible import ops
 from fusible.packed import BEGIN, HEADER
 from support.calls import numpy_dtype
 from support.contract import FMA_ISAS, ISAS, machine, needs_fma
@@ -300,33 +300,3 @@ def test_an_executable_packs_its_constants_and_gives_the_same_bits():
                 y, z = run(x=x, ids=ids)
                 assert_same_bits(y, ops.matmul(x, w), isa)
             assert_same_bits(z, w[:rows], "the weight itself")
-
-
-def plan(rows, cols=4096, depth=4096, **given):
-    return _core.matmul_plan(rows, cols, depth, **given)
-
-
-def test_plans_follow_rows_and_machine():
-    assert plan(1, dots=True)["form"] == plan(512, dots=True, packed=True)["form"] == "dots"
-    assert plan(48, packed=True)["form"] == "registers"
-    assert plan(49, packed=True)["form"] == plan(1)["form"] == "panels"
-    assert plan(12, packed=True, pairs=False, dots=True)["form"] == "registers"
-
-
-def test_plans_read_a_packed_weight_once_and_keep_panels_in_the_first_cache():
-    assert plan(1, packed=True)["block_depth"] == plan(1, packed=True, dots=True)["block_depth"]
-    assert plan(12, packed=True)["block_depth"] == 4096
-    assert plan(13, packed=True)["block_depth"] * 32 * 2 == 16384
-    assert plan(512, packed=True)["block_depth"] * 32 * 4 == 16384
-    assert plan(512, packed=True, dots=True)["block_depth"] * 32 * 2 == 16384
-
-
-def test_plans_keep_threads_busy_and_rows_in_the_shared_cache():
-    assert plan(512)["block_rows"] == plan(512, threads=2)["block_rows"] == 512
-    assert plan(512, cols=64, threads=4)["block_rows"] == 64
-    assert plan(512, depth=1 << 16)["chunk_rows"] == 96
-    assert plan(1, cols=64, depth=16)["grain"] == 128
-
-
-def test_plans_of_nothing_are_plans():
-    assert plan(0, cols=0, depth=0)["grain"] >= 1

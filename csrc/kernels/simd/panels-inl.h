@@ -3,6 +3,7 @@
 #include "core/threads.h"
 #include "kernels/matmul_plan.h"
 #include "kernels/scratch.h"
+#include "kernels/simd/byte_extensions.h"
 #include "kernels/simd/words-inl.h"
 
 #if defined(FUSIBLE_KERNELS_SIMD_PANELS_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -312,8 +313,18 @@ struct FloatForm {
 
 // What plans of this instruction set depend on.
 inline MatmulMachine Machine() {
-  const bool dots = HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3 && HasBf16Dots();
-  return {.panel = kPanel, .tile_rows = kTileRows, .dots = dots, .threads = ThreadCount()};
+  constexpr bool kAvx512 = HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3;
+  return {.panel = kPanel,
+          .tile_rows = kTileRows,
+          .dots = kAvx512 && HasBf16Dots(),
+          .vbmi = kAvx512 && HasVbmi(),
+          .threads = ThreadCount()};
+}
+
+// Args: of a product.
+template <class Args>
+MatmulPlan PlanOf(const Args& a) {
+  return PlanMatmul({a.rows, a.cols, a.depth, a.x.dtype, a.w.dtype, a.packed}, Machine());
 }
 
 // Calls body(rows of the chunk, first row of the chunk, tile) for all tiles of a product, on all

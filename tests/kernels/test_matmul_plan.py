@@ -1,0 +1,96 @@
+"""How products run: a pure function of rows, dtypes and a machine, which are given as data here."""
+
+import itertools
+
+import pytest
+
+import fusible
+from fusible import _core
+
+# Neither dot products nor VBMI; VBMI; dot products; both.
+MACHINES = [{"dots": dots, "vbmi": vbmi} for dots in (False, True) for vbmi in (False, True)]
+CODES = ("e4m3fn", "e4m3fnuz", "e5m2")
+
+
+def plan(rows, cols=4096, depth=4096, **given):
+    return _core.matmul_plan(rows, cols, depth, **given)
+
+
+def forms(rows, x, w, packed):
+    """On each of the machines."""
+    dtypes = {"rows_dtype": x, "weight_dtype": w}
+    return [plan(rows, packed=packed, **dtypes, **machine)["form"] for machine in MACHINES]
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "few", "many"),
+    [
+        ("f32", "f32", ["registers"] * 4, ["panels"] * 4),
+        ("f16", "f16", ["registers"] * 4, ["panels"] * 4),
+        (
+            *("bf16", "bf16"),
+            ["registers", "registers", "dots", "dots"],
+            ["panels", "panels", "dots", "dots"],
+        ),
+        ("i8", "i8", ["codes"] * 4, ["codes"] * 4),
+        *(
+            (x, w, ["panels", "registers"] * 2, ["panels"] * 4)
+            for x, w in itertools.product(("f32", "f16"), CODES)
+        ),
+        *(
+            (
+                *(x, w),
+                ["panels", "registers", "panels", "register_dots"],
+                ["panels", "panels", "panels", "dots"],
+            )
+            for w in CODES
+            for x in ("bf16", w)
+        ),
+    ],
+)
+def test_forms_follow_dtypes_rows_and_machine(x, w, few, many):
+    assert forms(1, x, w, packed=True) == forms(12, x, w, packed=True) == few
+    assert forms(49, x, w, packed=True) == forms(4096, x, w, packed=True) == many
+    assert forms(1, x, w, packed=False) == forms(512, x, w, packed=False) == many
+
+
+def test_codes_are_decoded_in_registers_for_one_tile_of_rows_and_floats_for_four():
+    machine = {"packed": True, "vbmi": True, "tile_rows": 12}
+    assert plan(12, weight_dtype="e4m3fn", **machine)["form"] == "registers"
+    assert plan(13, weight_dtype="e4m3fn", **machine)["form"] == "panels"
+    assert plan(48, **machine)["form"] == "registers"
+    assert plan(49, **machine)["form"] == "panels"
+
+
+def test_a_packed_weight_is_read_once_and_panels_stay_in_the_first_cache():
+    assert plan(1, packed=True)["block_depth"] == plan(1, packed=True, dots=True)["block_depth"]
+    assert plan(12, packed=True)["block_depth"] == 4096
+    assert plan(13, packed=True)["block_depth"] * 32 * 2 == 16384
+    assert plan(512, packed=True)["block_depth"] * 32 * 4 == 16384
+    assert plan(512, packed=True, dots=True)["block_depth"] * 32 * 2 == 16384
+
+
+def test_panels_of_int8_stay_in_the_first_cache():
+    def depth(rows, **given):
+        return plan(rows, rows_dtype="i8", weight_dtype="i8", **given)["block_depth"]
+
+    assert depth(12, packed=True) == 4096
+    assert depth(13, packed=True) * 32 == depth(1) * 32 == 16384
+    assert plan(512, rows_dtype="i8", weight_dtype="i8", packed=True)["block_rows"] == 512
+
+
+def test_threads_are_kept_busy_and_rows_in_the_shared_cache():
+    assert plan(512)["block_rows"] == plan(512, threads=2)["block_rows"] == 512
+    assert plan(512, cols=64, threads=4)["block_rows"] == 64
+    assert plan(512, depth=1 << 16)["chunk_rows"] == 96
+    assert plan(1, cols=64, depth=16)["grain"] == 128
+
+
+def test_plans_of_nothing_are_plans():
+    assert plan(0, cols=0, depth=0)["grain"] >= 1
+
+
+@pytest.mark.parametrize("argument", ["rows_dtype", "weight_dtype"])
+def test_no_dtype_is_refused_by_name(argument):
+    with pytest.raises(fusible.DTypeError, match=f"^matmul_plan: {argument}: expected a dtype"):
+        plan(1, **{argument: "f33"})
