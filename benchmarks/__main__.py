@@ -43,6 +43,7 @@ def _numbers(text: str) -> list[int]:
 def options() -> argparse.Namespace:
     """What the command line says."""
     from benchmarks.peers import PROVIDERS
+    from benchmarks.roofline import picture
 
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
@@ -65,7 +66,7 @@ def options() -> argparse.Namespace:
         help="seconds a cell, after at least 5 turns; default 1",
     )
     add("--json", type=Path, help="file for all samples, medians, quartiles and the machine")
-    add("--plot", type=Path, help="file for the picture: .svg or .png")
+    add("--plot", type=picture, help="file for the picture: .svg or .png")
     add("--avx2", action="store_true", help="keep everybody to AVX2 (zentorch is left out)")
     add("--default-allocator", action="store_true", help="glibc as it is: fresh memory faults")
     given = parser.parse_args()

@@ -1,17 +1,18 @@
-"""Attention beside PyTorch's, the FMA peak and the read bandwidth: prefill, and decoding.
+"""Attention beside PyTorch's, the peak and the read bandwidth: prefill, and decoding.
 
-    python -m benchmarks.bench_attention --threads 1,2 --json attention.json
+    python -m benchmarks.bench_attention --threads 1,2 --json attention.json --plot attention.svg
 
 The head shapes are those of published models, in bf16. Results are compared with a reference in
 float64 before anything is timed. Then ours and PyTorch's `scaled_dot_product_attention` (with
 grouped heads as they are, and with keys and values repeated for each query head beforehand) run
-turn about in this process on as many threads. The FMA peak is measured before them.
+turn about in this process on as many threads. The peak is measured before them: of dot products of
+bf16 where the CPU has them, else of FMA.
 
-GFLOP/s count what causal attention needs; of the FMA peak it can be more than 100 %, where the CPU
-has dot products of bf16. GB/s are bytes of the keys and values of a call, each read once; the
-bandwidth is the best that this run found for reading as many bytes. PyTorch gets its keys as they
-lie best for it, [heads, tokens, size]; ours are in pages of a cache, in no order. `--avx2` keeps
-fusible to AVX2, and PyTorch as far as it can be told to: its products took as long as before.
+GFLOP/s count what causal attention needs. GB/s are bytes of the keys and values of a call, each
+read once; the bandwidth is the best that this run found for reading as many bytes. PyTorch gets its
+keys as they lie best for it, [heads, tokens, size]; ours are in pages of a cache, in no order.
+`--avx2` keeps fusible to AVX2, and PyTorch as far as it can be told to: its products took as long
+as before.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from benchmarks import peers
+from benchmarks import peers, roofline
 from benchmarks.__main__ import KEEPING, NARROW, machine, name_of, start_again
 from benchmarks.compare import Contender, Ratio, Work, quartiles, ratio, turns
 from benchmarks.machine import Traffic, floor
@@ -72,10 +73,14 @@ class Call:
         return 2 * self.shape.heads * (self.shape.size + self.shape.value_size) * pairs
 
     @property
+    def what(self) -> str:
+        """In words."""
+        return f"prefill {self.tokens}" if self.tokens > 1 else f"decode over {self.keys}"
+
+    @property
     def name(self) -> str:
         """As the table has it."""
-        what = f"prefill {self.tokens}" if self.tokens > 1 else f"decode over {self.keys}"
-        return f"{self.shape.model}, {what}"
+        return f"{self.shape.model}, {self.what}"
 
 
 SHAPES = (
@@ -199,6 +204,16 @@ class Result:
         peers = (name for name in self.seconds if name != OURS)
         return {name: ratio(self.seconds[name], self.seconds[OURS]) for name in peers}
 
+    def bars(self) -> roofline.Bars:
+        """For the picture: GFLOP/s of prefill and GB/s of decoding, both bounded by both limits."""
+        reads = self.call.tokens == 1
+        unit, amount = ("GB/s", self.bytes) if reads else ("GFLOP/s", self.call.flops)
+        least = max(self.bytes / self.read_gbs, self.call.flops / self.peak_gflops)
+        rates = {n: 1e-9 * amount / statistics.median(some) for n, some in self.seconds.items()}
+        threads = roofline.of_threads(self.threads)
+        title = f"{self.call.shape.model}\n{self.call.what}, {threads}"
+        return roofline.Bars(title, unit, rates, dict.fromkeys(rates, amount / least))
+
     def row(self) -> str:
         """As the table has it."""
         ms = quartiles([1e3 * seconds for seconds in self.seconds[OURS]])
@@ -244,6 +259,13 @@ def calls(prefill: int, decode: int) -> Iterator[Call]:
     yield Call(LATENT, 1, decode)
 
 
+def draw(results: list[Result], path: Path, about: str) -> None:
+    """A panel a call, a row of them for each number of threads."""
+    panels, different = [result.bars() for result in results], {result.call for result in results}
+    title = f"Attention in bf16 below what the machine can do\n{about}"
+    roofline.draw_bars(panels, len(different), title, path)
+
+
 def options() -> argparse.Namespace:
     """What the command line says."""
     formatter = argparse.RawDescriptionHelpFormatter
@@ -254,6 +276,7 @@ def options() -> argparse.Namespace:
     add("--decode", type=int, default=8192, help="keys, a multiple of 32; default 8192")
     add("--budget", type=float, default=4.0, help="seconds a call, after 5 turns; default 4")
     add("--json", type=Path, help="file for all samples, ratios and the machine")
+    add("--plot", type=roofline.picture, help="file for the picture: .svg or .png")
     add("--avx2", action="store_true", help="AVX2 alone; see above of PyTorch")
     return parser.parse_args()
 
@@ -269,13 +292,15 @@ def main() -> None:
     print(f"{'call':40} threads {heads} repeated")
     results = []
     for threads in map(int, given.threads.split(",")):
-        peak_gflops = peaks(threads).fma
+        found = peaks(threads)
         for call in calls(given.prefill, given.decode):
-            results.append(measure(call, threads, given.budget, peak_gflops))
+            results.append(measure(call, threads, given.budget, found.dot or found.fma))
             print(results[-1].row(), flush=True)
     if given.json:
         record = {"machine": about, "calls": [result.record() for result in results]}
         given.json.write_text(json.dumps(record, indent=1) + "\n")
+    if given.plot:
+        draw(results, given.plot, name_of(about))
 
 
 if __name__ == "__main__":

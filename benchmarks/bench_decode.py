@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import peers
+from benchmarks import peers, roofline
 from benchmarks.__main__ import KEEPING, machine, name_of, start_again
 from benchmarks.compare import Contender, Ratio, ratio, turns
 from benchmarks.language import Fusible, Program, apart, programs, reading, writing
@@ -55,14 +55,23 @@ class Case:
         """Tokens a second, of the median."""
         return self.tokens / statistics.median(self.seconds[name])
 
-    def share(self, name: str) -> str:
-        """Of what bounds it: reading weights for each token, or arithmetic."""
+    def limit(self, name: str) -> float:
+        """Tokens a second that reading weights for each of them, or arithmetic, allows."""
         if self.work == "write":
-            return (
-                f"{self.rate(name) * self.weight_bytes[name] / self.peaks.read / 1e9:.0%} of read"
-            )
+            return self.peaks.read * 1e9 / self.weight_bytes[name]
         peak = self.peaks.fma if "f32" in name else self.peaks.dot or self.peaks.fma
-        return f"{self.flops / statistics.median(self.seconds[name]) / peak / 1e9:.0%} of peak"
+        return peak * 1e9 * self.tokens / self.flops
+
+    def share(self, name: str) -> str:
+        """Of what bounds it."""
+        what = "read" if self.work == "write" else "peak"
+        return f"{self.rate(name) / self.limit(name):.0%} of {what}"
+
+    def bars(self) -> roofline.Bars:
+        """For the picture."""
+        title = f"{self.work} {self.tokens}, {roofline.of_threads(self.threads)}"
+        rates = {name: self.rate(name) for name in self.seconds}
+        return roofline.Bars(title, "tokens/s", rates, {name: self.limit(name) for name in rates})
 
     @property
     def ours(self) -> list[str]:
@@ -125,23 +134,10 @@ def measured(path: Path, ids: Sequence[int], threads: int, budget: float) -> lis
 
 
 def draw(cases: list[Case], path: Path, about: str) -> None:
-    """Tokens a second of every program, a panel a kind of work and number of threads."""
-    import matplotlib as mpl
-    import matplotlib.pyplot as plt
-
-    mpl.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "fusible", "font.size": 8}
-    figure, axes = plt.subplots(1, len(cases), figsize=(3.1 * len(cases), 2.6), squeeze=False)
-    for case, axis in zip(cases, axes.flat, strict=True):
-        names = list(case.seconds)[::-1]
-        ours = ["#d1495b" if name.startswith("fusible") else "#8d99ae" for name in names]
-        bars = axis.barh(names, [case.rate(name) for name in names], color=ours)
-        axis.bar_label(bars, labels=[f"{case.rate(name):.0f}" for name in names], padding=2)
-        axis.set(title=f"{case.work} {case.tokens}, {case.threads} threads", xlabel="tokens/s")
-        axis.margins(x=0.15)
-    figure.suptitle(f"SmolLM2-135M\n{about}", fontsize=9)
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=160)
-    plt.close(figure)
+    """Tokens a second of every program, a row of panels for each number of threads."""
+    panels, works = [case.bars() for case in cases], {case.work for case in cases}
+    title = f"SmolLM2-135M: tokens a second, below what the machine can do\n{about}"
+    roofline.draw_bars(panels, len(works), title, path)
 
 
 def options() -> argparse.Namespace:
@@ -153,7 +149,7 @@ def options() -> argparse.Namespace:
     add("--prompt", type=int, default=512, help="tokens that are read at once; default 512")
     add("--budget", type=float, default=15.0, help="seconds a table, after 5 turns; default 15")
     add("--json", type=Path, help="file for all samples, ratios and the machine")
-    add("--plot", type=Path, help="file for the picture: .svg or .png")
+    add("--plot", type=roofline.picture, help="file for the picture: .svg or .png")
     return parser.parse_args()
 
 

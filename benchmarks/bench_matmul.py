@@ -27,7 +27,7 @@ import ml_dtypes
 import numpy as np
 
 import fusible
-from benchmarks import peers
+from benchmarks import peers, roofline
 from benchmarks.__main__ import machine, name_of
 from benchmarks.compare import Contender, Ratio, ratio, turns
 from benchmarks.measure import SETTLE
@@ -274,15 +274,9 @@ def line(case: Case) -> str:
 
 def draw(cases: list[Case], path: Path, about: str) -> None:
     """GFLOP/s over rows below the roof of the machine, a panel a shape and number of threads."""
-    import matplotlib as mpl
-    import matplotlib.pyplot as plt
-
-    from benchmarks.roofline import COLOURS, ROOF
-
-    mpl.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "fusible", "font.size": 8}
     panels = list(dict.fromkeys((case.shape, case.threads) for case in cases))
-    figure, axes = plt.subplots(1, len(panels), figsize=(3.4 * len(panels), 3), squeeze=False)
-    colours = COLOURS | {PLAIN: "#e5989b", FP8: "#2a9d8f", "torch f32": "#5c677d"}
+    figure, axes = roofline.figure_of(1, len(panels), (3.4, 3))
+    colours = roofline.COLOURS | {PLAIN: "#e5989b", FP8: "#2a9d8f", "torch f32": "#5c677d"}
     colours |= {W8A16: "#006d77", INT8: "#8338ec"} | dict(
         zip(TORCH_INT8, ("#ffb703", "#fb8500"), strict=True)
     )
@@ -290,17 +284,19 @@ def draw(cases: list[Case], path: Path, about: str) -> None:
         shown = [case for case in cases if (case.shape, case.threads) == (shape, threads)]
         rows = [case.rows for case in shown]
         roof = [case.flops / case.floor_us(OURS) * 1e-3 for case in shown]
-        axis.fill_between(rows, roof, 1, color=ROOF, linewidth=0)
+        axis.fill_between(rows, roof, 1, color=roofline.ROOF, linewidth=0)
         for name in shown[0].samples_us:
             rates = [case.rate(name) for case in shown]
             axis.plot(rows, rates, "o-", label=name, color=colours[name], markersize=2, linewidth=1)
-        axis.set(xscale="log", yscale="log", xlabel="rows", title=f"{shape}, {threads} threads")
+        axis.set(
+            xscale="log",
+            yscale="log",
+            xlabel="rows",
+            title=f"{shape}, {roofline.of_threads(threads)}",
+        )
     axes.flat[0].set_ylabel("GFLOP/s")
     axes.flat[-1].legend(frameon=False)
-    figure.suptitle(f"Products of bf16 below what the machine can do\n{about}", fontsize=9)
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=160)
-    plt.close(figure)
+    roofline.write(figure, f"Products of bf16 below what the machine can do\n{about}", path)
 
 
 def numbers(text: str) -> list[int]:
@@ -322,7 +318,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--isa", default="", help="the instruction set of fusible: avx3")
     parser.add_argument("--budget", type=float, default=1.0, help="seconds a case")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--plot", type=roofline.picture)
     return parser.parse_args()
 
 

@@ -1,5 +1,6 @@
 """What the benchmarks' figures rest on: the bytes that are counted, what runs, what is compared."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from itertools import groupby
 import ml_dtypes
 import numpy as np
 import pytest
+from benchmarks import bench_attention, bench_decode, bench_matmul, roofline
 from benchmarks.agreement import CODES, difference
 from benchmarks.compare import Contender, turns
 from benchmarks.language import divergence
@@ -15,6 +17,7 @@ from benchmarks.layered import NODES, layered
 from benchmarks.machine import Traffic
 from benchmarks.measure import Cell
 from benchmarks.parts import Parts
+from benchmarks.peaks import Peaks
 from benchmarks.workloads import WORKLOADS, Problem, Size
 
 import fusible
@@ -24,6 +27,22 @@ from support.tolerance import assert_same_bits
 SIZE = Size(3, 576)
 PRESENT = {workload.name: workload for workload in WORKLOADS if not workload.missing}
 NAMES = list(PRESENT)
+PEAKS = Peaks(fma=100.0, dot=200.0, vnni=None, read=20.0)  # GFLOP/s, GFLOP/s, GB/s
+
+
+def attended(shape, tokens):
+    """A call over 64 keys: a millisecond of ours, two of PyTorch's."""
+    call, seconds = bench_attention.Call(shape, tokens, 64), {"fusible": [1e-3], "torch": [2e-3]}
+    elements = shape.size if shape.latent else shape.size + shape.value_size
+    size = 2 * 64 * shape.kv_heads * elements
+    return bench_attention.Result(call, 2, PEAKS.dot, PEAKS.read, size, seconds)
+
+
+def decoded(work):
+    """8 tokens a second of ours, half as many of another program's in f32."""
+    seconds, sizes = {"fusible fp8": [1.0], "peer f32": [2.0]}, {"fusible fp8": 1, "peer f32": 4}
+    sizes = {name: size * 10**9 for name, size in sizes.items()}
+    return bench_decode.Case(work, 8, 2, PEAKS, 4e11, sizes, seconds)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -119,3 +138,68 @@ def test_each_layer_of_long_graphs_is_fifty_nodes_and_fuses_like_the_others(targ
     two, three, six = (fusible.optimize(graph, target).fusions for graph in graphs)
     assert three != two
     assert six == {name: count + 3 * (count - two.get(name, 0)) for name, count in three.items()}
+
+
+@pytest.mark.parametrize(
+    ("shape", "tokens", "unit", "rate", "limit"),
+    [
+        (bench_attention.SHAPES[0], 1, "GB/s", 0.049152, PEAKS.read),
+        (bench_attention.SHAPES[1], 64, "GFLOP/s", 34.07872, PEAKS.dot),
+        # 128 heads by one key: the arithmetic of 17.8 MFLOP takes longer than reading.
+        (bench_attention.LATENT, 1, "GB/s", 0.073728, PEAKS.dot * 0.073728 / 17.825792),
+    ],
+)
+def test_attention_is_shown_below_what_bounds_it(shape, tokens, unit, rate, limit):
+    shown = attended(shape, tokens).bars()
+    assert shown.unit == unit
+    assert shown.rates == pytest.approx({"fusible": rate, "torch": rate / 2})
+    assert shown.limits == pytest.approx({"fusible": limit, "torch": limit})
+
+
+def test_tokens_are_shown_below_what_bounds_them():
+    written, read = decoded("write").bars(), decoded("read").bars()
+    assert written.rates == read.rates == {"fusible fp8": 8.0, "peer f32": 4.0}
+    assert written.limits == {"fusible fp8": 20.0, "peer f32": 5.0}
+    assert read.limits == {"fusible fp8": 4.0, "peer f32": 2.0}  # f32 has no dot products
+
+
+def products():
+    """Of one shape and two numbers of rows."""
+    samples = {"fusible": [10.0, 11.0], "torch": [20.0, 22.0]}
+    return [bench_matmul.Case("small", rows, 64, 32, 1, PEAKS, samples) for rows in (1, 8)]
+
+
+@pytest.mark.parametrize("kind", ["svg", "png"])
+@pytest.mark.parametrize(
+    ("draw", "results", "words"),
+    [
+        (
+            bench_attention.draw,
+            [attended(bench_attention.LATENT, 1), attended(bench_attention.SHAPES[0], 64)],
+            ["DeepSeek-V3 latent", "decode over 64, 2 threads", "prefill 64, 2 threads", "torch"],
+        ),
+        (
+            bench_decode.draw,
+            [decoded("write"), decoded("read")],
+            ["write 8, 2 threads", "tokens/s", "8 (40%)", "4 (80%)", "peer f32"],
+        ),
+        (bench_matmul.draw, products(), ["small, 1 thread", "GFLOP/s", "torch"]),
+    ],
+    ids=["attention", "decode", "matmul"],
+)
+def test_pictures_are_written(tmp_path, draw, results, words, kind):
+    pytest.importorskip("matplotlib", reason="pictures need what ci/setup --bench installs")
+    file = tmp_path / f"picture.{kind}"
+    draw(results, file, "this machine")
+    assert list(tmp_path.iterdir()) == [file]
+    if kind == "png":
+        assert file.read_bytes().startswith(b"\x89PNG")
+    else:
+        text = file.read_text()
+        assert [word for word in [*words, "this machine"] if word not in text] == []
+
+
+@pytest.mark.parametrize("name", ["picture.jpg", "picture", ".svg"])
+def test_a_name_that_is_no_picture_s_is_refused_before_measuring(name):
+    with pytest.raises(argparse.ArgumentTypeError, match=r"expected a name that ends in .svg or"):
+        roofline.picture(name)
