@@ -14,11 +14,11 @@ using Args = BlockScaledMatmulArgs;
 void GroupScales(const Args& a, int64_t row, const MatmulTile& tile, int64_t k, int64_t end,
                  float* HWY_RESTRICT scales) {
   const float* w_scales = a.w_scale.Row<float>(tile.col / kScaleBlock);
-  for (; k < end; k += a.group_size, scales += tile.rows) {
+  for (int64_t group = k / a.group_size; k < end; k += a.group_size, ++group, scales += tile.rows) {
     for (int64_t r = 0; r < tile.rows; ++r) {
       scales[r] = w_scales[k / kScaleBlock];
       if (!a.x_scale) continue;
-      scales[r] *= a.x_scale.Row<float>(row + r)[k / a.group_size * a.x_scale.stride];
+      scales[r] *= a.x_scale.Row<float>(row + r)[group * a.x_scale.stride];
     }
   }
 }
@@ -54,14 +54,14 @@ void MultiplyPanels(const Args& a, const TileColumns<T>& weight, Rows x, int64_t
   }
 }
 
-// The same for few rows and a packed weight, decoded in registers.
+// The same for a packed weight, decoded in registers again for each tile of rows.
 template <class T, class Rows>
 void MultiplyInPlace(const Args& a, const TileColumns<T>& weight, Rows x, int64_t row,
                      const MatmulTile& tile, float* sums, float* scales) {
   const Groups groups = {static_cast<size_t>(a.depth), static_cast<size_t>(a.group_size)};
   GroupScales(a, row, tile, 0, a.depth, scales);
   const ScaledSums to = {sums, scales, static_cast<size_t>(tile.rows)};
-  AddGroups(tile.rows, x, CodeColumns<T>{weight.InPlace(0)}, groups, to);
+  AddGroups(tile.rows, x, CodeColumns<T>{weight.InPlace(0).words}, groups, to);
 }
 
 // in_place: a packed weight is decoded in registers.

@@ -137,9 +137,11 @@ def test_a_row_has_the_same_bits_in_any_batch_on_any_threads(isa, dtype):
 
 
 @pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("packed", [False, True], ids=["array", "packed"])
 @pytest.mark.parametrize("dtype", FP8)
-def test_a_scaled_row_has_the_same_bits_in_any_batch_on_any_threads(isa, dtype):
+def test_a_scaled_row_has_the_same_bits_in_any_batch_on_any_threads(isa, packed, dtype):
     x, w, x_scale, w_scale = quantized(ROWS, dtype=dtype)
+    weight = fusible.pack_weight(w) if packed else w
     with machine(isa, 1):
         alone = np.concatenate(
             [
@@ -148,9 +150,9 @@ def test_a_scaled_row_has_the_same_bits_in_any_batch_on_any_threads(isa, dtype):
             ]
         )
     for threads in (1, 3):
-        for rows in (2, 3, 13, ROWS):
+        for rows in (1, 2, 3, 13, ROWS):
             with machine(isa, threads):
-                batch = ops.block_scaled_matmul(x[:rows], w, x_scale[:rows], w_scale)
+                batch = ops.block_scaled_matmul(x[:rows], weight, x_scale[:rows], w_scale)
             assert_same_bits(batch, alone[:rows], f"{rows} rows on {threads} threads")
 
 

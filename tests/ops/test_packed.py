@@ -46,12 +46,13 @@ def test_a_packed_weight_gives_the_bits_of_the_array(isa, dtype, shape):
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("dtype", FP8)
 @pytest.mark.parametrize("group_size", [32, 128])
-def test_packed_codes_give_the_bits_of_the_array(isa, dtype, group_size):
+@pytest.mark.parametrize("cols", [1, 33, 70, 129])
+def test_packed_codes_give_the_bits_of_the_array(isa, dtype, group_size, cols):
     """Of all 256 codes, a NaN among them, and infinities where the format has them."""
-    codes = np.random.default_rng(0).integers(0, 256, (70, 256), np.uint8)
+    codes = np.random.default_rng(0).integers(0, 256, (cols, 256), np.uint8)
     w = codes.view(numpy_dtype(dtype))
-    w_scale = normal((1, 2))
-    for rows in (1, 5, 13, 30):
+    w_scale = normal((-(-cols // 128), 2))
+    for rows in (1, 2, 5, 8, 9, 12, 13, 30):
         x = normal((rows, 256), dtype)
         given = normal((rows, 256 // group_size)), w_scale
         with machine(isa, 2):

@@ -21,10 +21,11 @@ struct TwoPairs {
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
 inline constexpr bool kMayVbmi = true;
 
-// Both bytes of the bf16 of a code without its sign; where the bytes of pairs come from, of those
-// of 64 codes: the low bytes, then the high ones.
+// Both bytes of the bf16 of a code without its sign; where the codes of four words go, so that
+// those of the first pairs are in front.
 struct alignas(64) ByteTables {
-  uint8_t low[128], high[128], first[64], second[64];
+  uint8_t low[128], high[128];
+  uint8_t order[16] = {1, 0, 5, 4, 9, 8, 13, 12, 3, 2, 7, 6, 11, 10, 15, 14};
 };
 template <class T>
 constexpr ByteTables MakeByteTables() {
@@ -33,18 +34,15 @@ constexpr ByteTables MakeByteTables() {
     t.low[code] = Bf16OfCode<T>(code) & 0xFF;
     t.high[code] = Bf16OfCode<T>(code) >> 8;
   }
-  for (uint8_t i = 0; i < 64; ++i) {
-    const uint8_t code = i - i % 4 + (i % 4 < 2 ? 1 : 0), half = i % 2 == 0 ? 0 : 64;
-    t.first[i] = half + code;
-    t.second[i] = half + code + 2;
-  }
   return t;
 }
 template <class T>
 inline constexpr ByteTables kByteTables = MakeByteTables<T>();
 
-// Four codes a lane by VBMI: two choices give the bytes, two more put them in place. This target
-// does not have the instruction: it is said to the assembler, not to the compiler.
+// Four codes a lane by VBMI: two choices give the bytes of the codes in their new order, so that
+// interleaving them gives the pairs. (Choices that put bytes in place were up to 15 % slower: dot
+// products want the same ports.) This target does not have the instruction: it is said to the
+// assembler, not to the compiler.
 template <class T>
 class Decoder {
  public:
@@ -53,28 +51,32 @@ class Decoder {
         low1_(Table(t.low + 64)),
         high0_(Table(t.high)),
         high1_(Table(t.high + 64)),
-        first_(Table(t.first)),
-        second_(Table(t.second)) {}
+        order_(hn::BitCast(DU(), hn::LoadDup128(kBytes, t.order))) {}
 
   HWY_INLINE TwoPairs operator()(VU words) const {
-    VU low = Choose(words, low0_, low1_);
-    VU high = hn::OrAnd(Choose(words, high0_, high1_), words, SetBits(0x80808080));
+    const VU codes = hn::TableLookupBytes(words, order_);
+    VU low = Choose(codes, low0_, low1_);
+    VU high = hn::OrAnd(Choose(codes, high0_, high1_), codes, SetBits(0x80808080));
     if constexpr (std::is_same_v<T, E4M3FNUZ>) {
-      const __mmask64 nan = _mm512_cmpeq_epi8_mask(words.raw, SetBits(0x80808080).raw);
+      const __mmask64 nan = _mm512_cmpeq_epi8_mask(codes.raw, SetBits(0x80808080).raw);
       low = VU{_mm512_mask_mov_epi8(low.raw, nan, SetBits(0xC0C0C0C0).raw)};
       high = VU{_mm512_mask_mov_epi8(high.raw, nan, SetBits(0x7F7F7F7F).raw)};
     }
-    return {Choose(first_, low, high), Choose(second_, low, high)};
+    const auto lows = hn::BitCast(kBytes, low), highs = hn::BitCast(kBytes, high);
+    return {hn::BitCast(DU(), hn::InterleaveLower(kBytes, lows, highs)),
+            hn::BitCast(DU(), hn::InterleaveUpper(kBytes, lows, highs))};
   }
 
  private:
+  static constexpr hn::Repartition<uint8_t, DU> kBytes = {};
+
   static HWY_INLINE VU Choose(VU index, VU from, VU behind) {
     asm("vpermi2b %2, %1, %0" : "+v"(index.raw) : "v"(from.raw), "vm"(behind.raw));
     return index;
   }
   static HWY_INLINE VU Table(const uint8_t* at) { return LoadBytes(DU(), at); }
 
-  const VU low0_, low1_, high0_, high1_, first_, second_;
+  const VU low0_, low1_, high0_, high1_, order_;
 };
 #else
 inline constexpr bool kMayVbmi = false;
@@ -137,23 +139,27 @@ struct PanelColumns {
   }
 };
 
-// The same of a packed weight, decoded in registers, again for each tile of rows.
+// The same of a packed weight, decoded in registers, again for each tile of rows. Each asks memory
+// for what it needs soon: decoding keeps the CPU from reading that far ahead itself, and one to
+// four rows take a third less time with it.
 template <class T>
 struct CodeColumns {
-  Columns<T> codes;
+  const float* words;
 
   template <size_t kRows, class Rows>
   HWY_INLINE void AddTo(PanelTile<kRows>& tile, Rows x, size_t k, size_t count) const {
     const Decoder<T> decode;
     const Columns<T> from = From(k);
     for (size_t j = 0; j < hwy::DivCeil(count, kPerWord<T>); ++j) {
+      from.AskAhead(j);
       AddWord(tile, x, 4 * j, decode, from, j);
     }
   }
 
  private:
   HWY_INLINE Columns<T> From(size_t k) const {
-    return {codes.words + k / kPerWord<T> * codes.stride, codes.stride};
+    const float* from = words + k / kPerWord<T> * kPackedPanel;
+    return {from, kPackedPanel, from + kSoon, kPackedPanel};
   }
 
   template <size_t kRows>
