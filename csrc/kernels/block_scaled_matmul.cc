@@ -31,7 +31,7 @@ void Decode(const TileColumns<T>& weight, int64_t k, int64_t count, float* panel
 }
 
 // Whether dot products have the bits of fma for these rows.
-inline bool AreExact(FloatRows, int64_t) { return true; }
+inline bool AreExact(FloatGroups, int64_t) { return true; }
 inline bool AreExact(PairRows x, int64_t rows) { return DotIsExact(x.Floor(rows), kCodeFloor); }
 
 // The rows of a tile by its columns, decoded group by group for all of them.
@@ -89,7 +89,7 @@ void ScaledTile(const Args& a, bool in_place, Rows x, int64_t chunk, const Matmu
 template <class T, class Form>
 void ScaledOf(const Args& a, const MatmulPlan& plan) {
   const bool in_place = DecodesInRegisters(plan.form);
-  ForTiles<Form>(a.x, a.rows, a.cols, a.depth, plan,
+  ForTiles<Form>(a.x, a.rows, a.cols, a.depth, plan, kTileRows,
                  [&](typename Form::Rows x, int64_t chunk, const MatmulTile& tile)
                      HWY_ATTR { ScaledTile<T>(a, in_place, x, chunk, tile); });
 }

@@ -73,7 +73,7 @@ void CodeTile(const Args& a, const MatmulPlan& plan, Rows x, int64_t chunk,
 
 template <class Form>
 void MmOf(const Args& a, const MatmulPlan& plan) {
-  ForTiles<Form>(a.x, a.rows, a.cols, a.depth, plan,
+  ForTiles<Form>(a.x, a.rows, a.cols, a.depth, plan, kTileRows,
                  [&](typename Form::Rows x, int64_t chunk, const MatmulTile& tile)
                      HWY_ATTR { CodeTile(a, plan, x, chunk, tile); });
 }

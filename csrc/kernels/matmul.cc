@@ -63,7 +63,8 @@ void OneTile(const MatmulArgs& a, const MatmulPlan& plan, Rows x, int64_t chunk,
 
 template <class T, class Form>
 void MatmulOf(const MatmulArgs& a, const MatmulPlan& plan) {
-  ForTiles<Form>(a.x, a.rows, a.cols, a.depth, plan,
+  const size_t most = plan.form == MatmulForm::kRegisters ? kMostRows<T> : kTileRows;
+  ForTiles<Form>(a.x, a.rows, a.cols, a.depth, plan, most,
                  [&](typename Form::Rows x, int64_t chunk, const MatmulTile& tile)
                      HWY_ATTR { OneTile<T>(a, plan, x, chunk, tile); });
 }

@@ -7,10 +7,10 @@ namespace {
 
 constexpr int64_t kChunkBytes = int64_t{8} << 20;  // of converted rows
 constexpr int64_t kMaxChunkRows = 512;
-constexpr int64_t kMinChunkRows = 96;    // fewer would pack the weights too often
-constexpr int64_t kMinBlockRows = 48;    // packing a panel costs about as much as ten rows
-constexpr int64_t kTilesPerThread = 4;   // so that the last thread to finish is not far behind
-constexpr int64_t kRegisterTiles = 4;    // more rows are worth storing what was decoded
+constexpr int64_t kMinChunkRows = 96;   // fewer would pack the weights too often
+constexpr int64_t kMinBlockRows = 48;   // packing a panel costs about as much as ten rows
+constexpr int64_t kTilesPerThread = 4;  // so that the last thread to finish is not far behind
+constexpr int64_t kRegisterTiles = 4;   // more rows are worth storing what was decoded
 // Of fp8 weights by fma, which has each pair to unpack besides, and registers for so many rows. Dot
 // products hide the decoding: from registers they are faster than from a panel for any number of
 // rows (1.6 times for 16, 1.1 for 192).

@@ -13,7 +13,7 @@ inline constexpr int64_t kPanelBytes = 16 << 10;
 
 enum class MatmulForm {
   kDots,          // pairs of bf16 by the CPU's dot product
-  kRegisterDots,  // the same for few rows: a packed weight's 8-bit floats become pairs in registers
+  kRegisterDots,  // the same where a packed weight's 8-bit floats become pairs in registers
   kRegisters,     // a packed weight is decoded in registers, again for each tile of rows
   kPanels,        // blocks of the weight become f32 in the first cache, once for many tiles of rows
   kCodes,         // int8 by int8, in int32: a packed weight as it lies, else panels of it

@@ -36,12 +36,11 @@ inline constexpr uint32_t kByteOffsets = 0x80808080;  // in each byte of a word
 // is too much.
 struct OffsetRows {
   static constexpr uint32_t kOffset = kByteOffset;
-  const uint32_t* data;
-  size_t stride;  // words
+  static constexpr size_t kLine = SideBySide<uint32_t>::kLine;
+  SideBySide<uint32_t> words;
 
-  HWY_INLINE OffsetRows From(size_t row, size_t word) const {
-    return {data + row * stride + word, stride};
-  }
+  HWY_INLINE size_t group() const { return words.group; }
+  HWY_INLINE OffsetRows From(size_t row, size_t word) const { return {words.From(row, word)}; }
   template <size_t kRows>
   HWY_INLINE void AddTo(PanelTile<kRows>& tile, const Columns<I8>& columns, size_t word) const {
     VU column[kPanelVectors];
@@ -49,7 +48,7 @@ struct OffsetRows {
     for (size_t v = 0; v < kPanelVectors; ++v) column[v] = columns.Load(word, v);
     HWY_UNROLL(16)
     for (size_t r = 0; r < kRows; ++r) {
-      const VU codes = SetBits(data[r * stride + word]);
+      const VU codes = SetBits(words.At(r, word));
       HWY_UNROLL(16)
       for (size_t v = 0; v < kPanelVectors; ++v) {
         tile.acc[r][v] = FromBits(AddByteDots(codes, column[v], ToBits(tile.acc[r][v])));
@@ -116,11 +115,12 @@ struct WideColumn {
 // Rows of codes as numbers of 16 bits: the EvenShorts of a word, then its OddShorts.
 struct ShortRows {
   static constexpr uint32_t kOffset = 0;
-  const uint32_t* data;
-  size_t stride;  // words
+  static constexpr size_t kLine = SideBySide<uint32_t>::kLine / 2;
+  SideBySide<uint32_t> words;
 
+  HWY_INLINE size_t group() const { return words.group; }
   HWY_INLINE ShortRows From(size_t row, size_t word) const {
-    return {data + row * stride + word * kWords, stride};
+    return {words.From(row, word * kWords)};
   }
   template <size_t kRows>
   HWY_INLINE void AddTo(PanelTile<kRows>& tile, const Columns<I8>& columns, size_t word) const {
@@ -129,8 +129,8 @@ struct ShortRows {
       const WideColumn column(columns.Load(word, v));
       HWY_UNROLL(16)
       for (size_t r = 0; r < kRows; ++r) {
-        const uint32_t* pairs = data + r * stride + word * kWords;
-        tile.acc[r][v] = FromBits(column.AddDots(pairs[0], pairs[1], ToBits(tile.acc[r][v])));
+        const uint32_t even = words.At(r, word * kWords), odd = words.At(r, word * kWords + 1);
+        tile.acc[r][v] = FromBits(column.AddDots(even, odd, ToBits(tile.acc[r][v])));
       }
     }
   }
@@ -144,28 +144,23 @@ struct ShortRows {
   }
 };
 
-// Rows of stored codes in scratch of the calling thread, for ForTiles; zeros up to whole words. The
-// stride is not a multiple of a large power of two, so that the rows of a tile do not share one set
-// of the cache.
+// Rows of stored codes; zeros up to whole words.
 template <class CodeRows>
 struct CodeForm {
   using Rows = CodeRows;
 
-  static Rows Convert(const Block& x, int64_t begin, int64_t rows, size_t depth, Scratch& scratch) {
+  static Rows Convert(const Block& x, int64_t begin, int64_t rows, size_t depth, size_t group,
+                      Scratch& scratch) {
     const size_t words = hwy::DivCeil(depth, sizeof(uint32_t));
-    const size_t stride = hwy::RoundUpTo(words * Rows::kWords, 32) + 16;
-    auto* out = reinterpret_cast<uint32_t*>(scratch.Floats(rows * stride));
-    const int64_t grain = 1 + (1 << 14) / static_cast<int64_t>(stride);
-    ParallelFor(rows, grain, [&](int64_t from, int64_t to) {
+    const size_t stride = hwy::RoundUpTo(words * Rows::kWords, 16);
+    auto* out = reinterpret_cast<uint32_t*>(scratch.Floats(hwy::RoundUpTo(rows, group) * stride));
+    return {ConvertRows(rows, stride, group, out, [&](int64_t r, uint32_t* row) {
       static thread_local Scratch copy_scratch;  // rows may begin at any byte
       auto* copy = reinterpret_cast<uint32_t*>(copy_scratch.Floats(words + 1));
-      for (int64_t r = from; r < to; ++r) {
-        if (words > 0) copy[words - 1] = 0;
-        if (depth > 0) std::memcpy(copy, x.Row<int8_t>(begin + r), depth);
-        Rows::Convert(copy, words, out + r * stride);
-      }
-    });
-    return {out, stride};
+      if (words > 0) copy[words - 1] = 0;
+      if (depth > 0) std::memcpy(copy, x.Row<int8_t>(begin + r), depth);
+      Rows::Convert(copy, words, row);
+    })};
   }
 };
 
@@ -178,14 +173,17 @@ HWY_NOINLINE void MultiplyFewCodes(size_t rows, Rows x, Columns<I8> columns, siz
   }
   PanelTile<kRows> tile;
   tile.Load(sums);
-  for (size_t j = 0; j < words; ++j) x.AddTo(tile, columns, j);
+  ForLines(x, words, [&](Rows line, size_t begin, size_t count) HWY_ATTR {
+    const Columns<I8> from = columns.From(begin);
+    for (size_t j = 0; j < count; ++j) line.AddTo(tile, from, j);
+  });
   tile.Store(sums);
 }
 
 template <class Rows>
 HWY_INLINE void MultiplyCodes(size_t rows, Rows x, Columns<I8> columns, size_t words,
                               const Sums& sums) {
-  ForTileRows(rows, [&](size_t r, size_t count) HWY_ATTR {
+  ForTileRows(rows, x.group(), [&](size_t r, size_t count) HWY_ATTR {
     MultiplyFewCodes(count, x.From(r, 0), columns, words, sums.From(r));
   });
 }

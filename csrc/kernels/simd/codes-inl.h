@@ -111,25 +111,34 @@ struct PanelColumns {
   const float* panel;
 
   template <size_t kRows>
-  HWY_INLINE void AddTo(PanelTile<kRows>& tile, FloatRows x, size_t, size_t count) const {
+  HWY_INLINE void AddTo(PanelTile<kRows>& tile, FloatGroups x, size_t, size_t count) const {
     const Columns<float> columns = {panel, kPanel};
-    for (size_t k = 0; k < count; ++k) tile.template AddElements<0, 1>(x, k, columns, k);
+    ForLines(x, count, [&](FloatGroups line, size_t begin, size_t k_count) HWY_ATTR {
+      const Columns<float> from = columns.From(begin);
+      for (size_t k = 0; k < k_count; ++k) tile.template AddElements<0, 1>(line, k, from, k);
+    });
   }
   template <size_t kRows>
   HWY_INLINE void AddTo(PanelTile<kRows>& tile, PairRows x, size_t, size_t count) const {
     const Columns<BF16> columns = {panel, kPanel};
-    for (size_t j = 0; j < hwy::DivCeil(count, size_t{2}); ++j) {
-      if constexpr (kExact) {
-        VU column[kPanelVectors];
-        HWY_UNROLL(16)
-        for (size_t v = 0; v < kPanelVectors; ++v) column[v] = columns.Load(j, v);
-        AddPairs(tile, x, j, column);
-      } else {
-        tile.template AddElements<0, 2>(x, 2 * j, columns, j);
-      }
-    }
+    ForLines(x, count, [&](PairRows line, size_t begin, size_t k_count) HWY_ATTR {
+      const Columns<BF16> from = columns.From(begin / 2);
+      for (size_t j = 0; j < hwy::DivCeil(k_count, size_t{2}); ++j) AddWord(tile, line, from, j);
+    });
   }
 
+  template <size_t kRows>
+  static HWY_INLINE void AddWord(PanelTile<kRows>& tile, PairRows x, const Columns<BF16>& columns,
+                                 size_t word) {
+    if constexpr (kExact) {
+      VU column[kPanelVectors];
+      HWY_UNROLL(16)
+      for (size_t v = 0; v < kPanelVectors; ++v) column[v] = columns.Load(word, v);
+      AddPairs(tile, x, word, column);
+    } else {
+      tile.template AddElements<0, 2>(x, 2 * word, columns, word);
+    }
+  }
   template <size_t kRows>
   static HWY_INLINE void AddPairs(PanelTile<kRows>& tile, PairRows x, size_t word,
                                   const VU (&column)[kPanelVectors]) {
@@ -149,11 +158,13 @@ struct CodeColumns {
   template <size_t kRows, class Rows>
   HWY_INLINE void AddTo(PanelTile<kRows>& tile, Rows x, size_t k, size_t count) const {
     const Decoder<T> decode;
-    const Columns<T> from = From(k);
-    for (size_t j = 0; j < hwy::DivCeil(count, kPerWord<T>); ++j) {
-      from.AskAhead(j);
-      AddWord(tile, x, 4 * j, decode, from, j);
-    }
+    ForLines(x, count, [&](Rows line, size_t begin, size_t k_count) HWY_ATTR {
+      const Columns<T> from = From(k + begin);
+      for (size_t j = 0; j < hwy::DivCeil(k_count, kPerWord<T>); ++j) {
+        from.AskAhead(j);
+        AddWord(tile, line, 4 * j, decode, from, j);
+      }
+    });
   }
 
  private:
@@ -163,7 +174,7 @@ struct CodeColumns {
   }
 
   template <size_t kRows>
-  static HWY_INLINE void AddWord(PanelTile<kRows>& tile, FloatRows x, size_t k,
+  static HWY_INLINE void AddWord(PanelTile<kRows>& tile, FloatGroups x, size_t k,
                                  const Decoder<T>& decode, const Columns<T>& from, size_t word) {
     HWY_UNROLL(16)
     for (size_t v = 0; v < kPanelVectors; ++v) {
@@ -186,7 +197,7 @@ struct CodeColumns {
     PanelColumns<true>::AddPairs(tile, x, k / 2 + 1, second);
   }
   template <size_t kIndex, size_t kRows>
-  static HWY_INLINE void AddVector(PanelTile<kRows>& tile, size_t v, FloatRows x, size_t k,
+  static HWY_INLINE void AddVector(PanelTile<kRows>& tile, size_t v, FloatGroups x, size_t k,
                                    VU pairs) {
     const VF column = Unpack<kIndex>(Packed<BF16>{}, pairs);
     HWY_UNROLL(16)
@@ -240,7 +251,7 @@ HWY_NOINLINE void AddGroupsOfFew(size_t rows, Rows x, const Source& columns, Gro
 template <class Rows, class Source>
 HWY_INLINE void AddGroups(size_t rows, Rows x, const Source& columns, Groups groups,
                           const ScaledSums& to) {
-  ForTileRows(rows, [&](size_t r, size_t count) HWY_ATTR {
+  ForTileRows(rows, x.group(), [&](size_t r, size_t count) HWY_ATTR {
     AddGroupsOfFew(count, x.From(r, 0), columns, groups, to.From(r));
   });
 }

@@ -20,17 +20,17 @@ static_assert(DotIsExact(kCodeFloor, kCodeFloor));
 
 // Rows of pairs of bf16: words as a packed weight has them. floors: ExponentFloor of each row.
 struct PairRows {
-  const uint32_t* data;
-  size_t stride;
+  static constexpr size_t kLine = 2 * SideBySide<uint32_t>::kLine;
+  SideBySide<uint32_t> words;
   const int32_t* floors;
 
-  // k: even.
+  HWY_INLINE size_t group() const { return words.group; }
   HWY_INLINE PairRows From(size_t row, size_t k) const {
-    return {data + row * stride + k / 2, stride, floors + row};
+    return {words.From(row, k / 2), floors + row};
   }
-  HWY_INLINE VU Pair(size_t row, size_t word) const { return SetBits(data[row * stride + word]); }
+  HWY_INLINE VU Pair(size_t row, size_t word) const { return SetBits(words.At(row, word)); }
   HWY_INLINE VF Get(size_t row, size_t k) const {
-    const uint32_t word = data[row * stride + k / 2];
+    const uint32_t word = words.At(row, k / 2);
     return FromBits(SetBits(k % 2 == 0 ? word & 0xFFFF0000 : word << 16));
   }
   int32_t Floor(size_t rows) const {
@@ -43,18 +43,21 @@ struct PairRows {
 template <size_t kRows, bool kAsks>
 HWY_INLINE void DotTile(PairRows x, Columns<BF16> columns, size_t words, const Sums& sums) {
   ForTileVectors<kRows, BF16>(sums, [&](auto& tile, size_t vector) HWY_ATTR {
-    const Columns<BF16> from = columns.From(vector);
-    for (size_t j = 0; j < words; ++j) {
-      if constexpr (kAsks) from.AskAhead(j);
-      tile.Add([&](size_t r) HWY_ATTR { return x.Pair(r, j); },
-               [&](size_t v) HWY_ATTR { return from.Load(j, v); },
-               [](VU pair, VU column, VF sum) HWY_ATTR { return AddDots(column, pair, sum); });
-    }
+    ForLines(x, 2 * words, [&](PairRows line, size_t begin, size_t count) HWY_ATTR {
+      const Columns<BF16> from = columns.From(begin / 2, vector);
+      for (size_t j = 0; j < count / 2; ++j) {
+        if constexpr (kAsks) from.AskAhead(j);
+        tile.Add([&](size_t r) HWY_ATTR { return line.Pair(r, j); },
+                 [&](size_t v) HWY_ATTR { return from.Load(j, v); },
+                 [](VU pair, VU column, VF sum) HWY_ATTR { return AddDots(column, pair, sum); });
+      }
+    });
   });
 }
 
-// kAsks: not of a single tile, whose few instructions a word let the CPU itself read further ahead
-// than requests do (they cost it a tenth).
+// kAsks: not of a single tile of so few rows, whose few instructions a word let the CPU itself read
+// further ahead than requests do.
+inline constexpr size_t kFewRows = 8;
 template <bool kAsks, size_t kRows = kTileRows>
 HWY_NOINLINE void DotFew(size_t rows, PairRows x, Columns<BF16> columns, size_t words,
                          const Sums& sums) {
@@ -66,12 +69,12 @@ HWY_NOINLINE void DotFew(size_t rows, PairRows x, Columns<BF16> columns, size_t 
 HWY_INLINE void MultiplyPairs(size_t rows, PairRows x, Columns<BF16> columns, size_t depth,
                               int32_t floor, const Sums& sums, NextBlock next = {}) {
   const size_t words = hwy::DivCeil(depth, size_t{2});
-  ForAskingTiles(rows, columns, words, next,
+  ForAskingTiles(rows, x.group(), columns, words, next,
                  [&](size_t r, size_t count, Columns<BF16> asking) HWY_ATTR {
                    const PairRows from = x.From(r, 0);
                    if (!DotIsExact(from.Floor(count), floor)) {
                      MultiplyFew(count, from, asking, depth, sums.From(r));
-                   } else if (count == rows) {
+                   } else if (count == rows && count <= kFewRows) {
                      DotFew<false>(count, from, asking, words, sums.From(r));
                    } else {
                      DotFew<true>(count, from, asking, words, sums.From(r));
@@ -79,25 +82,20 @@ HWY_INLINE void MultiplyPairs(size_t rows, PairRows x, Columns<BF16> columns, si
                  });
 }
 
-// Rows of stored floats that bf16 has, as pairs, in scratch of the calling thread; zeros up to a
-// whole step. The stride is not a multiple of a large power of two, so that the rows of a tile do
-// not share one set of the cache.
+// Rows of stored floats that bf16 has, as pairs; zeros up to a whole step.
 template <class T>
 struct PairForm {
   using Rows = PairRows;
 
-  static PairRows Convert(const Block& x, int64_t begin, int64_t rows, size_t depth,
-                          Scratch& scratch) {
-    const size_t stride = hwy::RoundUpTo(depth / 2 + 1, 32) + 16;
-    auto* words = reinterpret_cast<uint32_t*>(scratch.Floats(rows * (stride + 1)));
-    auto* floors = reinterpret_cast<int32_t*>(words + rows * stride);
-    const int64_t grain = 1 + (1 << 14) / static_cast<int64_t>(stride);
-    ParallelFor(rows, grain, [&](int64_t from, int64_t to) HWY_ATTR {
-      for (int64_t r = from; r < to; ++r) {
-        floors[r] = ConvertRow(x.Row<T>(begin + r), depth, words + r * stride);
-      }
-    });
-    return {words, stride, floors};
+  static Rows Convert(const Block& x, int64_t begin, int64_t rows, size_t depth, size_t group,
+                      Scratch& scratch) {
+    const size_t stride = hwy::RoundUpTo(depth / 2 + 1, 32), room = hwy::RoundUpTo(rows, group);
+    auto* out = reinterpret_cast<uint32_t*>(scratch.Floats(room * (stride + 1)));
+    auto* floors = reinterpret_cast<int32_t*>(out + room * stride);
+    return {ConvertRows(rows, stride, group, out,
+                        [&](int64_t r, uint32_t* row)
+                            HWY_ATTR { floors[r] = ConvertRow(x.Row<T>(begin + r), depth, row); }),
+            floors};
   }
 
  private:

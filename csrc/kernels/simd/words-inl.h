@@ -292,8 +292,8 @@ struct Columns {
     __builtin_prefetch(from, 0, 2);
     __builtin_prefetch(from + kLine, 0, 2);
   }
-  HWY_INLINE Columns From(size_t vector) const {
-    return {words + vector * kLanes, stride, next, next_step};
+  HWY_INLINE Columns From(size_t word, size_t vector = 0) const {
+    return {words + word * stride + vector * kLanes, stride, next + word * next_step, next_step};
   }
 };
 
