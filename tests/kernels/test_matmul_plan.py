@@ -68,7 +68,8 @@ def test_a_packed_weight_is_read_once_and_panels_stay_in_the_first_cache():
     assert plan(12, packed=True)["block_depth"] == 4096
     assert plan(13, packed=True)["block_depth"] * 32 * 2 == 16384
     assert plan(512, packed=True)["block_depth"] * 32 * 4 == 16384
-    assert plan(512, packed=True, dots=True)["block_depth"] * 32 * 2 == 16384
+    assert plan(48, packed=True, dots=True)["block_depth"] == 4096
+    assert plan(49, packed=True, dots=True)["block_depth"] * 32 * 2 == 16384
 
 
 def test_panels_of_int8_stay_in_the_first_cache():

@@ -59,9 +59,10 @@ struct FloatGroups {
 // Calls part(rows from i on, i, count) for each line of rows that have `size` elements.
 template <class Rows, class F>
 HWY_INLINE void ForLines(Rows x, size_t size, const F& part) {
-  for (size_t i = 0; i < size; i += Rows::kLine) {
-    part(x.From(0, i), i, HWY_MIN(Rows::kLine, size - i));
-  }
+  constexpr size_t kLine = Rows::kLine;
+  size_t i = 0;
+  for (; i + kLine <= size; i += kLine) part(x.From(0, i), i, kLine);
+  if (i < size) part(x.From(0, i), i, size - i);
 }
 
 // Where sums go: row r at data + r * stride, aligned for vectors. `fresh`: they begin at zero, and
@@ -268,8 +269,8 @@ class TileColumns {
   const T* rows_[kPanel];         // of another one
 };
 
-// A single tile, which has those columns from memory itself, asks for what it needs soon: so far
-// ahead, in floats.
+// A single tile, which has those columns from memory itself, and tiles whose columns do not stay in
+// the first cache, ask for what they need soon: so far ahead, in floats.
 inline constexpr size_t kSoon = 2048;
 
 // Calls tile(row, rows) for each group of rows.
@@ -278,16 +279,17 @@ HWY_INLINE void ForTileRows(size_t rows, size_t group, const F& tile) {
   for (size_t row = 0; row < rows; row += group) tile(row, HWY_MIN(group, rows - row));
 }
 
-// Calls tile(row, rows, columns) likewise; each reads `words` of the columns, and asks for its
-// share of the next ones.
+// Calls tile(row, rows, columns) likewise; each reads `words` of the columns, and asks for what it
+// needs soon or for its share of the next ones.
 template <class T, class F>
 HWY_INLINE void ForAskingTiles(size_t rows, size_t group, Columns<T> columns, size_t words,
                                NextBlock next, const F& tile) {
   const size_t tiles = hwy::DivCeil(rows, group);
-  if (next.data != nullptr) columns.next_step = next.floats / (tiles * words);
+  const bool soon = tiles == 1 || words * kPanel * sizeof(float) > kPanelBytes;
+  if (next.data != nullptr) columns.next_step = next.floats / (soon ? words : tiles * words);
   ForTileRows(rows, group, [&](size_t row, size_t count) HWY_ATTR {
     if (next.data != nullptr) {
-      columns.next = tiles == 1 ? columns.words + kSoon : next.data + row * next.floats / rows;
+      columns.next = soon ? columns.words + kSoon : next.data + row * next.floats / rows;
     }
     tile(row, count, columns);
   });
