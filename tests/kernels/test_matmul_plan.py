@@ -64,20 +64,27 @@ def test_fma_decodes_codes_in_registers_for_eight_rows_and_floats_for_four_tiles
 
 
 def test_a_packed_weight_is_read_once_and_panels_stay_in_the_first_cache():
-    assert plan(1, packed=True)["block_depth"] == plan(1, packed=True, dots=True)["block_depth"]
-    assert plan(12, packed=True)["block_depth"] == 4096
-    assert plan(13, packed=True)["block_depth"] * 32 * 2 == 16384
+    for rows in (1, 12, 13, 48):  # multiplied as it lies
+        assert plan(rows, packed=True)["block_depth"] == 4096
+    for rows in (1, 49, 512):
+        assert plan(rows, packed=True, dots=True)["block_depth"] == 4096
+        assert plan(rows, dots=True)["block_depth"] * 32 * 2 == 16384
     assert plan(512, packed=True)["block_depth"] * 32 * 4 == 16384
-    assert plan(48, packed=True, dots=True)["block_depth"] == 4096
-    assert plan(49, packed=True, dots=True)["block_depth"] * 32 * 2 == 16384
+
+
+def test_few_registers_read_a_packed_panel_twice_and_from_the_first_cache():
+    few = {"tile_rows": 3, "packed": True}
+    assert plan(3, **few)["block_depth"] == 4096
+    assert plan(4, **few)["form"] == "registers"
+    assert plan(4, **few)["block_depth"] * 32 * 2 == 16384
 
 
 def test_panels_of_int8_stay_in_the_first_cache():
     def depth(rows, **given):
         return plan(rows, rows_dtype="i8", weight_dtype="i8", **given)["block_depth"]
 
-    assert depth(12, packed=True) == 4096
-    assert depth(13, packed=True) * 32 == depth(1) * 32 == 16384
+    assert depth(12, packed=True) == depth(512, packed=True) == 4096
+    assert depth(13) * 32 == depth(1) * 32 == 16384
     assert plan(512, rows_dtype="i8", weight_dtype="i8", packed=True)["block_rows"] == 512
 
 
