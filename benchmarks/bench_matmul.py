@@ -140,7 +140,7 @@ class Operands:
         self.x = rng.standard_normal((max(ROWS), depth), np.float32).astype(BF16)
         self.plain = copies(self.w)
         self.packed = [fusible.pack_weight(w) for w in self.plain]
-        self.zentorch: list[Any] = []
+        self.zentorch: list[Any] = []  # for as many threads as there are
         self.codes: list[Any] = []
         if depth % 128 == 0:
             codes = np.clip(self.w.astype(np.float32) * 1024, -448, 448)
@@ -228,28 +228,34 @@ class Operands:
 
 
 def measured(given: argparse.Namespace) -> Iterator[Case]:
-    """Every case, printed as soon as it is there."""
+    """Every case, printed as soon as it is there.
+
+    Numbers of threads come one after the other: zentorch's results were NaN where they alternate.
+    """
     patterns = given.filter.split(",")
-    for shape, (depth, cols) in SHAPES.items():
-        if not any(fnmatch(shape, pattern) for pattern in patterns):
-            continue
-        operands = Operands(depth, cols)
-        for threads in given.threads:
-            _core.set_threads(threads)
-            peers.set_threads(threads)
-            operands.zentorch = []  # it packs for as many threads as there are
-            found = peaks(threads)
-            print(f"\n{shape}: K {depth}, N {cols}, {threads} threads; {describe(found)}")
-            for rows in given.rows:
-                works = operands.contenders(rows)
-                for name, work in works.items():
-                    operands.check(rows, name, work())
-                contenders = {name: Contender(work) for name, work in works.items()}
-                times = turns(contenders, given.budget, settle=SETTLE if threads > 1 else 0)
-                samples = {name: [t * 1e6 for t in some] for name, some in times.items()}
-                case = Case(shape, rows, depth, cols, threads, found, samples)
-                print(line(case), flush=True)
-                yield case
+    shapes = [name for name in SHAPES if any(fnmatch(name, pattern) for pattern in patterns)]
+    for threads in given.threads:
+        _core.set_threads(threads)
+        peers.set_threads(threads)
+        for shape in shapes:
+            yield from measured_shape(given, shape, threads)
+
+
+def measured_shape(given: argparse.Namespace, shape: str, threads: int) -> Iterator[Case]:
+    """The cases of one shape."""
+    depth, cols = SHAPES[shape]
+    operands, found = Operands(depth, cols), peaks(threads)
+    print(f"\n{shape}: K {depth}, N {cols}, {threads} threads; {describe(found)}")
+    for rows in given.rows:
+        works = operands.contenders(rows)
+        for name, work in works.items():
+            operands.check(rows, name, work())
+        contenders = {name: Contender(work) for name, work in works.items()}
+        times = turns(contenders, given.budget, settle=SETTLE if threads > 1 else 0)
+        samples = {name: [t * 1e6 for t in some] for name, some in times.items()}
+        case = Case(shape, rows, depth, cols, threads, found, samples)
+        print(line(case), flush=True)
+        yield case
 
 
 def describe(found: Peaks) -> str:
