@@ -34,9 +34,9 @@ struct RowLayouts {
   std::vector<bool> streams;  // for each result: large, and nobody reads it soon
 };
 
-// Rows of an input that a step asks memory for while it writes those of a result: see Block.
+// Rows of an array that a step asks memory for while it writes those of a result: see Block.
 struct RowAhead {
-  int input = -1;         // -1: none
+  int array = -1;         // as RowWalk has it; -1: none
   int64_t row_bytes = 0;  // from a row of the program to the next
   int64_t row = 0, step = 0;
 };
@@ -81,10 +81,17 @@ struct RowWalk {
   int64_t inner = 0;
 };
 
+// Steps that run block by block; those of the next phase begin when all blocks are done.
+struct RowPhase {
+  size_t begin = 0, end = 0;  // steps
+  int64_t block_rows = 1;     // never across the end of RowPlan::inner
+};
+
 // A block's table of pointers: each input and result from its start, then each of them at the
 // block's first row, then the scratch.
 struct RowPlan {
   std::vector<RowStep> steps;
+  std::vector<RowPhase> phases;
   std::vector<RowArg> args;
   std::vector<IndexCheck> checks;
   std::vector<RowWalk> walks;
@@ -93,7 +100,7 @@ struct RowPlan {
   Sizes outer;             // leading dimensions that do not lie evenly with the inner ones
   int64_t rows = 0;        // in all
   int64_t inner = 1;       // rows that lie evenly, in every array
-  int64_t block_rows = 1;  // never across the end of `inner`
+  int64_t block_rows = 1;  // for which there is scratch; a phase of one step needs none
   int64_t grain = 1;       // rows that are worth waking a thread for: blocks, or kUnsplit
   int64_t scratch_bytes = 0;
 

@@ -46,20 +46,24 @@ class RowRunner {
   }
 
   void Run(int64_t begin, int64_t end) {
-    while (begin < end) {
-      const int64_t outer = plan_.outer.empty() ? 0 : begin / plan_.inner;
-      const int64_t inner = begin - outer * plan_.inner;
-      const int64_t n = std::min({plan_.block_rows, end - begin, plan_.inner - inner});
-      Seek(outer, inner);
-      for (const RowStep& step : plan_.steps) RunStep(step, n);
-      begin += n;
-    }
+    for (const RowPhase& phase : plan_.phases) RunPhase(phase, begin, end);
     // What was stored past the caches comes before all that follows. Once for all blocks: a fence a
     // block waits for memory each time.
     std::atomic_thread_fence(std::memory_order_seq_cst);
   }
 
  private:
+  void RunPhase(const RowPhase& phase, int64_t begin, int64_t end) {
+    while (begin < end) {
+      const int64_t outer = plan_.outer.empty() ? 0 : begin / plan_.inner;
+      const int64_t inner = begin - outer * plan_.inner;
+      const int64_t n = std::min({phase.block_rows, end - begin, plan_.inner - inner});
+      Seek(outer, inner);
+      for (size_t i = phase.begin; i < phase.end; ++i) RunStep(plan_.steps[i], n);
+      begin += n;
+    }
+  }
+
   // Points every walk at row `inner` of the outer index `outer`.
   void Seek(int64_t outer, int64_t inner) {
     for (const RowWalk& walk : plan_.walks) {
@@ -90,7 +94,7 @@ class RowRunner {
     for (size_t i = 0; i < args.size(); ++i) {
       blocks[i] = args[i].block;
       if (args[i].pointer >= 0) blocks[i].data = At(args[i], row);
-      if (args[i].ahead.input >= 0) SetAhead(args[i].ahead, row, blocks[i]);
+      if (args[i].ahead.array >= 0) SetAhead(args[i].ahead, row, blocks[i]);
     }
     const auto operands = static_cast<size_t>(step.operands);
     step.fn({.in = {blocks.data(), operands},
@@ -100,7 +104,7 @@ class RowRunner {
   }
 
   void SetAhead(const RowAhead& ahead, int64_t row, kernels::Block& block) const {
-    const std::byte* rows = pointers_[plan_.WalkPointer(ahead.input)];
+    const std::byte* rows = pointers_[plan_.WalkPointer(ahead.array)];
     block.ahead = rows + (row + plan_.block_rows) * ahead.row_bytes;
     block.ahead_row = ahead.row;
     block.ahead_step = ahead.step;

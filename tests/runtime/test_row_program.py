@@ -151,6 +151,47 @@ def test_two_leading_dimensions_and_padded_rows(shape):
     check(block, types, arrays)
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("kept", [1, 3])
+def test_large_results_that_are_read_back(kept, threads):
+    """Of 8 MiB and more: each ends a phase, behind which its rows come from memory again."""
+    fusible._core.set_threads(threads)
+
+    def body(x, r, w):
+        steps = [ops.add(x, r)]
+        steps.append(ops.mul(steps[-1], r))  # needed in a scratch while the next one is not kept
+        steps.append(ops.add(steps[-1], x))
+        return ops.rms_norm(steps[-1], w), *steps[:kept]
+
+    sizes = {"rows": 430, "width": 5000}
+    types = specs(x="bf16[2, R, 5000]", r="bf16[2, R, 5000]", w="bf16[5000]")
+    shape = (2, sizes["rows"] + 3, sizes["width"])
+    arrays = {"x": normal(1, shape)[:, :-3], "r": normal(2, shape)[:, :-3]}
+    _, results = check(body, types, {**arrays, "w": normal(9, (sizes["width"],))})
+    assert all(result.nbytes >= 8 << 20 for result in results)
+
+
+def test_a_scratch_that_is_needed_later_keeps_the_phase_whole():
+    def body(x, r, w):
+        product, total = ops.mul(x, r), ops.add(x, r)
+        return ops.rms_norm(ops.add(total, product), w), total
+
+    types = specs(x="bf16[T, 4096]", r="bf16[T, 4096]", w="bf16[4096]")
+    arrays = {"x": normal(1, (1100, 4096)), "r": normal(2, (1100, 4096)), "w": normal(9, (4096,))}
+    _, (_, total) = check(body, types, arrays)
+    assert total.nbytes >= 8 << 20
+
+
+def test_in_place_and_kept_large_results_agree():
+    x, r, w = normal(1, (1100, 4096)), normal(2, (1100, 4096)), normal(9, (4096,))
+    y, total = ops.fused_add_rms_norm(x, r, w)
+    assert bits(total) == bits(ops.add(x, r))
+    assert bits(y) == bits(ops.rms_norm(total, w))
+    ops.fused_add_rms_norm(x, r, w, out=(x, r))
+    assert x.nbytes >= 8 << 20
+    assert (bits(x), bits(r)) == (bits(y), bits(total))
+
+
 def test_views_that_need_a_copy():
     def transposed(x, w):
         y = packed(ops.transpose(ops.add(x, x), dims=[0, 2, 1]))
