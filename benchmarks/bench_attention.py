@@ -6,7 +6,7 @@ The head shapes are those of published models, in bf16. Results are compared wit
 float64 before anything is timed. Then ours and PyTorch's `scaled_dot_product_attention` (with
 grouped heads as they are, and with keys and values repeated for each query head beforehand) run
 turn about in this process on as many threads. The peak is measured before them: of dot products of
-bf16 where the CPU has them, else of FMA.
+bf16 where the CPU has fast ones, else of FMA.
 
 GFLOP/s count what causal attention needs. GB/s are bytes of the keys and values of a call, each
 read once; the bandwidth is the best that this run found for reading as many bytes. PyTorch gets its
@@ -294,7 +294,7 @@ def main() -> None:
     for threads in map(int, given.threads.split(",")):
         found = peaks(threads)
         for call in calls(given.prefill, given.decode):
-            results.append(measure(call, threads, given.budget, found.dot or found.fma))
+            results.append(measure(call, threads, given.budget, found.bf16))
             print(results[-1].row(), flush=True)
     if given.json:
         record = {"machine": about, "calls": [result.record() for result in results]}

@@ -59,7 +59,7 @@ class Case:
         """Tokens a second that reading weights for each of them, or arithmetic, allows."""
         if self.work == "write":
             return self.peaks.read * 1e9 / self.weight_bytes[name]
-        peak = self.peaks.fma if "f32" in name else self.peaks.dot or self.peaks.fma
+        peak = self.peaks.fma if "f32" in name else self.peaks.bf16
         return peak * 1e9 * self.tokens / self.flops
 
     def share(self, name: str) -> str:

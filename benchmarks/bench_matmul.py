@@ -4,7 +4,7 @@
     python -m benchmarks.bench_matmul --filter 'llama*' --rows 1,8,512 --isa avx3
 
 The peaks (FMA, dot products of bf16 and of int8, bytes read) are measured in the same run. Of the
-peak: of the format's dot product where the instruction set has one, else of FMA's. Of the floor: of
+peak: of the format's dot product where that is faster than FMA, else of FMA's. Of the floor: of
 the time that reading the weight or the arithmetic takes at least, whichever is longer.
 Weights of a case are used one after the other, so many that none stays in caches, as in a model.
 Every result is compared with float64 before anything is timed. Ratios are of turns in a process.
@@ -94,7 +94,7 @@ class Case:
         """GFLOP/s that it could reach in registers."""
         if name == INT8 or name in TORCH_INT8:
             return self.peaks.vnni or self.peaks.fma
-        return self.peaks.fma if name == "torch f32" else self.peaks.dot or self.peaks.fma
+        return self.peaks.fma if name == "torch f32" else self.peaks.bf16
 
     def floor_us(self, name: str) -> float:
         """Microseconds that the weight's bytes or the arithmetic take at least."""

@@ -15,7 +15,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
-// Whether a CPU of this target may have it; HasBf16Conversion() says whether this one does.
+// Whether a CPU of this target may have it; HasBf16Dots() says whether this one does.
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
 inline constexpr bool kMayDot = true;
 

@@ -59,7 +59,7 @@ QueryRows Queries(const Task& task, float* memory) {
   QueryRows q = {{memory, QueryStride(task)}, {nullptr, WordStride(task)}, false, 0};
   float* words = memory + rows * q.floats.stride;
   q.words.data = words;
-  q.dots = kMayDot && std::is_same_v<T, BF16> && size % 2 == 0 && HasBf16Conversion();
+  q.dots = kMayDot && std::is_same_v<T, BF16> && size % 2 == 0 && HasBf16Dots();
   if (q.dots) std::memset(words, 0, rows * q.words.stride * sizeof(float));
   for (int64_t r = 0; r < rows; ++r) {
     const T* row = task.a->q.Row<T>(task.TokenOf(r)) + task.HeadOf(r) * size;

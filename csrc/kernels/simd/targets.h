@@ -25,10 +25,23 @@ inline bool CpuConvertsBf16() {
 #endif
 }
 
-inline bool bf16_conversion = CpuConvertsBf16();  // as chosen; only read it by the next function
+// AMD's dot products of bf16 are twice as fast as fma, and give the same bits where they are taken.
+// Intel's take twice as long (77 GFLOP/s on a Sapphire Rapids, where fma does 155).
+inline bool CpuDotsAreFast() {
+#if defined(__x86_64__)
+  return __builtin_cpu_is("amd") != 0;
+#else
+  return false;
+#endif
+}
 
-// Whether kernels may use AVX512-BF16's conversions, and its dot products.
+inline bool bf16_conversion = CpuConvertsBf16();  // as chosen; only read it by the next functions
+
+// Whether kernels may use AVX512-BF16's conversions, and whether they gain by its dot products.
 inline bool HasBf16Conversion() { return bf16_conversion; }
-inline bool HasBf16Dots() { return bf16_conversion; }
+inline bool HasBf16Dots() {
+  static const bool fast = CpuDotsAreFast();
+  return bf16_conversion && fast;
+}
 
 }  // namespace fusible::kernels
