@@ -8,7 +8,7 @@ before anything is timed. Then all run turn about in this process, on as many th
 written behind 128 of the text; the text's own next ones, so that all do the same work.
 
 `of read`: the share of the read bandwidth of this run at which a token's weights are read; `of
-peak`: the share of the peak of FMA, or of bf16 dot products where the CPU has them.
+peak`: the share of the peak of FMA, or of bf16 dot products where those are faster.
 """
 
 from __future__ import annotations

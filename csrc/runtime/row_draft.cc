@@ -35,6 +35,7 @@ class Finisher {
     const std::vector<int64_t> offsets = PlaceTemporaries();
     for (size_t i = 0; i < plan_.args.size(); ++i) FinishArg(i, offsets);
     for (RowStep& step : plan_.steps) FinishStep(step);
+    plan_.streams = std::ranges::any_of(plan_.args, [](const RowArg& a) { return a.block.stream; });
     if (ComesFromMemory()) {
       for (const RowPhase& phase : plan_.phases) AskAhead(phase);
     }
@@ -201,25 +202,23 @@ class Finisher {
     return std::ranges::any_of(layouts_.streams, [](bool large) { return large; });
   }
 
+  // Whether is(root) for an operand of some step of the phase, or for a result.
   template <class F>
-  bool AnyOperand(const RowPhase& phase, const F& is) const {
+  bool AnyRoot(const RowPhase& phase, bool results, const F& is) const {
     for (size_t s = phase.begin; s < phase.end; ++s) {
       const RowStep& step = plan_.steps[s];
-      for (int i = 0; i < step.operands; ++i) {
-        if (is(draft_.args[step.first_arg + i].place.root)) return true;
+      const int first = step.first_arg + (results ? step.operands : 0);
+      for (int i = first; i < first + (results ? step.results : step.operands); ++i) {
+        if (is(draft_.args[i].place.root)) return true;
       }
     }
     return false;
   }
-
+  bool Reads(const RowPhase& phase, int root) const {
+    return AnyRoot(phase, false, [=](int other) { return other == root; });
+  }
   bool Writes(const RowPhase& phase, int root) const {
-    for (size_t s = phase.begin; s < phase.end; ++s) {
-      const RowStep& step = plan_.steps[s];
-      for (int r = 0; r < step.results; ++r) {
-        if (draft_.args[step.first_arg + step.operands + r].place.root == root) return true;
-      }
-    }
-    return false;
+    return AnyRoot(phase, true, [=](int other) { return other == root; });
   }
 
   // The result that step `s` stores for later steps to read, where that is large; else nullptr.
@@ -229,20 +228,14 @@ class Finisher {
       const int root = draft_.args[i].place.root, k = root - plan_.inputs;
       if (k < 0 || k >= plan_.results || draft_.args[i].whole) continue;
       if (!layouts_.streams[k] || layouts_.takes[k] >= 0) continue;
-      const RowPhase later = {s + 1, plan_.steps.size()};
-      if (AnyOperand(later, [=](int other) { return other == root; })) return &plan_.args[i].block;
+      if (Reads({s + 1, plan_.steps.size()}, root)) return &plan_.args[i].block;
     }
     return nullptr;
   }
 
   bool ScratchCrosses(size_t step) const {
-    return AnyOperand({step, plan_.steps.size()}, [&](int root) {
-      if (!draft_.IsTemporary(root)) return false;
-      for (int i = 0; i < plan_.steps[step].first_arg; ++i) {
-        if (draft_.args[i].place.root == root) return true;
-      }
-      return false;
-    });
+    return AnyRoot({step, plan_.steps.size()}, false,
+                   [&](int root) { return draft_.IsTemporary(root) && Writes({0, step}, root); });
   }
 
   // A large result that later steps read ends a phase: stored past the caches and read again it
@@ -272,8 +265,7 @@ class Finisher {
     if (steps == 1) return;
     std::vector<const RowWalk*> read;
     for (const RowWalk& walk : plan_.walks) {
-      const bool reads = AnyOperand(phase, [&](int root) { return root == walk.array; });
-      if (reads && !Writes(phase, walk.array)) read.push_back(&walk);
+      if (Reads(phase, walk.array) && !Writes(phase, walk.array)) read.push_back(&walk);
     }
     for (size_t k = 0; k < read.size(); ++k) {
       const size_t at = (2 * k + 1) * steps / (2 * read.size());

@@ -103,6 +103,7 @@ struct RowPlan {
   int64_t block_rows = 1;  // for which there is scratch; a phase of one step needs none
   int64_t grain = 1;       // rows that are worth waking a thread for: blocks, or kUnsplit
   int64_t scratch_bytes = 0;
+  bool streams = false;  // some step stores past the caches
 
   int WalkPointer(int array) const { return inputs + results + array; }
   int ScratchPointer() const { return 2 * (inputs + results); }

@@ -49,7 +49,7 @@ class RowRunner {
     for (const RowPhase& phase : plan_.phases) RunPhase(phase, begin, end);
     // What was stored past the caches comes before all that follows. Once for all blocks: a fence a
     // block waits for memory each time.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (plan_.streams) std::atomic_thread_fence(std::memory_order_seq_cst);
   }
 
  private:
