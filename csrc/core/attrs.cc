@@ -52,13 +52,6 @@ bool SameText(const AttrValue& a, const AttrValue& b) {
   return (std::isnan(*x) && std::isnan(*y)) || (*x == *y && std::signbit(*x) == std::signbit(*y));
 }
 
-const AttrValue* Attrs::Find(std::string_view name) const {
-  for (const Entry& entry : entries_) {
-    if (entry.first == name) return &entry.second;
-  }
-  return nullptr;
-}
-
 void Attrs::Set(std::string_view name, AttrValue value) {
   auto at = std::lower_bound(entries_.begin(), entries_.end(), name,
                              [](const Entry& e, std::string_view n) { return e.first < n; });

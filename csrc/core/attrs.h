@@ -1,6 +1,7 @@
 // Attribute values of an operator call, ordered by name, and their text form.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -20,11 +21,22 @@ std::string ToText(const AttrValue& value);
 // Whether both have the same text: NaN is NaN, and -0.0 is not 0.0.
 bool SameText(const AttrValue& a, const AttrValue& b);
 
+// Whether both are the same. Inlined, one comparison where `name` is a literal: operators ask for
+// their attributes and sizes in every call, and memcmp would be a tenth of a call on few numbers.
+inline bool IsNamed(const std::string& entry, std::string_view name) {
+  return entry.size() == name.size() && std::equal(name.begin(), name.end(), entry.begin());
+}
+
 class Attrs {
  public:
   using Entry = std::pair<std::string, AttrValue>;
 
-  const AttrValue* Find(std::string_view name) const;
+  const AttrValue* Find(std::string_view name) const {
+    for (const Entry& entry : entries_) {
+      if (IsNamed(entry.first, name)) return &entry.second;
+    }
+    return nullptr;
+  }
   void Set(std::string_view name, AttrValue value);
   void Erase(std::string_view name);
 

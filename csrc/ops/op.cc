@@ -6,10 +6,7 @@
 
 namespace fusible {
 
-int64_t CallInfo::Dim(std::string_view letter) const {
-  for (const auto& [name, size] : dims) {
-    if (name == letter) return size;
-  }
+void CallInfo::NoDim(std::string_view letter) {
   throw std::logic_error(Cat("no dimension ", letter));
 }
 

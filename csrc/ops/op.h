@@ -20,7 +20,15 @@ struct CallInfo {
   Attrs attrs;                                        // defaults filled in
   bool packed = false;  // the operand Packs names lies as kernels::PackWeight leaves it
 
-  int64_t Dim(std::string_view letter) const;
+  int64_t Dim(std::string_view letter) const {
+    for (const auto& [name, size] : dims) {
+      if (IsNamed(name, letter)) return size;
+    }
+    NoDim(letter);
+  }
+
+ private:
+  [[noreturn]] static void NoDim(std::string_view letter);
 };
 
 // One block of rows of a row operator. in and out follow the order of the signature.
