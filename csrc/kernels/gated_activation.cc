@@ -20,13 +20,27 @@ HWY_INLINE VF Gated(VF gate, VF up, [[maybe_unused]] float limit) {
   return hn::Mul(Silu(gate), up);
 }
 
+// The writing of row r, which asks for a later row of gates and ups meanwhile. On a Zen 4, whose
+// prefetchers begin anew with each page, silu took 0.64 to 0.83 of the time that way where rows
+// come from memory, and as long where they do not. Half a kilobyte ahead won nothing, half of the
+// lines a twentieth.
+template <class T>
+HWY_INLINE Writing WritingGated(const GatedActivationArgs& a, int64_t r) {
+  Writing row = WritingRow<T>(a.out, r);
+  if (row.ahead == nullptr) {
+    row.ahead = reinterpret_cast<const std::byte*>(a.x.Row<T>(r + 2));
+    row.ahead_step = 2 * sizeof(T);
+  }
+  return row;
+}
+
 // Flattened: of steps this long the compiler makes functions, which load every constant anew.
 template <Activation kActivation, class T>
 HWY_FLATTEN void GateRow(const GatedActivationArgs& a, int64_t r) {
   const T *x = a.x.Row<T>(r), *ups = x + a.cols;
   T* out = a.out.Row<T>(r);
   const float limit = a.limit;
-  ForSteps(a.cols, WritingRow<T>(a.out, r), [=](auto at) HWY_ATTR {
+  ForSteps(a.cols, WritingGated<T>(a, r), [=](auto at) HWY_ATTR {
     const auto gated = [=](VF gate, VF up) HWY_ATTR { return Gated<kActivation>(gate, up, limit); };
     Store(Each(gated, Load<Own<T>>(x, at), Load<Own<T>>(ups, at)), out, at);
   });
@@ -45,7 +59,7 @@ HWY_FLATTEN void SwigluOaiRow(const GatedActivationArgs& a, int64_t r) {
   const T* x = a.x.Row<T>(r);
   T* out = a.out.Row<T>(r);
   const float limit = a.limit, alpha = a.alpha;
-  ForSteps(a.cols, WritingRow<T>(a.out, r), [=](auto at) HWY_ATTR {
+  ForSteps(a.cols, WritingGated<T>(a, r), [=](auto at) HWY_ATTR {
     const auto [low, high] = LoadTwo(x, at);
     Store(Split(SwigluOai(low, limit, alpha), SwigluOai(high, limit, alpha)), out, at);
   });

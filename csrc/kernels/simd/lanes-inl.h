@@ -213,7 +213,7 @@ template <class Step>
 HWY_INLINE void ForSteps(size_t n, const Writing& row, const Step& step) {
   if (row.ahead == nullptr) return ForStepsInto(n, row, step);
   ForStepsInto(n, row, [&](auto at) HWY_ATTR {
-    __builtin_prefetch(row.ahead + static_cast<int64_t>(at.i) * row.ahead_step, 0, 2);
+    AskFor(row, static_cast<int64_t>(at.i), kStep);
     step(at);
   });
 }

@@ -24,35 +24,40 @@ namespace fusible::kernels::HWY_NAMESPACE {
 
 HWY_INLINE VF SetF(float value) { return hn::Set(DF(), value); }
 
+// c + a b, or c - a b.
+template <bool kMinus>
+HWY_INLINE VF Plus(VF a, VF b, VF c) {
+  return kMinus ? hn::NegMulAdd(a, b, c) : hn::MulAdd(a, b, c);
+}
+
 // e^x = 2^n e^r with |r| <= ln(2)/2, for |x| up to 105.
 struct Reduced {
-  VF power;  // e^r
-  VU n;      // in the low bits; what stands above them has to be shifted out
+  VF power;   // e^r
+  VU biased;  // n + 127 in the low bits; what stands above them has to be shifted out
 };
 
-// One fma takes n ln(2) away: ln(2) is 1.9e-9 off as a float, which is n/60 units in the last place
-// of the result. The polynomial was fitted for least relative error (9.2e-8). One of degree 6, and
-// ln(2) in two parts, were almost exact, and silu took 1.2 times as long.
+// Of x, or of -x. One fma takes n ln(2) away: ln(2) is 1.9e-9 off as a float, which is n/60 units
+// in the last place of the result. The polynomial was fitted for least relative error (9.2e-8). One
+// of degree 6, and ln(2) in two parts, were almost exact, and silu took 1.2 times as long.
+template <bool kMinus = false>
 HWY_INLINE Reduced Reduce(VF x) {
-  const VF magic = SetF(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
-  const VF shifted = hn::MulAdd(x, SetF(1.44269502f), magic);
+  const VF magic = SetF(12583039.0f);  // 1.5 * 2^23 + 127: adding it rounds to an integer
+  const VF shifted = Plus<kMinus>(x, SetF(1.44269502f), magic);
   const VF n = hn::Sub(shifted, magic);
 #if HWY_NATIVE_FMA
-  const VF r = hn::NegMulAdd(n, SetF(0.693147182f), x);
+  const VF r = Plus<!kMinus>(n, SetF(0.693147182f), x);
 #else  // a part that is short enough for exact products with n, and the rest
-  const VF r = hn::NegMulAdd(n, SetF(-2.12194442e-4f), hn::NegMulAdd(n, SetF(0.693359375f), x));
+  const VF r = Plus<!kMinus>(n, SetF(-2.12194442e-4f), Plus<!kMinus>(n, SetF(0.693359375f), x));
 #endif
-  VF p = hn::MulAdd(SetF(0.00828936044f), r, SetF(0.0418981761f));
-  p = hn::MulAdd(p, r, SetF(0.166676521f));
-  p = hn::MulAdd(p, r, SetF(0.499991477f));
-  p = hn::MulAdd(p, r, SetF(0.999999702f));
-  return {hn::MulAdd(p, r, SetF(1.0f)), ToBits(shifted)};
+  VF p = Plus<kMinus>(SetF(0.00828936044f), r, SetF(0.0418981761f));  // r is -r for -x
+  p = Plus<kMinus>(p, r, SetF(0.166676521f));
+  p = Plus<kMinus>(p, r, SetF(0.499991477f));
+  p = Plus<kMinus>(p, r, SetF(0.999999702f));
+  return {Plus<kMinus>(p, r, SetF(1.0f)), ToBits(shifted)};
 }
 
 // 2^n for n in [-127, 128], where these are 0 and infinity.
-HWY_INLINE VF PowerOfTwo(VU n) {
-  return FromBits(hn::Add(hn::ShiftLeft<23>(n), SetBits(127u << 23)));
-}
+HWY_INLINE VF PowerOfTwo(VU biased) { return FromBits(hn::ShiftLeft<23>(biased)); }
 
 // x within a bound; a NaN stays. Where x86 cannot compare, it gives the second operand; others give
 // the number.
@@ -71,16 +76,17 @@ HWY_INLINE VF AtMost(VF x, float bound) {
 // 2^n is applied in two halves, so that results down to the smallest subnormal are right.
 HWY_INLINE VF Exp(VF x) {
   const Reduced e = Reduce(AtLeast(AtMost(x, 89.0f), -105.0f));
-  const hn::Vec<DI> n = hn::Sub(hn::BitCast(DI(), e.n), hn::Set(DI(), 0x4B400000));
+  const hn::Vec<DI> n = hn::Sub(hn::BitCast(DI(), e.biased), hn::Set(DI(), 0x4B40007F));
   const VU half = hn::BitCast(DU(), hn::ShiftRight<1>(n));
-  const VU rest = hn::Sub(hn::BitCast(DU(), n), half);
-  return hn::Mul(hn::Mul(e.power, PowerOfTwo(half)), PowerOfTwo(rest));
+  const VU first = hn::Add(half, SetBits(127));
+  const VU second = hn::Sub(e.biased, half);
+  return hn::Mul(hn::Mul(e.power, PowerOfTwo(first)), PowerOfTwo(second));
 }
 
-// 1 + e^x for x <= 89. Below -87 it is 1 anyway; from 2^127.5 on it is infinite.
-HWY_INLINE VF OnePlusExp(VF x) {
-  const Reduced e = Reduce(AtLeast(x, -87.0f));
-  return hn::MulAdd(e.power, PowerOfTwo(e.n), SetF(1.0f));
+// 1 + e^-x for x >= -89. Above 87 it is 1 anyway; below -127.5 ln(2) it is infinite.
+HWY_INLINE VF OnePlusExpOfMinus(VF x) {
+  const Reduced e = Reduce<true>(AtMost(x, 87.0f));
+  return hn::MulAdd(e.power, PowerOfTwo(e.biased), SetF(1.0f));
 }
 
 // Near zero an odd polynomial (relative error 4.8e-9 up to 0.63), else 1 - 2 / (e^2|x| + 1).
@@ -98,7 +104,7 @@ HWY_INLINE VF Tanh(VF x) {
 }
 
 // x / (1 + e^-u) for u >= -89 and x above minus infinity.
-HWY_INLINE VF Gate(VF x, VF u) { return hn::Div(x, OnePlusExp(hn::Neg(u))); }
+HWY_INLINE VF Gate(VF x, VF u) { return hn::Div(x, OnePlusExpOfMinus(u)); }
 
 // At the lower bounds of x, in these three, the result is -0 already.
 HWY_INLINE VF Silu(VF x) {
@@ -136,7 +142,7 @@ HWY_INLINE VF NormalTail(VF a) {
   const VF square = hn::Mul(a, a);
   const VF rest = hn::MulSub(a, a, square);  // what the product lost: it weighs 2^-24 * a^2 / 2
   const Reduced e = Reduce(hn::Mul(square, SetF(-0.5f)));
-  const VF tail = hn::Mul(hn::Mul(p, e.power), PowerOfTwo(e.n));
+  const VF tail = hn::Mul(hn::Mul(p, e.power), PowerOfTwo(e.biased));
   return hn::NegMulAdd(hn::Mul(rest, SetF(0.5f)), tail, tail);
 }
 

@@ -45,7 +45,7 @@ inline float Subtrahend(float max) {
 // e^x for x <= 0, and 0 where that is no normal f32; a NaN stays.
 HWY_INLINE VF Weight(VF x) {
   const Reduced e = Reduce(AtLeast(x, -88.0f));
-  return hn::Mul(e.power, PowerOfTwo(e.n));
+  return hn::Mul(e.power, PowerOfTwo(e.biased));
 }
 
 // Scores of a block, of which some keys count; outside of them there may be anything.

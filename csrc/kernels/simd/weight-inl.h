@@ -16,7 +16,7 @@ namespace fusible::kernels::HWY_NAMESPACE {
 // instructions of Exp.
 HWY_INLINE VF Weight(VF x) {
   const Reduced e = Reduce(x);  // n in [-126, 0]
-  return hn::IfThenZeroElse(hn::Lt(x, SetF(-87.33f)), hn::Mul(e.power, PowerOfTwo(e.n)));
+  return hn::IfThenZeroElse(hn::Lt(x, SetF(-87.33f)), hn::Mul(e.power, PowerOfTwo(e.biased)));
 }
 
 template <class S>
