@@ -8,19 +8,22 @@
 HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
-template <class T>
+template <bool kTwice, class T>
 void AddRow(const AddArgs& a, int64_t r) {
   const T *x = a.x.Row<T>(r), *y = a.y.Row<T>(r);
   T* out = a.out.Row<T>(r);
+  T* second = reinterpret_cast<T*>(a.out.second + r * a.out.second_row);
   ForSteps(a.cols, WritingRow<T>(a.out, r), [=](auto at) HWY_ATTR {
     Store(Sum(Load<Own<T>>(x, at), Load<Own<T>>(y, at)), out, at);
+    if constexpr (kTwice) StoreAgain(out, second, at);
   });
 }
 
 void AddRows(const AddArgs& a) {
   VisitFloat(a.x.dtype, [&](auto type) HWY_ATTR {
     using T = decltype(type);
-    for (int64_t r = 0; r < a.rows; ++r) AddRow<T>(a, r);
+    const auto row = a.out.second != nullptr ? &AddRow<true, T> : &AddRow<false, T>;
+    for (int64_t r = 0; r < a.rows; ++r) row(a, r);
   });
 }
 

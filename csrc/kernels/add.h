@@ -1,4 +1,4 @@
-// out = round(x + y).
+// out = round(x + y), stored twice where out.second says so.
 #pragma once
 
 #include "kernels/block.h"

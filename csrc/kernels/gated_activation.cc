@@ -28,7 +28,7 @@ template <class T>
 HWY_INLINE Writing WritingGated(const GatedActivationArgs& a, int64_t r) {
   Writing row = WritingRow<T>(a.out, r);
   if (row.ahead == nullptr) {
-    row.ahead = reinterpret_cast<const std::byte*>(a.x.Row<T>(r + 2));
+    row.ahead = reinterpret_cast<const std::byte*>(a.x.Row<T>(r + RowsAhead(a.cols)));
     row.ahead_step = 2 * sizeof(T);
   }
   return row;

@@ -96,6 +96,8 @@ struct GroupScales {
   }
 };
 
+inline constexpr int64_t kAskedAtOnce = 512;  // elements
+
 template <class T, class Code>
 class RowQuantizer {
  public:
@@ -121,25 +123,40 @@ class RowQuantizer {
         scales.amax[g] = MaxMagnitude(x + begin + g * size_, size_, first + g + 1 < groups_);
       }
       scales.Compute(a_, max_is_code_);
-      AskFor(row, begin, count * size_);
       for (int64_t g = 0; g < count; ++g) out[(first + g) * a_.scales.stride] = scales.scale[g];
       if (!scales.bounded) {
         DivideGroups(x + begin, codes + begin, scales, count);
       } else if (stream) {
-        MultiplyGroups<Streamed>(x + begin, codes + begin, scales, count, groups_ - first);
+        Multiply<Streamed>(x, codes, begin, scales, count, row);
       } else {
-        MultiplyGroups<Full>(x + begin, codes + begin, scales, count, groups_ - first);
+        Multiply<Full>(x, codes, begin, scales, count, row);
       }
     }
   }
 
  private:
+  // Groups from element `begin` of the row on. Of a group as long as the row, lines are asked for a
+  // few at a time: all of them at once, rms_norm_per_token_quant took 1.2 times as long.
   template <class At>
-  void MultiplyGroups(const T* x, Code* codes, const GroupScales& scales, int64_t count,
-                      int64_t left) const {
-    for (int64_t g = 0; g < count; ++g, x += size_, codes += size_) {
+  void Multiply(const T* x, Code* codes, int64_t begin, const GroupScales& scales, int64_t count,
+                const Writing& row) const {
+    const int64_t end = begin + count * size_;
+    const bool in_pieces = groups_ == 1 && row.ahead != nullptr;
+    const int64_t most = in_pieces ? kAskedAtOnce : end - begin;
+    for (; begin < end; begin += most) {
+      const int64_t n = HWY_MIN(end - begin, most);
+      AskFor(row, begin, n);
+      MultiplyGroups<At>(x + begin, codes + begin, in_pieces ? n : size_, scales, count,
+                         a_.cols - begin);
+    }
+  }
+
+  template <class At>
+  void MultiplyGroups(const T* x, Code* codes, int64_t size, const GroupScales& scales,
+                      int64_t count, int64_t left) const {
+    for (int64_t g = 0; g < count; ++g, x += size, codes += size) {
       const Quotient<T> by{hn::Set(DF(), scales.scale[g]), hn::Set(DF(), scales.reciprocal[g])};
-      ForGroup<At>(size_, g + 1 < left,
+      ForGroup<At>(size, (g + 1) * size < left,
                    [=](auto at) HWY_ATTR { Store(by(Load(x, at)), codes, at, Bounded()); });
     }
   }

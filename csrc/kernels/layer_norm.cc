@@ -34,17 +34,18 @@ void NormRow(const LayerNormArgs& a, int64_t r, const Moments& moments) {
   const T *x = a.x.Row<T>(r), *weight = a.weight.Row<T>(0), *bias = a.bias.Row<T>(0);
   T* out = a.out.Row<T>(r);
   const VF mean = hn::Set(DF(), moments.mean), scale = hn::Set(DF(), moments.scale);
-  ForSteps(a.cols, WritingRow(a.out, r, x, a.x.Row<T>(r + 1)), [=](auto at) HWY_ATTR {
-    auto y = Mul(Sub(Load<Own<T>>(x, at), mean), scale);
-    if constexpr (kWeight && kBias) {
-      y = MulAdd(y, Load<Own<T>>(weight, at), Load<Own<T>>(bias, at));
-    } else if constexpr (kWeight) {
-      y = Mul(y, Load<Own<T>>(weight, at));
-    } else if constexpr (kBias) {
-      y = Sum(y, Load<Own<T>>(bias, at));
-    }
-    Store(y, out, at);
-  });
+  ForSteps(a.cols, WritingRow(a.out, r, x, a.x.Row<T>(r + RowsAhead(a.cols))),
+           [=](auto at) HWY_ATTR {
+             auto y = Mul(Sub(Load<Own<T>>(x, at), mean), scale);
+             if constexpr (kWeight && kBias) {
+               y = MulAdd(y, Load<Own<T>>(weight, at), Load<Own<T>>(bias, at));
+             } else if constexpr (kWeight) {
+               y = Mul(y, Load<Own<T>>(weight, at));
+             } else if constexpr (kBias) {
+               y = Sum(y, Load<Own<T>>(bias, at));
+             }
+             Store(y, out, at);
+           });
 }
 
 template <bool kWeight, bool kBias, class T>

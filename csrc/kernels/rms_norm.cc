@@ -30,15 +30,16 @@ void ScaleRow(const RmsNormArgs& a, int64_t r, float scale) {
   T* out = a.out.Row<T>(r);
   const VF factor = hn::Set(DF(), scale);
   const VF one = hn::Set(DF(), 1.0f);
-  ForSteps(a.cols, WritingRow(a.out, r, x, a.x.Row<T>(r + 1)), [=](auto at) HWY_ATTR {
-    auto y = Mul(Load<Own<T>>(x, at), factor);
-    if constexpr (kWeight != Weight::kNone) {
-      auto w = Load<Own<T>>(weight, at);
-      if constexpr (kWeight == Weight::kOnePlus) w = Sum(w, one);
-      y = Mul(y, w);
-    }
-    Store(y, out, at);
-  });
+  ForSteps(a.cols, WritingRow(a.out, r, x, a.x.Row<T>(r + RowsAhead(a.cols))),
+           [=](auto at) HWY_ATTR {
+             auto y = Mul(Load<Own<T>>(x, at), factor);
+             if constexpr (kWeight != Weight::kNone) {
+               auto w = Load<Own<T>>(weight, at);
+               if constexpr (kWeight == Weight::kOnePlus) w = Sum(w, one);
+               y = Mul(y, w);
+             }
+             Store(y, out, at);
+           });
 }
 
 template <Weight kWeight, class T>

@@ -15,7 +15,10 @@ HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
 
 template <class T>
-void SoftmaxRow(const T* x, T* out, float* scratch, size_t n) {
+void SoftmaxRow(const SoftmaxArgs& a, int64_t r, float* scratch) {
+  const size_t n = a.cols;
+  const T* x = a.x.Row<T>(r);
+  T* out = a.out.Row<T>(r);
   const VF max = hn::Set(DF(), RowMax(x, n));
   const float sum = CanonicalSum(n, [=](auto at) HWY_ATTR {
     const auto weight = Weight(Sub(Load<Own<T>>(x, at), max));
@@ -23,16 +26,15 @@ void SoftmaxRow(const T* x, T* out, float* scratch, size_t n) {
     return weight;
   });
   const VF divisor = hn::Set(DF(), sum);
-  ForSteps(n, [=](auto at) HWY_ATTR { Store(Div(Kept<Own<T>>(scratch, at.i), divisor), out, at); });
+  ForSteps(n, WritingRow(a.out, r, x, a.x.Row<T>(r + RowsAhead(a.cols))),
+           [=](auto at) HWY_ATTR { Store(Div(Kept<Own<T>>(scratch, at.i), divisor), out, at); });
 }
 
 void SoftmaxRows(const SoftmaxArgs& a, Scratch& memory) {
   float* scratch = memory.Floats(KeptRoom(a.cols));
   VisitFloat(a.x.dtype, [&](auto type) HWY_ATTR {
     using T = decltype(type);
-    for (int64_t r = 0; r < a.rows; ++r) {
-      SoftmaxRow(a.x.Row<T>(r), a.out.Row<T>(r), scratch, a.cols);
-    }
+    for (int64_t r = 0; r < a.rows; ++r) SoftmaxRow<T>(a, r, scratch);
   });
 }
 

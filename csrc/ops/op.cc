@@ -50,6 +50,11 @@ Op&& Op::Cost(int64_t cost) && {
   return std::move(*this);
 }
 
+Op&& Op::StoresTwice() && {
+  stores_twice_ = true;
+  return std::move(*this);
+}
+
 Op&& Op::Packs(std::string_view param) && {
   packs_ = signature_.FindParam(param);
   if (packs_ < 0) throw std::logic_error(Cat(name(), ": no operand ", param));

@@ -85,6 +85,7 @@ class Op {
   Op&& Equals(std::string_view body) &&;  // the same in smaller operators, as graph text
   Op&& Commutes() &&;                     // the first two operands may be swapped
   Op&& Cost(int64_t cost) &&;  // times as long a byte of its traffic as add's: 1 if not said
+  Op&& StoresTwice() &&;       // its kernel stores a result where Block::second says too
   Op&& Packs(std::string_view param) &&;  // its kernel also takes this weight packed
   Op&& Flops(std::string_view expr) &&;   // per row, in letters and attributes: "2*K*N"
 
@@ -100,6 +101,7 @@ class Op {
   WholeFn kernel() const { return kernel_; }
   ViewFn view() const { return view_; }
   bool commutes() const { return commutes_; }
+  bool stores_twice() const { return stores_twice_; }
 
  private:
   Signature signature_;
@@ -108,7 +110,7 @@ class Op {
   RowsFn rows_ = nullptr;
   WholeFn kernel_ = nullptr;
   ViewFn view_ = nullptr;
-  bool commutes_ = false;
+  bool commutes_ = false, stores_twice_ = false;
   int64_t cost_ = 1;
   int packs_ = -1;
 };

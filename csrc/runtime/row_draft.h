@@ -28,6 +28,7 @@ struct RowArgDraft {
   Sizes shape;
   int leading = 0;
   bool whole = false;
+  RowPlace second;  // of a result that is stored once more; root -1: it is not
 };
 
 struct RowDraft {

@@ -30,6 +30,7 @@ class Builder {
         layouts_(layouts),
         reads_(body),
         places_(body.values.size()),
+        seconds_(body.values.size()),
         in_inputs_(body.values.size()),
         written_(layouts.results.size()) {
     plan_.inputs = static_cast<int>(layouts.inputs.size());
@@ -85,12 +86,12 @@ class Builder {
 
   // --- places ---
 
-  // Memory of a block's rows that holds `value` without gaps, until its last reader.
-  RowPlace AddTemporary(ValueId value) {
+  // Memory of a block's rows that holds `value` without gaps, up to node `last`.
+  RowPlace AddTemporary(ValueId value, int last) {
     const Sizes shape = ShapeOf(value);
     draft_.temporaries.push_back({.row_bytes = ProductFrom(shape, prefix_) * ElementBytes(value),
                                   .first = now_,
-                                  .last = std::max(now_, reads_.LastRead(value))});
+                                  .last = std::max(now_, last)});
     const auto index = static_cast<int>(draft_.temporaries.size()) - 1;
     return {.root = plan_.inputs + plan_.results + index, .strides = ContiguousStrides(shape)};
   }
@@ -99,7 +100,7 @@ class Builder {
   // on.
   void Materialize(ValueId value) {
     const RowPlace from = places_[value];
-    places_[value] = AddTemporary(value);
+    places_[value] = AddTemporary(value, reads_.LastRead(value));
     AddCopy(value, from, places_[value]);
   }
 
@@ -190,6 +191,7 @@ class Builder {
     const ValueId value = node.outputs[r];
     const TypeSpec& spec = node.op->signature().results[r].type;
     AddArg(value, leading, !spec.leading);
+    draft_.args.back().second = seconds_[value];
     kernels::Block& block = plan_.args.back().block;
     const RowPlace& place = places_[value];
     if (IsColumn(spec, node.attrs)) block.stride = place.strides.back();
@@ -233,18 +235,31 @@ class Builder {
       if (body_.outputs[k] != value || !CanWrite(node, r, k, leading, operands)) continue;
       places_[value] = {.root = plan_.inputs + k, .strides = layouts_.results[k].strides};
       written_[k] = true;
+      if (IsStoredTwice(node, value, k)) {
+        seconds_[value] = places_[value];
+        places_[value] = AddTemporary(value, reads_.LastNode(value));
+      }
       return;
     }
     if (!spec.type.leading)
       Refuse(node, "expected its result to be a contiguous one of the region");
     const int alias = spec.alias.empty() ? -1 : node.op->signature().FindParam(spec.alias);
     if (alias < 0 || !CanTakeTemporary(node, alias, value)) {
-      places_[value] = AddTemporary(value);
+      places_[value] = AddTemporary(value, reads_.LastRead(value));
       return;
     }
     places_[value] = places_[node.inputs[alias]];
     RowTemporary& shared = draft_.TemporaryOf(places_[value].root);
     shared.last = std::max(shared.last, reads_.LastRead(value));
+  }
+
+  // A large result that later steps read: these find it in a block's memory, and it goes past the
+  // caches to its own as well. fused_add_rms_norm takes 0.8 to 1.0 of the time on a Zen 4 that it
+  // takes in two phases.
+  bool IsStoredTwice(const Node& node, ValueId value, int k) const {
+    const auto shows = [&](ValueId out) { return reads_.Origin(out) == value; };
+    return node.op->stores_twice() && layouts_.streams[k] && layouts_.takes[k] < 0 &&
+           reads_.LastNode(value) > now_ && std::ranges::count_if(body_.outputs, shows) == 1;
   }
 
   bool CanTakeTemporary(const Node& node, int alias, ValueId result) {
@@ -255,8 +270,9 @@ class Builder {
     const Sizes shape = ShapeOf(operand);
     const int64_t bytes = ProductFrom(shape, prefix_) * ElementBytes(operand);
     return place.strides == ContiguousStrides(shape) &&
-           draft_.TemporaryOf(place.root).row_bytes == bytes && reads_.LastRead(operand) == now_ &&
-           UsesOf(node, place.root) == 1 && !TakenInThisCall(node, place.root);
+           draft_.TemporaryOf(place.root).row_bytes == bytes &&
+           draft_.TemporaryOf(place.root).last == now_ && UsesOf(node, place.root) == 1 &&
+           !TakenInThisCall(node, place.root);
   }
 
   int64_t UsesOf(const Node& node, int root) const {
@@ -340,6 +356,7 @@ class Builder {
   RowDraft draft_;
   RowPlan& plan_ = draft_.plan;
   std::vector<RowPlace> places_;                    // where steps from now on find each value
+  std::vector<RowPlace> seconds_;                   // where the result is that one is stored in too
   std::vector<std::optional<RowPlace>> in_inputs_;  // where an input itself shows it
   std::vector<bool> written_;                       // results that a call writes in place
   int now_ = 0;                                     // the node at hand
