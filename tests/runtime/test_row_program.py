@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fusible
@@ -154,7 +154,7 @@ def test_two_leading_dimensions_and_padded_rows(shape):
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("kept", [1, 3])
 def test_large_results_that_are_read_back(kept, threads):
-    """Of 8 MiB and more: each ends a phase, behind which its rows come from memory again."""
+    """Of 8 MiB and more: a sum is stored twice, a product ends a phase and is read again."""
     fusible._core.set_threads(threads)
 
     def body(x, r, w):
@@ -285,12 +285,13 @@ STEPS = {
 }
 
 
-@given(
-    names=st.lists(st.sampled_from(sorted(STEPS)), min_size=2, max_size=9),
-    kept=st.sets(st.integers(0, 9), max_size=3),
-    n=st.integers(0, 40),
-)
-def test_any_chain_gives_the_bits_of_its_calls(names, kept, n):
+CHAINS = {
+    "names": st.lists(st.sampled_from(sorted(STEPS)), min_size=2, max_size=9),
+    "kept": st.sets(st.integers(0, 9), max_size=3),
+}
+
+
+def check_chain(names, kept, n):
     def chain(x, r, w):
         values = [x, r]
         for name in names:
@@ -299,3 +300,14 @@ def test_any_chain_gives_the_bits_of_its_calls(names, kept, n):
 
     types = specs(x="bf16[T, 64]", r="bf16[T, 64]", w="bf16[64]")
     check(chain, types, {"x": normal(1, (n, 64)), "r": normal(2, (n, 64)), "w": normal(3, (64,))})
+
+
+@given(**CHAINS, n=st.integers(0, 40))
+def test_any_chain_gives_the_bits_of_its_calls(names, kept, n):
+    check_chain(names, kept, n)
+
+
+@given(**CHAINS)
+@settings(max_examples=12)
+def test_any_chain_of_large_results_does_too(names, kept):
+    check_chain(names, kept, (8 << 20) // 128 + 77)
