@@ -1,7 +1,8 @@
 """What fusing, planning and threads are worth, as ratios by turns in one process.
 
 A floor is what has to hold on any machine: some way below what was measured with AVX2 and AVX-512,
-one thread and two (0.9 to 1.2 of programs, 24 to 44 of the chain). So a breach is one of the code.
+one thread and two (0.9 to 1.2 of programs, 3.9 to 5.4 of the chain: 24 to 44 before single calls
+were made short). So a breach is one of the code.
 """
 
 from __future__ import annotations
@@ -101,4 +102,4 @@ def test_a_program_beside_its_operators_called_one_by_one(gate: Gate) -> None:
     """What planning saves where the arithmetic is nothing."""
     x = np.ones((1, 8), np.float32)
     exe = fusible.compile(fusible.trace(chain, x=fusible.spec("f32[T, 8]")))
-    gate.faster(lambda: exe(x=x), lambda: chain(x), at_least=4.0)
+    gate.faster(lambda: exe(x=x), lambda: chain(x), at_least=3.0)
