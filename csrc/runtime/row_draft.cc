@@ -213,9 +213,12 @@ class Finisher {
     return fold;
   }
 
-  // Arrays so large that the next block's rows are not in the caches.
+  // Arrays so large that the next block's rows are not in the caches. Of smaller ones that lie in
+  // the last level, asking ahead made fused_add_rms_norm take 1.05 to 1.2 times as long.
   bool ComesFromMemory() const {
-    return std::ranges::any_of(layouts_.streams, [](bool large) { return large; });
+    return std::ranges::any_of(plan_.walks, [&](const RowWalk& walk) {
+      return LayoutOf(walk.array).bytes() >= kStreamBytes;
+    });
   }
 
   // Whether is(root) for an operand of some step of the phase, or for a result.
