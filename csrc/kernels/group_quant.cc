@@ -5,6 +5,7 @@
 #include "hwy/foreach_target.h"
 #include "kernels/simd/fp8-inl.h"
 #include "kernels/simd/quotient-inl.h"
+#include "kernels/simd/signs-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fusible::kernels::HWY_NAMESPACE {
@@ -35,22 +36,14 @@ HWY_INLINE float MaxMagnitude(const T* x, size_t n, bool /*row_goes_on*/) {
 // bf16 as it is stored: twice as many at a time.
 using DI16 = hn::Repartition<int16_t, DF>;
 
-HWY_INLINE hn::Vec<DI16> LoadBits(const BF16* row, Full at) {
-  return LoadBytes(DI16(), row + at.i);
-}
-HWY_INLINE hn::Vec<DI16> LoadBits(const BF16* row, Tail at) {
-  alignas(64) BF16 buffer[kStep] = {};
-  std::memcpy(buffer, row + at.i, at.count * sizeof(BF16));
-  return LoadBytes(DI16(), buffer);
-}
-
 HWY_INLINE float MaxMagnitude(const BF16* x, size_t n, bool row_goes_on) {
   // Zeros for what a step has behind the group.
   const auto magnitude =
       hn::IfThenElseZero(hn::FirstN(DI16(), HWY_MIN(n, kStep)), hn::Set(DI16(), int16_t{0x7FFF}));
   auto max = hn::Zero(DI16());
-  ForGroup(n, row_goes_on,
-           [&](auto at) HWY_ATTR { max = hn::Max(max, hn::And(LoadBits(x, at), magnitude)); });
+  ForGroup(n, row_goes_on, [&](auto at) HWY_ATTR {
+    max = hn::Max(max, hn::And(hn::BitCast(DI16(), LoadBits(x, at)), magnitude));
+  });
   const VU pairs = hn::BitCast(DU(), max);
   const VU both = hn::Max(hn::ShiftLeft<16>(pairs), hn::And(pairs, SetBits(0xFFFF0000)));
   return hn::GetLane(FromBits(hn::MaxOfLanes(DU(), both)));
@@ -82,19 +75,30 @@ bool IsCode(float max) {
 // Scales, and what else is needed, of the groups that are quantized together.
 struct GroupScales {
   alignas(64) float amax[kLanes] = {};
-  alignas(64) float scale[kLanes], reciprocal[kLanes];
+  alignas(64) float scale[kLanes], reciprocal[kLanes], rest[kLanes];
   bool bounded = false;  // Quotient is right, and Bounded codes are
 
   HWY_INLINE void Compute(const GroupQuantArgs& a, bool max_is_code) {
     const VF computed = ScalesOf(hn::Load(DF(), amax), a);
+    const VF one = hn::Set(DF(), 1.0f);
+    const VF rounded = hn::Div(one, computed);
     hn::Store(computed, DF(), scale);
-    hn::Store(hn::Div(hn::Set(DF(), 1.0f), computed), DF(), reciprocal);
+    hn::Store(rounded, DF(), reciprocal);
+    hn::Store(hn::Mul(hn::NegMulAdd(computed, rounded, one), rounded), DF(), rest);
     // Not those of a NaN. An infinite amax has an infinite scale.
-    const auto low = hn::Ge(computed, hn::Set(DF(), kLeastDivisor));
-    const auto high = hn::Le(computed, hn::Set(DF(), kGreatestDivisor));
-    bounded = max_is_code && hn::AllTrue(DF(), hn::And(low, high));
+    bounded = max_is_code && hn::AllTrue(DF(), MayMultiply(computed));
   }
 };
+
+// Only a division gives a quotient of -0 its sign.
+template <class T, class Code, class At>
+HWY_INLINE void StoreQuotients(const Quotient<T>& by, const T* x, Code* codes, At at) {
+  if constexpr (Quotient<T>::kDivides || std::is_same_v<Code, I8>) {
+    Store(by(Load(x, at)), codes, at, Bounded());
+  } else {
+    Store(by(Magnitudes(x, at)), codes, at, SignsOf(x, at));
+  }
+}
 
 inline constexpr int64_t kAskedAtOnce = 512;  // elements
 
@@ -155,9 +159,10 @@ class RowQuantizer {
   void MultiplyGroups(const T* x, Code* codes, int64_t size, const GroupScales& scales,
                       int64_t count, int64_t left) const {
     for (int64_t g = 0; g < count; ++g, x += size, codes += size) {
-      const Quotient<T> by{hn::Set(DF(), scales.scale[g]), hn::Set(DF(), scales.reciprocal[g])};
+      const Quotient<T> by{hn::Set(DF(), scales.scale[g]), hn::Set(DF(), scales.reciprocal[g]),
+                           hn::Set(DF(), scales.rest[g])};
       ForGroup<At>(size, (g + 1) * size < left,
-                   [=](auto at) HWY_ATTR { Store(by(Load(x, at)), codes, at, Bounded()); });
+                   [=](auto at) HWY_ATTR { StoreQuotients(by, x, codes, at); });
     }
   }
 
