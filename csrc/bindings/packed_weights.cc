@@ -58,7 +58,25 @@ py::dict DescribeMachine() {
                   py::arg("threads") = m.threads);
 }
 
+// What ReadArray takes, as an array of NumPy on the same memory.
+py::array AsArray(const py::handle& object) {
+  const BorrowedArray read = ReadArray(object, {"pack_weight", "", "w"});
+  const TensorView& view = read.view;
+  std::vector<py::ssize_t> strides;
+  for (const int64_t stride : view.strides) {
+    strides.push_back(stride * static_cast<int64_t>(Bytes(view.dtype)));
+  }
+  return py::array(NumpyDType(view.dtype),
+                   std::vector<py::ssize_t>(view.shape.begin(), view.shape.end()), strides,
+                   view.data, read.owner);
+}
+
 py::dict DescribePlan(const kernels::MatmulProblem& problem, const kernels::MatmulMachine& m) {
+  if (m.threads < 1 || m.panel < 1 || m.tile_rows < 1) {
+    throw ArgumentError(
+        Cat("matmul_plan: expected threads, panel and tile_rows of at least 1, got ", m.threads,
+            ", ", m.panel, " and ", m.tile_rows));
+  }
   const kernels::MatmulPlan plan = kernels::PlanMatmul(problem, m);
   return py::dict(py::arg("form") = FormName(plan.form), py::arg("chunk_rows") = plan.chunk_rows,
                   py::arg("block_rows") = plan.block_rows,
@@ -94,6 +112,8 @@ BorrowedArray ReadPackedWeight(const py::handle& object, const Argument& what) {
 void BindPackedWeights(py::module_& m) {
   m.def("pack_weight", &PackArray, py::arg("w"),
         "The bytes of w, [N, K], as kernels of products read them.");
+  m.def("as_array", &AsArray, py::arg("w"),
+        "What pack_weight takes, as an array of NumPy on the same memory.");
   m.def(
       "packed_bytes",
       [](const std::string& dtype, const std::vector<int64_t>& shape) {

@@ -86,7 +86,7 @@ class Op {
   Op&& Commutes() &&;                     // the first two operands may be swapped
   Op&& Cost(int64_t cost) &&;  // times as long a byte of its traffic as add's: 1 if not said
   Op&& StoresTwice() &&;       // its kernel stores a result where Block::second says too
-  Op&& Packs(std::string_view param) &&;  // its kernel also takes this weight packed
+  Op&& Packs(std::string_view param) &&;  // this weight is also taken packed
   Op&& Flops(std::string_view expr) &&;   // per row, in letters and attributes: "2*K*N"
 
   const std::string& name() const { return signature_.name; }

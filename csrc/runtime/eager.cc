@@ -34,6 +34,7 @@ struct Made {
   const Op* op = nullptr;
   std::vector<std::optional<Type>> operands;
   Attrs attrs;
+  const std::byte* packed = nullptr;  // the weight's memory, where it is given packed
   std::shared_ptr<const RowProgram> program;
   std::shared_ptr<Executable> graph;
 };
@@ -45,23 +46,41 @@ bool HasShape(const Type& type, const TensorView& tensor) {
 }
 
 bool Matches(const Made& made, const Op& op, std::span<const TensorView> operands,
-             const Attrs& attrs) {
-  if (made.op != &op || !(made.attrs == attrs)) return false;
+             const Attrs& attrs, const std::byte* packed) {
+  if (made.op != &op || made.packed != packed || !(made.attrs == attrs)) return false;
   return std::ranges::equal(made.operands, operands,
                             [](const std::optional<Type>& type, const TensorView& tensor) {
                               return type ? HasShape(*type, tensor) : IsAbsent(tensor);
                             });
 }
 
-Made Make(const Op& op, std::span<const TensorView> operands, const Attrs& attrs) {
+// A graph whose operand `weight` is a constant, which lies packed at `packed`. Nothing is copied of
+// it: what is kept of the graph serves any weight of that shape that lies there later.
+std::shared_ptr<Executable> WithPacked(Graph body, const TensorView& weight,
+                                       const std::string& name) {
+  for (Input& input : body.inputs) {
+    if (body.values[input.value].name == name) input.kind = InputKind::kConstant;
+  }
+  return std::make_shared<Executable>(std::move(body),
+                                      std::map<std::string, Weight>{{name, {weight, true}}});
+}
+
+Made Make(const Op& op, std::span<const TensorView> operands, const Attrs& attrs,
+          const std::byte* packed) {
   Made made;
   made.op = &op;
   made.attrs = attrs;
+  made.packed = packed;
   for (const TensorView& tensor : operands) {
     made.operands.push_back(
         IsAbsent(tensor) ? std::nullopt : std::optional(Type{tensor.dtype, ToShape(tensor.shape)}));
   }
   Graph body = ExpandEquals(op, made.operands, attrs);
+  if (packed) {
+    made.graph =
+        WithPacked(std::move(body), operands[op.packs()], op.signature().params[op.packs()].name);
+    return made;
+  }
   if (RunsAsGraph(op)) {
     made.graph = std::make_shared<Executable>(std::move(body), std::map<std::string, Weight>());
     return made;
@@ -78,17 +97,18 @@ Made Make(const Op& op, std::span<const TensorView> operands, const Attrs& attrs
 // Programs by their last use, the latest first.
 class Programs {
  public:
-  Made Get(const Op& op, std::span<const TensorView> operands, const Attrs& attrs) {
+  Made Get(const Op& op, std::span<const TensorView> operands, const Attrs& attrs,
+           const std::byte* packed) {
     {
       const std::lock_guard lock(mutex_);
       const auto found = std::ranges::find_if(
-          made_, [&](const Made& made) { return Matches(made, op, operands, attrs); });
+          made_, [&](const Made& made) { return Matches(made, op, operands, attrs, packed); });
       if (found != made_.end()) {
         std::rotate(made_.begin(), found, found + 1);
         return made_.front();
       }
     }
-    Made made = Make(op, operands, attrs);
+    Made made = Make(op, operands, attrs, packed);
     const std::lock_guard lock(mutex_);
     if (made_.size() == kMaxPrograms) made_.pop_back();
     return *made_.insert(made_.begin(), std::move(made));
@@ -114,9 +134,10 @@ void CheckLayouts(const Op& op, const Binding& binding, std::span<const TensorVi
   }
 }
 
-Made MadeFor(const Op& op, std::span<const TensorView> operands, const Attrs& attrs) {
+Made MadeFor(const Op& op, std::span<const TensorView> operands, const Attrs& attrs,
+             const std::byte* packed) {
   static Programs& programs = *new Programs();
-  return programs.Get(op, operands, attrs);
+  return programs.Get(op, operands, attrs, packed);
 }
 
 // A graph gives its results without gaps: others are copied to where they shall be.
@@ -151,12 +172,14 @@ EagerCall::EagerCall(const Op& op, const Binding& binding, std::span<const Tenso
   CheckLayouts(op, binding, operands, results);
   arrays_.emplace(op, binding, operands, results);
   std::vector<TensorView> inputs;
-  for (size_t i = 0; i < operands.size(); ++i) {
-    if (IsAbsent(operands[i])) continue;
+  const int packed = binding.packed ? op.packs() : -1;
+  for (int i = 0; i < std::ssize(operands); ++i) {
+    if (IsAbsent(operands[i]) || i == packed) continue;
     present_.push_back(i);
     inputs.push_back(operands[i]);
   }
-  const Made made = MadeFor(op, operands, binding.attrs);
+  const Made made =
+      MadeFor(op, operands, binding.attrs, packed < 0 ? nullptr : operands[packed].data);
   graph_ = made.graph;
   if (made.program) plan_ = made.program->PlanFor(inputs, results);
 }

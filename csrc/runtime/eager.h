@@ -16,7 +16,7 @@ struct RowPlan;
 
 // Like KernelCall (ops/dispatch.h), of any operator that is no view: one without a kernel runs its
 // Equals body as a row program, or as a graph where that has products in it: made once per
-// (operator, types, attributes) and kept.
+// (operator, types, attributes, and a packed weight's memory) and kept.
 class EagerCall {
  public:
   EagerCall(const Op& op, const Binding& binding, std::span<const TensorView> operands,

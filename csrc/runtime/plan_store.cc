@@ -10,7 +10,11 @@ namespace fusible {
 PlanStore::PlanStore(const Graph& graph, std::span<const TensorView> inputs,
                      std::span<const TensorView> weights, WeightCopies& copies,
                      Executable::Plan& plan)
-    : graph_(graph), weights_(weights), copies_(copies), plan_(plan), stored_(graph.values.size()) {
+    : graph_(graph),
+      copies_(copies),
+      plan_(plan),
+      constants_(PlaceConstants(graph, weights, copies)),
+      stored_(graph.values.size()) {
   plan.bases = {.inputs = static_cast<int>(inputs.size()),
                 .weights = static_cast<int>(weights.size()),
                 .results = static_cast<int>(graph.outputs.size())};
@@ -21,7 +25,10 @@ PlanStore::PlanStore(const Graph& graph, std::span<const TensorView> inputs,
     const TensorView& array = is_weight ? weights[constant++] : inputs[plain++];
     stored_[input.value] = {.block = AddBlock(BytesOf(input.value), base),
                             .strides = array.strides};
-    if (is_weight) continue;
+    if (is_weight) {
+      source_blocks_[constant - 1] = stored_[input.value].block;
+      continue;
+    }
     plan.inputs.push_back(LayoutOf(input.value));
     plan.input_names.push_back(graph.values[input.value].name);
   }
@@ -52,12 +59,6 @@ std::optional<int> PlanStore::InputOf(ValueId value) const {
   return base - plan_.bases.Input(0);
 }
 
-std::optional<int> PlanStore::WeightOf(ValueId value) const {
-  const int weight = blocks_[stored_[value].block].home.base - plan_.bases.Weight(0);
-  if (weight < 0 || weight >= plan_.bases.weights) return std::nullopt;
-  return weight;
-}
-
 int PlanStore::AddBlock(int64_t bytes, int base) {
   blocks_.push_back({.bytes = bytes, .home = {.base = base}});
   return static_cast<int>(blocks_.size()) - 1;
@@ -73,8 +74,26 @@ void PlanStore::AddShared(ValueId value, ValueId operand) {
   stored_[value] = {.block = stored_[operand].block, .strides = ContiguousStrides(ShapeOf(value))};
 }
 
+int PlanStore::AddCopyBlock(const WeightCopies::Copy& copy) {
+  plan_.weight_copies.push_back(copy);
+  return AddBlock(copy.bytes, plan_.bases.Copy(plan_.bases.copies++));
+}
+
+int PlanStore::BlockOf(const ConstantPlace& place) {
+  const auto found = source_blocks_.find(place.source);
+  if (found != source_blocks_.end()) return found->second;
+  return source_blocks_[place.source] = AddCopyBlock(place.copy);
+}
+
 void PlanStore::AddView(const Node& node) {
   const ValueId in = node.inputs[0], out = node.outputs[0];
+  if (constants_[in]) {
+    const auto& place = constants_[out];
+    if (!place) return;  // nobody reads it
+    stored_[out] = {
+        .block = BlockOf(*place), .offset = place->offset, .strides = place->layout.strides};
+    return;
+  }
   auto seen = View(node);
   if (!seen.strides) {
     MakeContiguous(in);
@@ -112,28 +131,23 @@ Memory PlanStore::UseScratch(int64_t bytes) {
 void PlanStore::MakeContiguous(ValueId value) {
   if (IsContiguous(value)) return;
   const Stored from = stored_[value];
-  const std::optional<int> weight = WeightOf(value);
-  if (!weight) {
+  const auto& place = constants_[value];
+  if (!place) {
     const Stored to{.block = AddBlock(BytesOf(value)),
                     .strides = ContiguousStrides(ShapeOf(value))};
     AddCopyStep(value, from, to);
     stored_[value] = to;
     return;
   }
-  plan_.weight_copies.push_back(
-      copies_.Get(*weight, from.offset, LayoutOf(value), weights_[*weight].data));
-  stored_[value] = {.block = AddBlock(BytesOf(value), plan_.bases.Copy(plan_.bases.copies++)),
-                    .strides = ContiguousStrides(ShapeOf(value))};
+  const auto copy = copies_.Get(place->source, place->offset, place->layout, place->data);
+  stored_[value] = {.block = AddCopyBlock(copy), .strides = ContiguousStrides(ShapeOf(value))};
 }
 
 std::optional<Memory> PlanStore::UsePacked(ValueId value) {
-  const Stored& at = stored_[value];
-  const std::optional<int> weight = WeightOf(value);
-  if (!weight) return std::nullopt;
-  plan_.weight_copies.push_back(
-      copies_.GetPacked(*weight, at.offset, LayoutOf(value), weights_[*weight].data));
+  const auto& place = constants_[value];
+  if (!place) return std::nullopt;
   const int block =
-      AddBlock(plan_.weight_copies.back().bytes, plan_.bases.Copy(plan_.bases.copies++));
+      AddCopyBlock(copies_.GetPacked(place->source, place->offset, place->layout, place->data));
   Touch(block);
   return Memory{.base = block};
 }

@@ -1,11 +1,13 @@
 // Where the values of a graph lie while its plan is made, and the copies this needs.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "runtime/constant_places.h"
 #include "runtime/plan.h"
 
 namespace fusible {
@@ -34,7 +36,7 @@ class PlanStore {
   // Gives the value, from now on, a copy without gaps if it has any.
   void MakeContiguous(ValueId value);
   void AddCopy(ValueId from, ValueId to);
-  // The value as a packed weight, if it is a weight.
+  // The value as a packed weight, if it is made of weights.
   std::optional<Memory> UsePacked(ValueId value);
 
   // The value has a place already.
@@ -64,7 +66,9 @@ class PlanStore {
     Sizes strides;       // elements
   };
 
-  std::optional<int> WeightOf(ValueId value) const;
+  // The block of what a constant lies in.
+  int BlockOf(const ConstantPlace& place);
+  int AddCopyBlock(const WeightCopies::Copy& copy);
   int AddBlock(int64_t bytes, int base = -1);
   void Touch(int block);
   ViewResult View(const Node& node) const;
@@ -77,11 +81,12 @@ class PlanStore {
   void Resolve(PlanStep& step) const;
 
   const Graph& graph_;
-  const std::span<const TensorView> weights_;
   WeightCopies& copies_;
   Executable::Plan& plan_;
-  std::vector<Stored> stored_;  // by value
+  const std::vector<std::optional<ConstantPlace>> constants_;  // by value, wherever stored_ is
+  std::vector<Stored> stored_;                                 // by value
   std::vector<Block> blocks_;
+  std::map<int, int> source_blocks_;  // of ConstantPlace::source
 };
 
 }  // namespace fusible

@@ -80,6 +80,7 @@ class RowRunner {
     const std::span<const RowArg> args{&plan_.args[step.first_arg],
                                        static_cast<size_t>(step.operands + step.results)};
     if (!step.fn) return Copy(step, args, n);
+    if (step.fold == 0) return;
     if (step.even) return Call(step, args, 0, n * step.fold);
     for (int64_t row = 0; row < n; ++row) Call(step, args, row, step.fold);
   }

@@ -24,23 +24,23 @@ template <class Make>
 WeightCopies::Copy WeightCopies::Find(Entry entry, const Make& make) {
   const std::lock_guard lock(mutex_);
   const auto found = std::ranges::find_if(entries_, [&](const Entry& other) {
-    return other.weight == entry.weight && other.offset == entry.offset &&
+    return other.source == entry.source && other.offset == entry.offset &&
            other.packed == entry.packed && other.layout == entry.layout;
   });
   if (found != entries_.end()) return found->copy;
   const auto buffer = std::make_shared<const Buffer>(make());
-  entry.copy = {{buffer, buffer->data()}, buffer->bytes()};
+  entry.copy = {{buffer, buffer->data()}, buffer->bytes(), static_cast<int>(entries_.size())};
   return entries_.emplace_back(std::move(entry)).copy;
 }
 
-WeightCopies::Copy WeightCopies::Get(int weight, int64_t offset, const ArrayLayout& layout,
+WeightCopies::Copy WeightCopies::Get(int source, int64_t offset, const ArrayLayout& layout,
                                      const std::byte* data) {
-  return Find({weight, offset, layout, false}, [&] { return Contiguous(layout, data + offset); });
+  return Find({source, offset, layout, false}, [&] { return Contiguous(layout, data + offset); });
 }
 
-WeightCopies::Copy WeightCopies::GetPacked(int weight, int64_t offset, const ArrayLayout& layout,
+WeightCopies::Copy WeightCopies::GetPacked(int source, int64_t offset, const ArrayLayout& layout,
                                            const std::byte* data) {
-  return Find({weight, offset, layout, true}, [&] {
+  return Find({source, offset, layout, true}, [&] {
     TensorView rows{.data = const_cast<std::byte*>(data) + offset,
                     .dtype = layout.dtype,
                     .shape = layout.shape,
@@ -59,7 +59,12 @@ void WeightCopies::UsePacked(int weight, const ArrayLayout& layout, const std::b
   const std::lock_guard lock(mutex_);
   const std::shared_ptr<const std::byte> kept(std::shared_ptr<const std::byte>(), packed);
   entries_.push_back(
-      {weight, 0, layout, true, {kept, PackedBytes(layout.dtype, layout.shape)}, false});
+      {weight,
+       0,
+       layout,
+       true,
+       {kept, PackedBytes(layout.dtype, layout.shape), static_cast<int>(entries_.size())},
+       false});
 }
 
 int64_t WeightCopies::bytes() {

@@ -16,14 +16,16 @@ class WeightCopies {
   struct Copy {
     std::shared_ptr<const std::byte> data;
     int64_t bytes = 0;
+    int number = 0;
   };
 
-  // Without gaps, the elements of weight number `weight` that lie as `layout` says from byte
-  // `offset` of `data` on.
-  Copy Get(int weight, int64_t offset, const ArrayLayout& layout, const std::byte* data);
+  // Without gaps, the elements of `source` that lie as `layout` says from byte `offset` of `data`
+  // on. source: a weight's number, or behind those of all weights the number of a copy. data is
+  // not looked at where that copy is there already.
+  Copy Get(int source, int64_t offset, const ArrayLayout& layout, const std::byte* data);
 
   // The same of a matrix, as kernels::PackWeight leaves it.
-  Copy GetPacked(int weight, int64_t offset, const ArrayLayout& layout, const std::byte* data);
+  Copy GetPacked(int source, int64_t offset, const ArrayLayout& layout, const std::byte* data);
 
   // Lets GetPacked give this memory, which the caller keeps, for all of a weight without gaps.
   void UsePacked(int weight, const ArrayLayout& layout, const std::byte* packed);
@@ -32,7 +34,7 @@ class WeightCopies {
 
  private:
   struct Entry {
-    int weight;
+    int source;
     int64_t offset;
     ArrayLayout layout;
     bool packed;

@@ -132,7 +132,11 @@ class Executable:
 
     @property
     def copied_bytes(self) -> int:
-        """Bytes of weights packed or laid out anew; the same before and after calls."""
+        """Bytes of weights packed or laid out anew.
+
+        Nothing is packed by a call. One whose sizes are new may lay out a weight that has gaps, for
+        an operator that takes none.
+        """
         return self._native.copied_bytes
 
     @property

@@ -23,6 +23,9 @@ class Pool:
     """Results that took fresh memory."""
 
 
+MOST = 1 << 63  # bytes
+
+
 def pool(limit: int | None = None) -> Pool:
     """Says how results are recycled, and sets how much memory may wait for that.
 
@@ -37,12 +40,12 @@ def pool(limit: int | None = None) -> Pool:
         The figures after that.
 
     Raises:
-        ArgumentError: the limit is no whole number, or negative.
+        ArgumentError: the limit is no whole number, negative, or 2**63 and more.
     """
     if limit is not None:
-        if not isinstance(limit, int) or isinstance(limit, bool) or limit < 0:
+        if not isinstance(limit, int) or isinstance(limit, bool) or not 0 <= limit < MOST:
             raise _core.ArgumentError(
-                f"pool: limit: expected a whole number of bytes, at least 0, got {limit!r}"
+                f"pool: limit: expected a whole number from 0 to below 2**63, got {limit!r}"
             )
         _core.limit_pool(limit)
     return Pool(**_core.pool_figures())

@@ -272,9 +272,11 @@ def block_scaled_matmul(
     dtype: DType = "bf16",
     out: Any = None,
 ) -> A:
-    """Multiplies quantized rows by the transpose of quantized weights with a scale for every 128 x 128 of them: y[n] = round(sum over groups g of k of (sum over k in g of x[k] * w[n, k]) * (x_scale[g] * w_scale[n/128, k/128]) + bias[n]), in f32.
+    """Multiplies quantized rows by the transpose of quantized weights with a scale for every 128 x 128 of them: y[n] = round(sum over groups g of k of (sum over k in g of x[k] * w[n, k]) * (x_scale[g] * w_scale[n/128, k/128]) + bias[n]), in f32, both sums as chains of fused multiply-adds, k ascending.
 
-    A row has the same bits alone and in any batch. x_scale may have any strides; w may be packed
+    A row has the same bits alone and in any batch. The sum is off by at most n * 2^-24 / (1 - n *
+        2^-24), n = group_size + ceil(K/group_size) + 1 (2n without fused ones), times the sum of
+        the magnitudes of x * w * scales. x_scale may have any strides; w may be packed
         (fusible.pack_weight): the same bits, sooner.
 
     Args:
@@ -1850,10 +1852,11 @@ def layer_norm(
 def matmul(x: A, w: A | PackedWeight, bias: A | None = None, *, out: Any = None) -> A:
     """Multiplies rows by the transpose of w: y[n] = round(sum over k of x[k] * w[n, k] + bias[n]).
 
-    Each output is one chain of f32 fused multiply-adds, k ascending, so a row has the same bits
-        alone and in any batch, and a sum of K products is off by at most K * 2^-24 / (1 - K *
-        2^-24) times the sum of their magnitudes. w may be packed (fusible.pack_weight): the same
-        bits, sooner.
+    Each output is one chain of f32 fused multiply-adds (multiplications and additions where the
+        instruction set has none), k ascending, so a row has the same bits alone and in any batch.
+        A sum of K products is off by at most g times the sum of their magnitudes, g = K * 2^-24 /
+        (1 - K * 2^-24), twice that without fused ones, and K * 2^-149 where products underflow. w
+        may be packed (fusible.pack_weight): the same bits, sooner.
 
     Args:
         x: F[..., K].
@@ -1875,7 +1878,7 @@ def matmul(x: A, w: A | PackedWeight, bias: A | None = None, *, out: Any = None)
 
 def matmul_silu_and_mul(
     x: A,
-    w: A,
+    w: A | PackedWeight,
     bias: A | None = None,
     *,
     limit: float | None = None,
@@ -3188,8 +3191,9 @@ def w8a16_block_fp8_matmul(
 
     y[n] = round(sum over blocks b of k of (sum over k in b of x[k] * w[n, k]) * w_scale[n/128, b]
         + bias[n]): in a block one chain of f32 fused multiply-adds, k ascending, then one with the
-        scale. A row has the same bits alone and in any batch. w may be packed
-        (fusible.pack_weight): the same bits, sooner.
+        scale. A row has the same bits alone and in any batch. The sum is off by at most n * 2^-24
+        / (1 - n * 2^-24), n = 128 + ceil(K/128) (2n without fused ones), times the sum of the
+        magnitudes of x * w * scale. w may be packed (fusible.pack_weight): the same bits, sooner.
 
     Args:
         x: F[..., K].

@@ -26,6 +26,7 @@ MAGIC = b"fusiblPW"
 VERSION = 1
 HEADER = struct.Struct("<8sI12sQQQ32s")  # magic, version, dtype, N, K, bytes behind, digest
 BEGIN = 4096  # where the weight begins in a file: a page, so that it can be mapped
+ALIGNMENT = 64  # bytes, of a packed weight in memory
 MOST = 1 << 46  # bytes of a weight in a file: more is damage
 
 PACKED = ("f32", "bf16", "f16", "e4m3fn", "e4m3fnuz", "e5m2", "i8")
@@ -74,6 +75,9 @@ class PackedWeight:
     def __fusible_packed__(self) -> tuple[Array, str, tuple[int, int]]:
         return self._bytes, self._dtype, self._shape
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _copied, (self._bytes, self._dtype, self._shape, self._digest)
+
     def __repr__(self) -> str:
         rows, depth = self._shape
         return f"<fusible.PackedWeight {self._dtype}[{rows}, {depth}] of {self._digest[:12]}>"
@@ -97,7 +101,8 @@ class PackedWeight:
             The weight, on the file's own memory.
 
         Raises:
-            ArgumentError: what is not such a file, or damaged, says how.
+            ArgumentError: what is not such a file, or not of the size that it says, says how.
+                What the weight's own bytes are is not looked at: that would read all of them.
         """
         with Path(path).open("rb") as file:
             dtype, shape, digest, count = _read_header(path, file.read(BEGIN))
@@ -114,7 +119,8 @@ def pack_weight(w: Any) -> PackedWeight:
     """Packs a weight for products: this takes about as long as to copy it a few times.
 
     Args:
-        w: an array [N, K] in f32, bf16, f16, fp8 or int8, whose rows may be apart.
+        w: an array [N, K] in f32, bf16, f16, fp8 or int8, whose rows may be apart; anything that
+            operators take, as a tensor of PyTorch.
 
     Returns:
         The packed weight; w may go.
@@ -122,11 +128,20 @@ def pack_weight(w: Any) -> PackedWeight:
     Raises:
         ShapeError, DTypeError: w is not such an array.
     """
-    array = np.asarray(w)
+    array = _core.as_array(w)
     data = _core.pack_weight(array).view(np.int8)
     digest = hashlib.sha256(np.ascontiguousarray(array).view(np.uint8).data).hexdigest()
     rows, depth = array.shape
     return PackedWeight(data, _NAMES[array.dtype.name], (rows, depth), digest)
+
+
+def _copied(data: Array, dtype: str, shape: tuple[int, int], digest: str) -> PackedWeight:
+    """The same weight in memory aligned as kernels want it: unpickled arrays lie anywhere."""
+    room = np.empty(data.nbytes + ALIGNMENT, np.int8)
+    begin = -room.ctypes.data % ALIGNMENT
+    aligned = room[begin : begin + data.nbytes]
+    aligned[:] = data
+    return PackedWeight(aligned, dtype, shape, digest)
 
 
 def _refused(path: str | Path, expected: str, got: str) -> _core.ArgumentError:
@@ -145,7 +160,10 @@ def _read_header(path: str | Path, head: bytes) -> tuple[str, tuple[int, int], s
         raise _refused(path, f"one of {', '.join(PACKED)}", repr(dtype))
     if max(rows, depth, rows * depth, count) > MOST:
         raise _refused(path, f"at most {MOST} bytes", f"{rows} x {depth}")
-    expected = _core.packed_bytes(dtype, (rows, depth))
+    try:
+        expected = _core.packed_bytes(dtype, (rows, depth))
+    except _core.ShapeError as error:
+        raise _core.ArgumentError(f"{path}: {error}") from None
     if count != expected:
         raise _refused(path, f"{expected} bytes for {dtype}[{rows}, {depth}]", f"{count}")
     return dtype, (rows, depth), digest.hex(), count

@@ -72,8 +72,11 @@ def works(
         threads: how many threads plans are for (default: as many as calls use).
 
     Raises:
-        ArgumentError: a symbol has no size, or a size is for no symbol of the graph.
+        ArgumentError: a symbol has no size, or a size is for no symbol of the graph; threads is
+            below 1.
     """
+    if threads is not None and threads < 1:
+        raise _core.ArgumentError(f"threads: expected at least 1, got {threads}")
     known = symbols(graph)
     lacking = [name for name in known if name not in sizes]
     if lacking:

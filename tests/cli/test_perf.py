@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from fusible import _core
+from fusible import Graph, _core
+from fusible.perf import works
 from support.command import refused, run
 from support.contract import ISAS, machine
 
@@ -156,6 +157,10 @@ def test_the_table_counts_equal_ones_and_says_what_to_do(tmp_path: Path) -> None
         (("--perf",), "sizes: expected a number for T, got none"),
         (("--perf", *sized("T=1", "U=2")), "sizes: U: expected one of T, got U=2"),
         (("--perf", *sized("T=x")), "--size: expected SYMBOL=NUMBER, each once, got T=x"),
+        (
+            ("--perf", *sized("T=99999999999999999999")),
+            "--size: expected SYMBOL=NUMBER, each once, got T=99999999999999999999",
+        ),
         (("--perf", *sized("T=1", "T=2")), "--size: expected SYMBOL=NUMBER, each once, got T=2"),
         (sized("T=1"), "explain: --size: expected --perf beside it, got none"),
         (("--perf", "--diff", "cpu", "cuda-sm90"), "--perf: expected none beside --diff"),
@@ -169,3 +174,12 @@ def test_counts_are_checked_as_without_it(tmp_path: Path) -> None:
     path = write(tmp_path, GRAPH)
     done = run("explain", path, "--perf", *sized("T=1"), "--expect", "add=1", code=1)
     assert "add" in done.stderr
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_plans_are_for_a_thread_at_least(threads: int) -> None:
+    graph = Graph.parse(GRAPH)
+    with pytest.raises(_core.ArgumentError, match=f"threads: expected at least 1, got {threads}"):
+        works(graph, {"T": 600}, threads=threads)
+    with pytest.raises(_core.ArgumentError, match="matmul_plan: expected threads"):
+        _core.matmul_plan(600, 8, 8, threads=threads)

@@ -223,3 +223,27 @@ def test_what_a_query_does_not_see_does_not_reach_it(isa, cache, value):
         assert finite[0][position < bad].all()
         assert finite[1][~sees].all()
         assert not finite[0].all()
+
+
+@pytest.mark.parametrize("window", [0, 4])
+def test_a_cache_without_pages_for_no_queries(window):
+    cache = np.zeros((1, 0, 1, 4), np.float32)
+    sequence = np.zeros((1, 1), np.int32), np.zeros(2, np.int32), np.zeros(1, np.int32)
+    q = np.zeros((0, 1, 4), np.float32)
+    y = ops.attention(q, cache, cache, *sequence, scale=1.0, window=window)
+    assert y.shape == (0, 1, 4)
+    assert ops.latent_attention(q, cache, *sequence, rank=2, scale=1.0, window=window).shape == (
+        0,
+        1,
+        2,
+    )
+
+
+@pytest.mark.parametrize("softcap", [1e-46, 1e-45, 1e-300])
+def test_the_smallest_cap_is_a_cap(softcap):
+    """Scores of zero: every key counts alike."""
+    q = np.full((1, 1, 4), 100, np.float32)
+    keys = np.arange(8, dtype=np.float32).reshape(1, 2, 1, 4)
+    sequence = np.zeros((1, 1), np.int32), np.array([0, 1], np.int32), np.array([2], np.int32)
+    y = ops.attention(q, keys, keys, *sequence, scale=1.0, softcap=softcap)
+    np.testing.assert_allclose(y[0, 0], keys[0].mean(axis=(0, 1)), rtol=1e-6)

@@ -1,6 +1,8 @@
 """Packed weights: the same bits as the array's, in memory and from files, and no mix-ups."""
 
+import copy
 import hashlib
+import pickle
 import struct
 from pathlib import Path
 
@@ -60,6 +62,25 @@ def test_packed_codes_give_the_bits_of_the_array(isa, dtype, group_size, cols):
             packed = fusible.pack_weight(w)
             again = ops.block_scaled_matmul(x, packed, *given, group_size=group_size, dtype="f32")
         assert_same_bits(again, y, f"{rows} rows")
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("depth", [127, 129, 130, 131, 258])
+@pytest.mark.parametrize("dtype", ["f32", "bf16"])
+def test_a_sum_that_underflows_is_no_other_in_a_packed_weight(isa, depth, dtype):
+    """-0, to which a product of zeros behind the row's end would add +0."""
+    w = np.zeros((33, depth), ml_dtypes.float8_e4m3fn)
+    w[:, -1] = 2**-9
+    x = np.zeros((9, depth), numpy_dtype(dtype))
+    x[:, -1] = -1e-45 if dtype == "f32" else -(2.0**-133)
+    x[:, 0], w[:, 0] = -1e-30, 1
+    scales = np.array([[1e-30, 1, 1][: -(-depth // 128)]], np.float32)
+    with machine(isa, 1):
+        packed = fusible.pack_weight(w)
+        results = [ops.w8a16_block_fp8_matmul(x, given, scales) for given in (w, packed)]
+        results += [np.vstack([ops.w8a16_block_fp8_matmul(row[None], packed, scales) for row in x])]
+    for result in results[1:]:
+        assert_same_bits(result, results[0], isa)
 
 
 @needs_fma
@@ -157,6 +178,81 @@ def test_sums_are_within_their_bound(isa):
         for weight in (w, fusible.pack_weight(w)):
             apart = np.abs(ops.matmul(x, weight) - exact)
             assert (apart <= roundings / (1 - roundings) * most).all()
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("group", [32, 128, None])
+def test_sums_of_scaled_blocks_are_within_their_bound(isa, group):
+    """As the operators say it; None: of rows that are not quantized."""
+    rng = np.random.default_rng(0)
+    depth, cols = 1024, 130
+    size = np.ldexp(1.0, rng.integers(-6, 6, (9, depth)))
+    x = (rng.standard_normal((9, depth)) * size).astype(ml_dtypes.float8_e4m3fn)
+    w = (3 * rng.standard_normal((cols, depth))).astype(ml_dtypes.float8_e4m3fn)
+    x[:, 1::2], w[:, 1::2] = -x[:, ::2], w[:, ::2]  # the exact sum of a group is zero
+    x[:, ::64] *= x.dtype.type(2)
+    w_scale = rng.random((2, depth // 128), np.float32)
+    x_scale = rng.random((9, depth // (group or depth)), np.float32)
+    wide = w.astype(np.float64) * np.repeat(np.repeat(w_scale, 128, 0)[:cols], 128, 1)
+    scaled = x.astype(np.float64)
+    if group:
+        scaled *= np.repeat(x_scale, group, 1)
+    n = (group or 128) + depth // (group or 128) + (1 if group else 0)
+    roundings = n * (2.0**-24 if isa in FMA_ISAS else 2.0**-23)
+    most = roundings / (1 - roundings) * (np.abs(scaled) @ np.abs(wide).T)
+    with machine(isa, 2):
+        for weight in (w, fusible.pack_weight(w)):
+            if group:
+                scales = {"group_size": group, "dtype": "f32"}
+                y = ops.block_scaled_matmul(x, weight, x_scale, w_scale, **scales)
+            else:
+                y = ops.w8a16_block_fp8_matmul(x.astype(np.float32), weight, w_scale)
+            assert (np.abs(y - scaled @ wide.T) <= most).all()
+
+
+def test_products_that_underflow_are_within_the_bound():
+    x = np.full((1, 5), 1e-30, np.float32)
+    assert abs(ops.matmul(x, x)[0, 0] - 5e-60) <= 5 * 2.0**-149
+
+
+@pytest.mark.parametrize("again", [pickle.dumps, copy.deepcopy])
+@pytest.mark.parametrize("shape", [(33, 7), (64, 48), (1, 1), (0, 16)], ids=str)
+def test_a_copy_or_what_was_pickled_is_as_good(again, shape):
+    w, x = normal(shape), normal((3, shape[1]))
+    packed = fusible.pack_weight(w)
+    for _ in range(5):
+        copied = again(packed)
+        copied = pickle.loads(copied) if isinstance(copied, bytes) else copied
+        assert (copied.dtype, copied.shape, copied.digest) == ("f32", shape, packed.digest)
+        assert_same_bits(ops.matmul(x, copied), ops.matmul(x, w), "copied")
+
+
+class OnlyDlpack:
+    """An array that tells nothing but DLPack, as tensors of bf16 do."""
+
+    def __init__(self, array):
+        self.__dlpack__, self.__dlpack_device__ = array.__dlpack__, array.__dlpack_device__
+
+
+def test_what_operators_take_can_be_packed():
+    w = normal((33, 20))
+    packed = fusible.pack_weight(OnlyDlpack(w))
+    assert packed.digest == fusible.pack_weight(w).digest
+    assert_same_bits(ops.matmul(w, packed), ops.matmul(w, w), "dlpack")
+
+
+@pytest.mark.parametrize("rows", [1, 7, 600])
+def test_gate_and_up_in_one_packed_weight(rows):
+    x, w, bias = normal((rows, 40), "bf16"), normal((66, 40), "bf16"), normal((66,), "bf16")
+    first, second = fusible.pack_weight(w), fusible.pack_weight(normal((66, 40), "bf16") + 1)
+    y = ops.matmul_silu_and_mul(x, w, bias, limit=1.5)
+    assert_same_bits(ops.matmul_silu_and_mul(x, first, bias, limit=1.5), y, "packed")
+    other = ops.matmul_silu_and_mul(x, second)
+    assert_same_bits(ops.matmul_silu_and_mul(x, first), ops.matmul_silu_and_mul(x, w), "again")
+    assert other.tobytes() != ops.matmul_silu_and_mul(x, first).tobytes()
+    out = np.empty((rows, 66), x.dtype)[:, :33]
+    ops.matmul_silu_and_mul(x, first, bias, limit=1.5, out=out)
+    assert_same_bits(np.ascontiguousarray(out), y, "out=")
 
 
 def test_infinities_and_nan_propagate():

@@ -136,6 +136,20 @@ def test_norms_of_heads_in_place(heads, n):
     assert bits(qkv) == bits(before)
 
 
+@pytest.mark.parametrize("size", [8, 64, 1100])
+def test_rows_without_heads(size):
+    """Rows of the program, and none of the operator."""
+
+    def body(x, w, positions, table):
+        return ops.rotary_embedding(ops.rms_norm(x, w), positions, table), ops.layer_norm(x, w, w)
+
+    types = specs(x=f"f32[T, 0, {size}]", w=f"f32[{size}]", positions="i64[T]")
+    types["table"] = spec("f32[2, 2]")
+    arrays = {"x": np.ones((3, 0, size), np.float32), "w": normal(1, (size,), "f32")}
+    arrays |= {"positions": np.zeros(3, np.int64), "table": np.ones((2, 2), np.float32)}
+    check(body, types, arrays)
+
+
 @pytest.mark.parametrize("shape", [(3, 4), (1, 9), (9, 1), (1, 1)])
 def test_two_leading_dimensions_and_padded_rows(shape):
     def block(x, r, w):

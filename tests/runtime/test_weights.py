@@ -40,6 +40,49 @@ def test_views_of_weights_are_packed_too():
     assert run.copied_bytes == _core.packed_bytes("f32", (64, 48))
 
 
+VIEWS = {
+    "a view that needs a copy": (
+        "constant w: f32[4, 8, 32]\nt = transpose(w, dims=[1, 0, 2])\n"
+        "r = reshape(t, shape=[32, 32])\ny = matmul(x, r)\nreturn y\n",
+        lambda x, w: (ops.matmul(x, w.transpose(1, 0, 2).reshape(32, 32)),),
+    ),
+    "there and back": (
+        "constant w: f32[32, 32]\nt = transpose(w, dims=[1, 0])\nr = reshape(t, shape=[1024])\n"
+        "u = reshape(r, shape=[32, 32])\ny = matmul(x, u)\nreturn y\n",
+        lambda x, w: (ops.matmul(x, np.ascontiguousarray(w.T)),),
+    ),
+    "nobody reads that view": (
+        "constant w: f32[32, 32]\nt = transpose(w, dims=[1, 0])\nr = reshape(t, shape=[1024])\n"
+        "u = reshape(r, shape=[64, 16])\ny = matmul(x, w)\nreturn y\n",
+        lambda x, w: (ops.matmul(x, w),),
+    ),
+    "another view needs the copy": (
+        "constant w: f32[32, 32]\nt = transpose(w, dims=[1, 0])\nr = reshape(t, shape=[1024])\n"
+        "y = matmul(x, t)\nreturn y, r\n",
+        lambda x, w: (ops.matmul(x, np.ascontiguousarray(w.T)), w.T.reshape(-1)),
+    ),
+}
+
+
+@pytest.mark.parametrize("pipeline", [None, "share-common", "drop-dead"])
+@pytest.mark.parametrize("name", VIEWS)
+def test_views_that_cannot_show_the_weight_as_it_lies(name, pipeline):
+    """Products find them packed before the first call, and nothing reads the weight any more."""
+    text, function = VIEWS[name]
+    graph = fusible.Graph.parse("input x: f32[T, 32]\n" + text)
+    w = normal(1, tuple(graph.inputs[1].shape), "f32")
+    run = fusible.compile(graph, weights={"w": w}, pipeline=pipeline)
+    copied, kept = run.copied_bytes, w.copy()
+    w[:] = np.nan
+    for count in (1, 5, 600):
+        x = normal(count, (count, 32), "f32")
+        results = run(x=x)
+        results = results if isinstance(results, tuple) else (results,)
+        for result, want in zip(results, function(x, kept), strict=True):
+            assert bits(result) == bits(want)
+        assert run.copied_bytes == copied >= _core.packed_bytes("f32", (32, 32))
+
+
 def test_one_copy_serves_several_products():
     text = LINEAR.replace("return y", "z = matmul(x, w)\nreturn y, z")
     graph = fusible.optimize(fusible.Graph.parse(text), pipeline="drop-dead")

@@ -1,5 +1,5 @@
-// Steps of 16-bit floats as magnitudes and signs: a quotient has the sign of its dividend, and 8-bit
-// floats take the two apart.
+// Steps of 16-bit floats as magnitudes and signs: a quotient has the sign of its dividend, and
+// 8-bit floats take the two apart.
 #include "kernels/simd/fp8-inl.h"
 
 #if defined(FUSIBLE_KERNELS_SIMD_SIGNS_INL_H_) == defined(HWY_TARGET_TOGGLE)

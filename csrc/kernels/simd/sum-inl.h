@@ -168,6 +168,7 @@ inline constexpr int64_t kShortRow = 1024;  // elements
 // long (Zen 4; a Sapphire Rapids takes as long either way).
 template <class SumOf, class Write>
 HWY_INLINE void ForRows(int64_t rows, int64_t cols, const SumOf& sum, const Write& write) {
+  if (rows == 0) return;
   if (cols > kShortRow) {
     for (int64_t r = 0; r < rows; ++r) write(r, sum(r));
     return;

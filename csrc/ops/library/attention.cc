@@ -1,6 +1,7 @@
 #include "kernels/attention.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "core/error.h"
 #include "ops/library/library.h"
@@ -78,15 +79,23 @@ void CheckSequence(const AttentionCall& a, int64_t s) {
     a.Fail<RangeError>(a.lengths(), "0, or at least the ", queries,
                        " queries of the sequence, got ", length, " at [", s, "]");
   }
+  if (queries == 0) return;
   const int64_t window = c.Int("window");
   const int64_t seen = window > 0 ? std::min(window, length) + queries - 1 : length;
   const int64_t first = length > seen ? (length - seen) / page : 0;
-  for (int64_t i = first; queries > 0 && i * page < length; ++i) {
+  for (int64_t i = first; i * page < length; ++i) {
     const int64_t block = a.Integers(a.table)[s * width + i];
     if (block >= 0 && block < blocks) continue;
     a.Fail<RangeError>(a.table, "values from 0 to below ", blocks, ", got ", block, " at [", s,
                        ", ", i, "]");
   }
+}
+
+// Above 0 where it is: 0 in f32 would be none.
+float SoftcapOf(const WholeCall& c) {
+  const double given = c.Float("softcap");
+  if (given == 0) return 0;
+  return std::max(static_cast<float>(given), std::numeric_limits<float>::denorm_min());
 }
 
 void Run(const AttentionCall& a) {
@@ -114,7 +123,7 @@ void Run(const AttentionCall& a) {
                       .value_size = value_size,
                       .scale = static_cast<float>(c.Float("scale")),
                       .window = c.Int("window"),
-                      .softcap = static_cast<float>(c.Float("softcap"))});
+                      .softcap = SoftcapOf(c)});
 }
 
 void RunAttention(const WholeCall& c) { Run({c, c.in[1], c.in[2], 3}); }

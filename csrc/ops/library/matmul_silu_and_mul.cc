@@ -8,6 +8,7 @@ Op matmul_silu_and_mul() {
       .Doc(
           "The first half of a gated layer, its two weights in one: the first D rows of w give the "
           "gate, the others what it multiplies.")
+      .Packs("w")
       .Equals(
           "h = matmul(x, w, bias)\n"
           "y = silu_and_mul(h, limit=limit)\n"

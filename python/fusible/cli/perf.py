@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -30,7 +31,7 @@ def read_sizes(items: tuple[str, ...]) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for item in items:
         name, _, number = item.partition("=")
-        if not name or name in sizes or not (number.isascii() and number.isdigit()):
+        if not name or name in sizes or not re.fullmatch(r"[0-9]{1,18}", number):
             raise click.UsageError(f"--size: expected SYMBOL=NUMBER, each once, got {item}")
         sizes[name] = int(number)
     return sizes
