@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -37,7 +38,16 @@ def _list(text: str) -> list[str]:
 
 
 def _numbers(text: str) -> list[int]:
-    return [int(part) for part in _list(text)]
+    parts = _list(text)
+    if not all(re.fullmatch(r"[1-9][0-9]{0,8}", part) for part in parts):
+        raise argparse.ArgumentTypeError(f"expected numbers from 1 on, such as 1,8,64, got {text}")
+    return [int(part) for part in parts]
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]*)?|\.[0-9]+", text):
+        raise argparse.ArgumentTypeError(f"expected seconds, such as 0.5, got {text}")
+    return float(text)
 
 
 def options() -> argparse.Namespace:
@@ -61,7 +71,7 @@ def options() -> argparse.Namespace:
     )
     add(
         "--budget",
-        type=float,
+        type=_seconds,
         default=1.0,
         help="seconds a cell, after at least 5 turns; default 1",
     )

@@ -59,7 +59,7 @@ py::dict DescribeMachine() {
 }
 
 // What ReadArray takes, as an array of NumPy on the same memory.
-py::array AsArray(const py::handle& object) {
+py::object AsArray(const py::handle& object) {
   const BorrowedArray read = ReadArray(object, {"pack_weight", "", "w"});
   const TensorView& view = read.view;
   std::vector<py::ssize_t> strides;

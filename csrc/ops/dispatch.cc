@@ -13,10 +13,6 @@
 namespace fusible {
 namespace {
 
-bool SameMemory(const TensorView& a, const TensorView& b) {
-  return a.data == b.data && a.dtype == b.dtype && a.shape == b.shape && a.strides == b.strides;
-}
-
 // Bytes that the elements of `t` cover, counted modulo `pitch` from its first element on: what
 // steps over whole pitches adds nothing. `pitch` or more for what goes backwards.
 int64_t WidthWithin(const TensorView& t, int64_t pitch) {
@@ -74,6 +70,14 @@ bool BeginsAsCopy(const ResultSpec& result) {
 }
 
 }  // namespace
+
+bool SameElements(const TensorView& a, const TensorView& b) {
+  if (a.data != b.data || a.dtype != b.dtype || !(a.shape == b.shape)) return false;
+  for (int i = 0; i < a.shape.size(); ++i) {
+    if (a.shape[i] != 1 && a.strides[i] != b.strides[i]) return false;
+  }
+  return true;
+}
 
 CallArrays::CallArrays(const Op& op, const Binding& binding, std::span<const TensorView> operands,
                        std::span<const TensorView> results)
@@ -189,7 +193,7 @@ void CheckOverlap(const Op& op, std::span<const TensorView> operands,
     for (size_t i = 0; i < operands.size(); ++i) {
       if (!Overlaps(results[r], operands[i])) continue;
       const bool may = s.results[r].alias == s.params[i].name;
-      if (may && SameMemory(results[r], operands[i])) continue;
+      if (may && SameElements(results[r], operands[i])) continue;
       throw ArgumentError(Cat(op.name(), ": ", s.results[r].name, ": expected memory apart from ",
                               s.params[i].name, may ? ", or exactly its memory" : "",
                               ", got an array that overlaps it"));

@@ -10,6 +10,10 @@
 
 namespace fusible {
 
+// Whether two arrays are the same elements in the same memory; where a dimension has one element,
+// its stride means nothing.
+bool SameElements(const TensorView& a, const TensorView& b);
+
 // The arrays of a call, as they lie in memory, and what comes before any kernel. memory, in what
 // follows: where each operand, then each result begins.
 class CallArrays {

@@ -33,10 +33,8 @@ std::vector<std::optional<ConstantPlace>> PlaceConstants(const Graph& graph,
   for (const Input& input : graph.inputs) {
     if (input.kind != InputKind::kConstant) continue;
     const TensorView& w = weights[next];
-    places[input.value] = {.source = next++,
-                           .layout = {w.dtype, w.shape, w.strides},
-                           .copy = {},
-                           .data = w.data};
+    places[input.value] = {
+        .source = next++, .layout = {w.dtype, w.shape, w.strides}, .copy = {}, .data = w.data};
   }
   for (const Node& node : graph.nodes) {
     if (!IsView(node) || !places[node.inputs[0]]) continue;

@@ -252,6 +252,12 @@ class Finisher {
     return nullptr;
   }
 
+  // A result that nobody reads has a scratch too.
+  bool UsesScratch(const RowPhase& phase) const {
+    const auto is_scratch = [&](int root) { return draft_.IsTemporary(root); };
+    return AnyRoot(phase, false, is_scratch) || AnyRoot(phase, true, is_scratch);
+  }
+
   bool ScratchCrosses(size_t step) const {
     return AnyRoot({step, plan_.steps.size()}, false,
                    [&](int root) { return draft_.IsTemporary(root) && Writes({0, step}, root); });
@@ -270,7 +276,7 @@ class Finisher {
       plan_.phases.push_back({s + 1, plan_.steps.size(), plan_.block_rows});
     }
     for (RowPhase& phase : plan_.phases) {
-      if (phase.end - phase.begin == 1) phase.block_rows = plan_.inner;
+      if (phase.end - phase.begin == 1 && !UsesScratch(phase)) phase.block_rows = plan_.inner;
     }
   }
 
@@ -299,7 +305,7 @@ class Finisher {
     const int result = step.first_arg + step.operands;
     const RowArgDraft& draft = draft_.args[result];
     RowAhead& ahead = plan_.args[result].ahead;
-    if (!step.fn || !evenly || draft.whole || ahead.array >= 0) return;
+    if (!step.fn || step.fold == 0 || !evenly || draft.whole || ahead.array >= 0) return;
     const int64_t elements = ProductFrom(draft.shape, draft_.prefix());
     ahead = {.array = walk.array,
              .row_bytes = walk.inner,
@@ -321,9 +327,9 @@ int64_t ProductFrom(const Sizes& sizes, int from) {
 }
 
 bool IsPacked(const Sizes& sizes, const Sizes& strides, int from) {
+  if (Product(sizes) == 0) return true;
   int64_t expected = 1;
   for (int i = sizes.size() - 1; i >= from; --i) {
-    if (sizes[i] == 0) return true;
     if (sizes[i] != 1 && strides[i] != expected) return false;
     expected *= sizes[i];
   }

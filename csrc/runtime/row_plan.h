@@ -102,7 +102,7 @@ struct RowPlan {
   Sizes outer;             // leading dimensions that do not lie evenly with the inner ones
   int64_t rows = 0;        // in all
   int64_t inner = 1;       // rows that lie evenly, in every array
-  int64_t block_rows = 1;  // for which there is scratch; a phase of one step needs none
+  int64_t block_rows = 1;  // for which there is scratch
   int64_t grain = 1;       // rows that are worth waking a thread for: blocks, or kUnsplit
   int64_t scratch_bytes = 0;
   bool streams = false;  // some step stores past the caches

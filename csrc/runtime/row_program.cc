@@ -9,6 +9,7 @@
 #include "core/cat.h"
 #include "core/error.h"
 #include "ir/expand.h"
+#include "ops/dispatch.h"
 #include "ops/rows.h"
 #include "runtime/row_plan.h"
 
@@ -37,10 +38,8 @@ RowLayouts ContiguousLayouts(const Graph& body) {
 
 // The input whose very memory the result is, or -1.
 int TakenInput(std::span<const TensorView> inputs, const TensorView& result) {
-  const auto same = std::ranges::find_if(inputs, [&](const TensorView& input) {
-    return result.data && input.data == result.data && input.dtype == result.dtype &&
-           input.shape == result.shape && input.strides == result.strides;
-  });
+  const auto same = std::ranges::find_if(
+      inputs, [&](const TensorView& input) { return result.data && SameElements(input, result); });
   return same == inputs.end() ? -1 : static_cast<int>(same - inputs.begin());
 }
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from fusible import Graph, _core
-from fusible.perf import works
+from fusible import Graph, _core, perf
 from support.command import refused, run
 from support.contract import ISAS, machine
 
@@ -180,6 +179,6 @@ def test_counts_are_checked_as_without_it(tmp_path: Path) -> None:
 def test_plans_are_for_a_thread_at_least(threads: int) -> None:
     graph = Graph.parse(GRAPH)
     with pytest.raises(_core.ArgumentError, match=f"threads: expected at least 1, got {threads}"):
-        works(graph, {"T": 600}, threads=threads)
+        perf.works(graph, {"T": 600}, threads=threads)
     with pytest.raises(_core.ArgumentError, match="matmul_plan: expected threads"):
         _core.matmul_plan(600, 8, 8, threads=threads)

@@ -185,6 +185,25 @@ def test_large_results_that_are_read_back(kept, threads):
     assert all(result.nbytes >= 8 << 20 for result in results)
 
 
+LOGITS = "input x: f32[T, 4096]\nl = mul(x, by=0.5)\nv, i = topk(l, k=5)\nreturn l, i\n"
+QUANTIZED = (
+    "input x: bf16[T, 4096]\na = mul(x, by=0.5)\nq, s = per_token_group_quant_fp8(a)\nreturn a, q\n"
+)
+FIRST = (
+    "input x: bf16[T, 4096]\nq, s = per_token_group_quant_fp8(x)\n"
+    "a = mul(x, x)\nn = rms_norm(a)\nreturn q, a, n\n"
+)
+
+
+@pytest.mark.parametrize("text", [LOGITS, QUANTIZED, FIRST])
+def test_results_that_nobody_reads_beside_large_ones(text):
+    """They have a scratch as well: of a block, whatever the phase."""
+    graph = fusible.Graph.parse(text)
+    x = normal(1, (1100, 4096), graph.inputs[0].dtype)
+    for result, want in zip(fusible.compile(graph)(x=x), unfused(graph)(x=x), strict=True):
+        assert bits(result) == bits(want)
+
+
 def test_a_scratch_that_is_needed_later_keeps_the_phase_whole():
     def body(x, r, w):
         product, total = ops.mul(x, r), ops.add(x, r)
@@ -194,6 +213,25 @@ def test_a_scratch_that_is_needed_later_keeps_the_phase_whole():
     arrays = {"x": normal(1, (1100, 4096)), "r": normal(2, (1100, 4096)), "w": normal(9, (4096,))}
     _, (_, total) = check(body, types, arrays)
     assert total.nbytes >= 8 << 20
+
+
+def test_no_heads_beside_large_results():
+    def body(x, r):
+        heads = ops.slice(ops.reshape(x, shape=[0, 64, 64]), dim=1, start=0, stop=0)
+        return ops.add(x, r), ops.softmax(heads)
+
+    types = specs(x="f32[T, 4096]", r="f32[T, 4096]")
+    check(body, types, {name: normal(1, (1024, 4096), "f32") for name in ("x", "r")})
+
+
+def test_one_row_in_place_whatever_its_stride():
+    room, r = normal(1, (4, 64), "f32"), normal(2, (1, 64), "f32")
+    x, same = room[::2][:1], room[:1]
+    want = ops.rms_norm(ops.add(x, r), r[0])
+    y, total = ops.fused_add_rms_norm(x, r, r[0].copy(), out=(same, r))
+    assert y is same
+    assert bits(y) == bits(want)
+    assert ops.rms_norm(x, r[0], out=same) is same
 
 
 def test_in_place_and_kept_large_results_agree():

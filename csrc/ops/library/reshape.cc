@@ -5,7 +5,8 @@ namespace fusible::library {
 namespace {
 
 [[noreturn]] void Refuse(const Shape& shape, const std::vector<int64_t>& wanted) {
-  throw ShapeError(Cat("reshape: shape: expected as many elements as ", shape, ", got ",
+  throw ShapeError(Cat("reshape: shape: expected as many elements as ", shape,
+                       ", those that 0 keeps left out on both sides, got ",
                        ToText(AttrValue(wanted))));
 }
 
