@@ -160,13 +160,9 @@ struct CodeColumns {
     const Decoder<T> decode;
     ForLines(x, count, [&](Rows line, size_t begin, size_t k_count) HWY_ATTR {
       const Columns<T> from = From(k + begin);
-      const size_t whole = k_count / kPerWord<T>;
-      for (size_t j = 0; j < whole; ++j) {
+      for (size_t j = 0; j < hwy::DivCeil(k_count, kPerWord<T>); ++j) {
         from.AskAhead(j);
         AddWord(tile, line, 4 * j, decode, from, j);
-      }
-      if (const size_t rest = k_count % kPerWord<T>; rest > 0) {
-        AddRest(tile, line, 4 * whole, decode, from, rest);
       }
     });
   }
@@ -183,22 +179,8 @@ struct CodeColumns {
     HWY_UNROLL(16)
     for (size_t v = 0; v < kPanelVectors; ++v) {
       const TwoPairs pairs = decode(from.Load(word, v));
-      AddElement<0>(tile, v, x, k, pairs.first);
-      AddElement<1>(tile, v, x, k + 1, pairs.first);
-      AddElement<0>(tile, v, x, k + 2, pairs.second);
-      AddElement<1>(tile, v, x, k + 3, pairs.second);
-    }
-  }
-  // Fewer elements than a word has. Adding the zeros behind them would turn a sum of -0 into +0.
-  template <size_t kRows>
-  static HWY_INLINE void AddRest(PanelTile<kRows>& tile, FloatGroups x, size_t k,
-                                 const Decoder<T>& decode, const Columns<T>& from, size_t rest) {
-    HWY_UNROLL(16)
-    for (size_t v = 0; v < kPanelVectors; ++v) {
-      const TwoPairs pairs = decode(from.Load(k / kPerWord<T>, v));
-      AddElement<0>(tile, v, x, k, pairs.first);
-      if (rest > 1) AddElement<1>(tile, v, x, k + 1, pairs.first);
-      if (rest > 2) AddElement<0>(tile, v, x, k + 2, pairs.second);
+      AddVector<0>(tile, v, x, k, pairs.first);
+      AddVector<0>(tile, v, x, k + 2, pairs.second);
     }
   }
   template <size_t kRows>
@@ -214,20 +196,15 @@ struct CodeColumns {
     PanelColumns<true>::AddPairs(tile, x, k / 2, first);
     PanelColumns<true>::AddPairs(tile, x, k / 2 + 1, second);
   }
-  // Dot products are taken where nothing underflows: no sum is -0.
-  template <size_t kRows>
-  static HWY_INLINE void AddRest(PanelTile<kRows>& tile, PairRows x, size_t k,
-                                 const Decoder<T>& decode, const Columns<T>& from, size_t) {
-    AddWord(tile, x, k, decode, from, k / kPerWord<T>);
-  }
   template <size_t kIndex, size_t kRows>
-  static HWY_INLINE void AddElement(PanelTile<kRows>& tile, size_t v, FloatGroups x, size_t k,
-                                    VU pairs) {
+  static HWY_INLINE void AddVector(PanelTile<kRows>& tile, size_t v, FloatGroups x, size_t k,
+                                   VU pairs) {
     const VF column = Unpack<kIndex>(Packed<BF16>{}, pairs);
     HWY_UNROLL(16)
     for (size_t r = 0; r < kRows; ++r) {
-      tile.acc[r][v] = hn::MulAdd(x.Get(r, k), column, tile.acc[r][v]);
+      tile.acc[r][v] = hn::MulAdd(x.Get(r, k + kIndex), column, tile.acc[r][v]);
     }
+    if constexpr (kIndex == 0) AddVector<1>(tile, v, x, k, pairs);
   }
 };
 

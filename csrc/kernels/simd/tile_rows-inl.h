@@ -1,4 +1,5 @@
 // Rows of a product, as the kernels of tiles read them.
+#include <algorithm>
 #include <cstring>
 
 #include "core/threads.h"
@@ -90,7 +91,8 @@ SideBySide<T> ConvertRows(int64_t rows, size_t stride, size_t group, T* out, con
   return {out, stride, group};
 }
 
-// Rows of stored floats as f32; zeros up to a whole step.
+// Rows of stored floats as f32; behind them -0, whose product with a zero is added to no effect: +0
+// would turn a sum of -0, to which products underflow, into +0.
 template <class T>
 struct FloatForm {
   using Rows = FloatGroups;
@@ -102,6 +104,7 @@ struct FloatForm {
     return {ConvertRows(rows, stride, group, out, [&](int64_t r, float* to) HWY_ATTR {
       const T* row = x.Row<T>(begin + r);
       ForSteps(depth, [=](auto at) HWY_ATTR { Store(Load(row, at), to, Full{at.i}); });
+      std::fill(to + depth, to + stride, -0.0f);
     })};
   }
 };
