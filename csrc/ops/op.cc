@@ -50,6 +50,11 @@ Op&& Op::Cost(int64_t cost) && {
   return std::move(*this);
 }
 
+Op&& Op::AsksAhead() && {
+  asks_ahead_ = true;
+  return std::move(*this);
+}
+
 Op&& Op::StoresTwice() && {
   stores_twice_ = true;
   return std::move(*this);

@@ -85,6 +85,7 @@ class Op {
   Op&& Equals(std::string_view body) &&;  // the same in smaller operators, as graph text
   Op&& Commutes() &&;                     // the first two operands may be swapped
   Op&& Cost(int64_t cost) &&;  // times as long a byte of its traffic as add's: 1 if not said
+  Op&& AsksAhead() &&;         // its kernel asks memory for later rows of its operands itself
   Op&& StoresTwice() &&;       // its kernel stores a result where Block::second says too
   Op&& Packs(std::string_view param) &&;  // this weight is also taken packed
   Op&& Flops(std::string_view expr) &&;   // per row, in letters and attributes: "2*K*N"
@@ -102,6 +103,7 @@ class Op {
   ViewFn view() const { return view_; }
   bool commutes() const { return commutes_; }
   bool stores_twice() const { return stores_twice_; }
+  bool asks_ahead() const { return asks_ahead_; }
 
  private:
   Signature signature_;
@@ -110,7 +112,7 @@ class Op {
   RowsFn rows_ = nullptr;
   WholeFn kernel_ = nullptr;
   ViewFn view_ = nullptr;
-  bool commutes_ = false, stores_twice_ = false;
+  bool commutes_ = false, stores_twice_ = false, asks_ahead_ = false;
   int64_t cost_ = 1;
   int packs_ = -1;
 };

@@ -291,12 +291,21 @@ class Finisher {
     if (steps == 1) return;
     std::vector<const RowWalk*> read;
     for (const RowWalk& walk : plan_.walks) {
-      if (Reads(phase, walk.array) && !Writes(phase, walk.array)) read.push_back(&walk);
+      const bool only_read = Reads(phase, walk.array) && !Writes(phase, walk.array);
+      if (only_read && !IsAskedFor(phase, walk.array)) read.push_back(&walk);
     }
     const size_t count = std::min(read.size(), steps);
     for (size_t k = 0; k < count; ++k) {
       AskAhead(plan_.steps[phase.end - count + k], *read[k]);
     }
+  }
+
+  // By the kernel of a step that reads it.
+  bool IsAskedFor(const RowPhase& phase, int root) const {
+    for (size_t s = phase.begin; s < phase.end; ++s) {
+      if (plan_.steps[s].asks_ahead && Reads({s, s + 1}, root)) return true;
+    }
+    return false;
   }
 
   void AskAhead(const RowStep& step, const RowWalk& walk) {

@@ -165,6 +165,7 @@ class Builder {
                  .operands = static_cast<int>(operands.size()),
                  .results = static_cast<int>(node.outputs.size()),
                  .cost = node.op->cost(),
+                 .asks_ahead = node.op->asks_ahead(),
                  .fold = ProductFrom(*ToSizes(binding.leading), prefix_)};
     plan_.steps.push_back(step);
     const Signature& signature = node.op->signature();

@@ -57,8 +57,9 @@ struct RowStep {
   const CallInfo* info = nullptr;  // of a call
   CopyPlan copy;                   // of one row
   int first_arg = 0, operands = 0, results = 0;
-  int64_t cost = 1;  // the operator's
-  int64_t fold = 1;  // a row of the program is this many rows of the operator
+  int64_t cost = 1;         // the operator's
+  bool asks_ahead = false;  // likewise
+  int64_t fold = 1;         // a row of the program is this many rows of the operator
   bool even =
       true;  // these lie evenly in every operand: one call for a block, else one for each row
 };

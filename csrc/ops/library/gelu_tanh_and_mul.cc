@@ -12,6 +12,7 @@ Op gelu_tanh_and_mul() {
       .Source(
           "Hendrycks and Gimpel 2016, arXiv:1606.08415, section 2; Shazeer 2020, arXiv:2002.05202")
       .Cost(4)
+      .AsksAhead()
       .Rows([](const RowCall& c) {
         const auto gelu = kernels::Activation::kGeluTanh;
         kernels::GatedActivation({c.in[0], c.out[0], c.rows, c.Dim("D"), gelu});

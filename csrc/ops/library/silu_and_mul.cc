@@ -10,6 +10,7 @@ Op silu_and_mul() {
           "With a limit the first half is taken at most limit, the second within +-limit.")
       .Source("Shazeer 2020, arXiv:2002.05202, eq. 5 (SwiGLU)")
       .Cost(4)
+      .AsksAhead()
       .Rows([](const RowCall& c) {
         using enum kernels::Activation;
         const bool clamped = c.Has("limit");

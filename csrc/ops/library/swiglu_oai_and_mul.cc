@@ -12,6 +12,7 @@ Op swiglu_oai_and_mul() {
           "+-limit, in f32 with one rounding.")
       .Source("OpenAI 2025, gpt-oss model card, arXiv:2508.10925; gpt_oss/torch/model.py, swiglu")
       .Cost(4)
+      .AsksAhead()
       .Rows([](const RowCall& c) {
         kernels::GatedActivation({.x = c.in[0],
                                   .out = c.out[0],
