@@ -27,18 +27,22 @@ kernels::PackedLayout LayoutOf(DType dtype, const Sizes& shape) {
 
 int64_t PackedBytes(DType dtype, const Sizes& shape) { return LayoutOf(dtype, shape).bytes(); }
 
-Buffer Pack(const TensorView& weight) {
+void PackInto(const TensorView& weight, std::byte* packed) {
   const kernels::PackedLayout layout = LayoutOf(weight.dtype, weight.shape);
   if (weight.Count() > 0 && layout.depth > 1 && weight.strides[1] != 1) {
     throw ShapeError(Cat("pack_weight: w: expected a contiguous last dimension, got strides ",
                          weight.strides, " of shape ", weight.shape));
   }
-  Buffer buffer(layout.bytes());
   const FloatEnvironment environment;
   kernels::PackWeight(
       {.w = {.data = weight.data, .dtype = weight.dtype, .row_stride = weight.strides[0]},
        .layout = layout,
-       .packed = buffer.data()});
+       .packed = packed});
+}
+
+Buffer Pack(const TensorView& weight) {
+  Buffer buffer(PackedBytes(weight.dtype, weight.shape));
+  PackInto(weight, buffer.data());
   return buffer;
 }
 

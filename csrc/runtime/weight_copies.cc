@@ -10,48 +10,69 @@
 namespace fusible {
 namespace {
 
-Buffer Contiguous(const ArrayLayout& layout, const std::byte* data) {
-  Buffer buffer(layout.bytes());
+// Copies of sizes between these lie side by side in slabs, which have huge pages: a product of one
+// row reads many weights of 0.6 to 1.8 MB 1.08 to 1.18 times as fast so as each in small pages.
+constexpr int64_t kSlabBytes = int64_t{32} << 20, kLeastShared = 64 << 10;
+constexpr int64_t kMostShared = kSlabBytes / 4;
+
+void CopyContiguous(const ArrayLayout& layout, const std::byte* data, std::byte* to) {
   RunCopyParallel(
       PlanCopy(layout.dtype, layout.shape, layout.strides, ContiguousStrides(layout.shape)), data,
-      buffer.data());
-  return buffer;
+      to);
 }
 
 }  // namespace
 
-template <class Make>
-WeightCopies::Copy WeightCopies::Find(Entry entry, const Make& make) {
+std::shared_ptr<std::byte> WeightCopies::Allocate(int64_t bytes) {
+  if (bytes < kLeastShared || bytes > kMostShared) {
+    const auto own = std::make_shared<Buffer>(bytes);
+    return {own, own->data()};
+  }
+  if (!slab_ || used_ + bytes > slab_->bytes()) {
+    slab_ = std::make_shared<Buffer>(kSlabBytes);
+    used_ = 0;
+  }
+  std::byte* at = slab_->data() + used_;
+  used_ += AlignUp(bytes);
+  return {slab_, at};
+}
+
+template <class Fill>
+WeightCopies::Copy WeightCopies::Find(Entry entry, int64_t bytes, const Fill& fill) {
   const std::lock_guard lock(mutex_);
   const auto found = std::ranges::find_if(entries_, [&](const Entry& other) {
     return other.source == entry.source && other.offset == entry.offset &&
            other.packed == entry.packed && other.layout == entry.layout;
   });
   if (found != entries_.end()) return found->copy;
-  const auto buffer = std::make_shared<const Buffer>(make());
-  entry.copy = {{buffer, buffer->data()}, buffer->bytes(), static_cast<int>(entries_.size())};
+  const auto memory = Allocate(bytes);
+  fill(memory.get());
+  entry.copy = {memory, bytes, static_cast<int>(entries_.size())};
   return entries_.emplace_back(std::move(entry)).copy;
 }
 
 WeightCopies::Copy WeightCopies::Get(int source, int64_t offset, const ArrayLayout& layout,
                                      const std::byte* data) {
-  return Find({source, offset, layout, false}, [&] { return Contiguous(layout, data + offset); });
+  return Find({source, offset, layout, false}, layout.bytes(),
+              [&](std::byte* to) { CopyContiguous(layout, data + offset, to); });
 }
 
 WeightCopies::Copy WeightCopies::GetPacked(int source, int64_t offset, const ArrayLayout& layout,
                                            const std::byte* data) {
-  return Find({source, offset, layout, true}, [&] {
+  const int64_t bytes = PackedBytes(layout.dtype, layout.shape);
+  return Find({source, offset, layout, true}, bytes, [&](std::byte* to) {
     TensorView rows{.data = const_cast<std::byte*>(data) + offset,
                     .dtype = layout.dtype,
                     .shape = layout.shape,
                     .strides = layout.strides};
     Buffer laid_out;
     if (!IsPacked(layout.shape, layout.strides, 1)) {
-      laid_out = Contiguous(layout, rows.data);
+      laid_out = Buffer(layout.bytes());
+      CopyContiguous(layout, rows.data, laid_out.data());
       rows.data = laid_out.data();
       rows.strides = ContiguousStrides(layout.shape);
     }
-    return Pack(rows);
+    PackInto(rows, to);
   });
 }
 

@@ -41,11 +41,15 @@ class WeightCopies {
     Copy copy = {};
     bool made = true;  // here
   };
-  template <class Make>
-  Copy Find(Entry entry, const Make& make);
+  // The copy that is there, or a new one of so many bytes, which fill(std::byte*) writes.
+  template <class Fill>
+  Copy Find(Entry entry, int64_t bytes, const Fill& fill);
+  std::shared_ptr<std::byte> Allocate(int64_t bytes);
 
   std::mutex mutex_;
   std::vector<Entry> entries_;
+  std::shared_ptr<Buffer> slab_;  // the last one, of which the first used_ bytes are taken
+  int64_t used_ = 0;
 };
 
 }  // namespace fusible

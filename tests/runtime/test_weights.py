@@ -90,6 +90,21 @@ def test_one_copy_serves_several_products():
     assert run.copied_bytes == _core.packed_bytes("bf16", (64, 48))
 
 
+def test_many_copies_lie_apart():
+    """Of sizes that share memory, and of one that does not: more than is allocated at once."""
+    sizes = [(33 + 61 * i % 700, 1000 + 37 * i) for i in range(24)] + [(2300, 2000)]
+    lines = [f"constant w{i}: f32[{n}, {k}]\n" for i, (n, k) in enumerate(sizes)]
+    lines += [f"input x{i}: f32[T, {k}]\n" for i, (_, k) in enumerate(sizes)]
+    lines += [f"y{i} = matmul(x{i}, w{i})\n" for i in range(len(sizes))]
+    text = "".join(lines) + "return " + ", ".join(f"y{i}" for i in range(len(sizes))) + "\n"
+    weights = {f"w{i}": normal(i, size, "f32") for i, size in enumerate(sizes)}
+    inputs = {f"x{i}": normal(100 + i, (3, k), "f32") for i, (_, k) in enumerate(sizes)}
+    run = fusible.compile(fusible.Graph.parse(text), weights=weights)
+    assert run.copied_bytes == sum(_core.packed_bytes("f32", size) for size in sizes)
+    for i, y in enumerate(run(**inputs)):
+        assert bits(y) == bits(ops.matmul(inputs[f"x{i}"], weights[f"w{i}"]))
+
+
 def array_after_compiling(text):
     """The executable, the weight's values, and a reference that dies with its array."""
     w = normal(1, (64, 48))
