@@ -142,6 +142,16 @@ BorrowedArray NewArray(DType dtype, const Sizes& shape, const Sizes& strides) {
   return {{data, dtype, shape, strides}, std::move(array)};
 }
 
+py::array ArrayOf(const TensorView& view, const py::object& owner) {
+  std::vector<py::ssize_t> strides;
+  for (const int64_t stride : view.strides) {
+    strides.push_back(stride * static_cast<int64_t>(Bytes(view.dtype)));
+  }
+  return py::array(NumpyDType(view.dtype),
+                   std::vector<py::ssize_t>(view.shape.begin(), view.shape.end()), strides,
+                   view.data, owner);
+}
+
 Type TypeOf(const TensorView& view) { return {view.dtype, ToShape(view.shape)}; }
 
 }  // namespace fusible

@@ -46,6 +46,9 @@ struct NewArrayOf {
 };
 BorrowedArray NewArray(DType dtype, const Sizes& shape, const Sizes& strides);
 
+// An array on the view's memory, which `owner` keeps.
+py::array ArrayOf(const TensorView& view, const py::object& owner);
+
 Type TypeOf(const TensorView& view);
 
 }  // namespace fusible

@@ -120,14 +120,12 @@ py::object CallView(const Op& op, const Binding& binding, const Operands& operan
                          ", got strides ", x.strides, " of shape ", x.shape,
                          "; numpy.ascontiguousarray makes it so"));
   }
-  const Sizes shape = *ToSizes(seen.shape);
-  std::vector<py::ssize_t> strides;
-  for (int64_t stride : *seen.strides) {
-    strides.push_back(stride * static_cast<int64_t>(Bytes(x.dtype)));
-  }
-  int64_t offset = seen.offset * static_cast<int64_t>(Bytes(x.dtype));
-  return py::array(NumpyDType(x.dtype), std::vector<py::ssize_t>(shape.begin(), shape.end()),
-                   strides, x.data + offset, operands.owners[0]);
+  const int64_t offset = seen.offset * static_cast<int64_t>(Bytes(x.dtype));
+  const TensorView view{.data = x.data + offset,
+                        .dtype = x.dtype,
+                        .shape = *ToSizes(seen.shape),
+                        .strides = *seen.strides};
+  return ArrayOf(view, operands.owners[0]);
 }
 
 CheckedCall ResultAlone(py::object result) {

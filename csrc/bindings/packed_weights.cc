@@ -61,14 +61,7 @@ py::dict DescribeMachine() {
 // What ReadArray takes, as an array of NumPy on the same memory.
 py::object AsArray(const py::handle& object) {
   const BorrowedArray read = ReadArray(object, {"pack_weight", "", "w"});
-  const TensorView& view = read.view;
-  std::vector<py::ssize_t> strides;
-  for (const int64_t stride : view.strides) {
-    strides.push_back(stride * static_cast<int64_t>(Bytes(view.dtype)));
-  }
-  return py::array(NumpyDType(view.dtype),
-                   std::vector<py::ssize_t>(view.shape.begin(), view.shape.end()), strides,
-                   view.data, read.owner);
+  return ArrayOf(read.view, read.owner);
 }
 
 py::dict DescribePlan(const kernels::MatmulProblem& problem, const kernels::MatmulMachine& m) {

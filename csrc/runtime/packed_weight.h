@@ -12,7 +12,7 @@ int64_t PackedBytes(DType dtype, const Sizes& shape);
 
 // ShapeError, DTypeError as above, and ShapeError for rows that have gaps.
 Buffer Pack(const TensorView& weight);
-void PackInto(const TensorView& weight,
-              std::byte* packed);  // PackedBytes of it, aligned as Buffers
+// The same into PackedBytes of memory, aligned as a Buffer is.
+void PackInto(const TensorView& weight, std::byte* packed);
 
 }  // namespace fusible

@@ -53,12 +53,11 @@ Op BlockScaledMatmul() {
           "Multiplies quantized rows by the transpose of quantized weights with a scale for every "
           "128 x 128 of them: y[n] = round(sum over groups g of k of (sum over k in g of x[k] * "
           "w[n, k]) * (x_scale[g] * w_scale[n/128, k/128]) + bias[n]), in f32, both sums as chains "
-          "of "
-          "fused multiply-adds, k ascending. A row has the same bits alone and in any batch. The "
+          "of fused multiply-adds, k ascending. A row has the same bits alone and in any batch. "
+          "The "
           "sum is off by at most n * 2^-24 / (1 - n * 2^-24), n = group_size + ceil(K/group_size) "
           "+ 1 (2n without fused ones), times the sum of the magnitudes of x * w * scales. x_scale "
-          "may have any strides; w may be packed "
-          "(fusible.pack_weight): the same bits, sooner.")
+          "may have any strides; w may be packed (fusible.pack_weight): the same bits, sooner.")
       .Source("DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2")
       .Flops("2*K*N")
       .Packs("w")
@@ -74,10 +73,8 @@ Op W8A16BlockFp8Matmul() {
           "blocks b of k of (sum over k in b of x[k] * w[n, k]) * w_scale[n/128, b] + bias[n]): in "
           "a block one chain of f32 fused multiply-adds, k ascending, then one with the scale. A "
           "row has the same bits alone and in any batch. The sum is off by at most n * 2^-24 / (1 "
-          "- "
-          "n * 2^-24), n = 128 + ceil(K/128) (2n without fused ones), times the sum of the "
-          "magnitudes of x * w * scale. w "
-          "may be packed (fusible.pack_weight): "
+          "- n * 2^-24), n = 128 + ceil(K/128) (2n without fused ones), times the sum of the "
+          "magnitudes of x * w * scale. w may be packed (fusible.pack_weight): "
           "the same bits, sooner.")
       .Source("DeepSeek-AI 2024, arXiv:2412.19437, section 3.3.2 (the scales of weights)")
       .Flops("2*K*N")
