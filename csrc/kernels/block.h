@@ -19,6 +19,7 @@ struct Block {
   // Elements between neighbours in a row; not 1 only for `layout(col)` results.
   int64_t stride = 1;
   bool stream = false;  // results: large and not read soon, may be stored past the caches
+  bool large = false;   // results: so large that what they are made of comes from memory
 
   // Results: what some kernel reads soon. Whoever writes element (r, c) asks memory for the byte at
   // ahead + r * ahead_row + c * ahead_step.

@@ -26,12 +26,7 @@ HWY_INLINE VF Gated(VF gate, VF up, [[maybe_unused]] float limit) {
 // lines a twentieth.
 template <class T>
 HWY_INLINE Writing WritingGated(const GatedActivationArgs& a, int64_t r) {
-  Writing row = WritingRow<T>(a.out, r);
-  if (row.ahead == nullptr) {
-    row.ahead = reinterpret_cast<const std::byte*>(a.x.Row<T>(r + RowsAhead(a.cols)));
-    row.ahead_step = 2 * sizeof(T);
-  }
-  return row;
+  return Asking<2>(WritingRow<T>(a.out, r), a.x.Row<T>(r + RowsAhead(a.cols)));
 }
 
 // Flattened: of steps this long the compiler makes functions, which load every constant anew.

@@ -80,13 +80,17 @@ struct GroupScales {
 
   HWY_INLINE void Compute(const GroupQuantArgs& a, bool max_is_code) {
     const VF computed = ScalesOf(hn::Load(DF(), amax), a);
-    const VF one = hn::Set(DF(), 1.0f);
-    const VF rounded = hn::Div(one, computed);
+    const Reciprocal of_scale = ReciprocalOf(computed);
     hn::Store(computed, DF(), scale);
-    hn::Store(rounded, DF(), reciprocal);
-    hn::Store(hn::Mul(hn::NegMulAdd(computed, rounded, one), rounded), DF(), rest);
+    hn::Store(of_scale.rounded, DF(), reciprocal);
+    hn::Store(of_scale.rest, DF(), rest);
     // Not those of a NaN. An infinite amax has an infinite scale.
     bounded = max_is_code && hn::AllTrue(DF(), MayMultiply(computed));
+  }
+
+  template <class T>
+  HWY_INLINE Quotient<T> By(int64_t g) const {
+    return {hn::Set(DF(), scale[g]), {hn::Set(DF(), reciprocal[g]), hn::Set(DF(), rest[g])}};
   }
 };
 
@@ -117,7 +121,7 @@ class RowQuantizer {
     const T* x = a_.x.Row<T>(r);
     Code* codes = a_.codes.Row<Code>(r);
     float* out = a_.scales.Row<float>(r);
-    const Writing row = WritingRow<Code>(a_.codes, r);
+    const Writing row = WritingRow<Code>(a_.codes, r, x, a_.x.Row<T>(r + RowsAhead(a_.cols)));
     const bool stream = MayStream(row);
     GroupScales scales;
     for (int64_t first = 0; first < groups_; first += kLanes) {
@@ -139,30 +143,22 @@ class RowQuantizer {
   }
 
  private:
-  // Groups from element `begin` of the row on. Of a group as long as the row, lines are asked for a
-  // few at a time: all of them at once, rms_norm_per_token_quant took 1.2 times as long.
+  // Groups from element `begin` of the row on. What is to be asked for is asked for a few lines at
+  // a time, of a group as long as the row in pieces: all at once, rms_norm_per_token_quant took 1.2
+  // times as long.
   template <class At>
   void Multiply(const T* x, Code* codes, int64_t begin, const GroupScales& scales, int64_t count,
                 const Writing& row) const {
-    const int64_t end = begin + count * size_;
-    const bool in_pieces = groups_ == 1 && row.ahead != nullptr;
-    const int64_t most = in_pieces ? kAskedAtOnce : end - begin;
-    for (; begin < end; begin += most) {
-      const int64_t n = HWY_MIN(end - begin, most);
-      AskFor(row, begin, n);
-      MultiplyGroups<At>(x + begin, codes + begin, in_pieces ? n : size_, scales, count,
-                         a_.cols - begin);
-    }
-  }
-
-  template <class At>
-  void MultiplyGroups(const T* x, Code* codes, int64_t size, const GroupScales& scales,
-                      int64_t count, int64_t left) const {
-    for (int64_t g = 0; g < count; ++g, x += size, codes += size) {
-      const Quotient<T> by{hn::Set(DF(), scales.scale[g]), hn::Set(DF(), scales.reciprocal[g]),
-                           hn::Set(DF(), scales.rest[g])};
-      ForGroup<At>(size, (g + 1) * size < left,
-                   [=](auto at) HWY_ATTR { StoreQuotients(by, x, codes, at); });
+    const int64_t most = row.ahead != nullptr ? HWY_MIN(size_, kAskedAtOnce) : size_;
+    for (int64_t g = 0; g < count; ++g) {
+      const Quotient<T> by = scales.By<T>(g);
+      for (const int64_t end = begin + size_; begin < end; begin += most) {
+        const int64_t n = HWY_MIN(end - begin, most);
+        AskFor(row, begin, n);
+        ForGroup<At>(n, begin + n < a_.cols,
+                     [by, from = x + begin, to = codes + begin](auto at)
+                         HWY_ATTR { StoreQuotients(by, from, to, at); });
+      }
     }
   }
 

@@ -34,7 +34,7 @@ void NormRow(const LayerNormArgs& a, int64_t r, const Moments& moments) {
   const T *x = a.x.Row<T>(r), *weight = a.weight.Row<T>(0), *bias = a.bias.Row<T>(0);
   T* out = a.out.Row<T>(r);
   const VF mean = hn::Set(DF(), moments.mean), scale = hn::Set(DF(), moments.scale);
-  ForSteps(a.cols, WritingRow(a.out, r, x, a.x.Row<T>(r + RowsAhead(a.cols))),
+  ForSteps(a.cols, WritingRow<T>(a.out, r, x, a.x.Row<T>(r + RowsAhead(a.cols))),
            [=](auto at) HWY_ATTR {
              auto y = Mul(Sub(Load<Own<T>>(x, at), mean), scale);
              if constexpr (kWeight && kBias) {

@@ -30,7 +30,7 @@ void ScaleRow(const RmsNormArgs& a, int64_t r, float scale) {
   T* out = a.out.Row<T>(r);
   const VF factor = hn::Set(DF(), scale);
   const VF one = hn::Set(DF(), 1.0f);
-  ForSteps(a.cols, WritingRow(a.out, r, x, a.x.Row<T>(r + RowsAhead(a.cols))),
+  ForSteps(a.cols, WritingRow<T>(a.out, r, x, a.x.Row<T>(r + RowsAhead(a.cols))),
            [=](auto at) HWY_ATTR {
              auto y = Mul(Load<Own<T>>(x, at), factor);
              if constexpr (kWeight != Weight::kNone) {

@@ -26,7 +26,7 @@ void SoftmaxRow(const SoftmaxArgs& a, int64_t r, float* scratch) {
     return weight;
   });
   const VF divisor = hn::Set(DF(), sum);
-  ForSteps(n, WritingRow(a.out, r, x, a.x.Row<T>(r + RowsAhead(a.cols))),
+  ForSteps(n, WritingRow<T>(a.out, r, x, a.x.Row<T>(r + RowsAhead(a.cols))),
            [=](auto at) HWY_ATTR { Store(Div(Kept<Own<T>>(scratch, at.i), divisor), out, at); });
 }
 

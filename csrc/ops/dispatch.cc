@@ -135,13 +135,13 @@ void KernelCall::PrepareRows(const Binding& binding) {
     views_.push_back(ViewAsRows(*op_, name, spec, arrays_[i], column));
     if (rows_ > 0 && spec.leading) traffic += BytesOf(arrays_[i]) / rows_;
   }
-  MarkStreams();
+  MarkLarge();
   const bool in_order =
       std::ranges::any_of(s.results, [](const ResultSpec& result) { return !result.type.leading; });
   grain_ = in_order ? kUnsplit : BytesPerThread() / std::max<int64_t>(traffic * op_->cost(), 1) + 1;
 }
 
-void KernelCall::MarkStreams() {
+void KernelCall::MarkLarge() {
   const auto is_operand = [&](const std::byte* data) {
     for (size_t i = 0; i < arrays_.operands(); ++i) {
       if (arrays_[i].data == data) return true;
@@ -149,7 +149,9 @@ void KernelCall::MarkStreams() {
     return false;
   };
   for (size_t i = arrays_.operands(); i < arrays_.size(); ++i) {
-    views_[i].block.stream = BytesOf(arrays_[i]) >= kStreamBytes && !is_operand(arrays_[i].data);
+    kernels::Block& block = views_[i].block;
+    block.large = BytesOf(arrays_[i]) >= kStreamBytes;
+    block.stream = block.large && !is_operand(arrays_[i].data);
   }
 }
 

@@ -62,7 +62,7 @@ class KernelCall {
 
  private:
   void PrepareRows(const Binding& binding);
-  void MarkStreams();
+  void MarkLarge();
   void RunWhole(std::span<std::byte* const> memory) const;
 
   const Op* op_;

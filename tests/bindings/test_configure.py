@@ -1,9 +1,16 @@
-"""What CMake says where a library is missing or too old: one sentence with the commands to run."""
+"""What CMake says where a library is missing or too old: one sentence with the commands to run.
 
+And what it hands to the compiler, for CPUs that have more than Highway chooses from.
+"""
+
+import json
 import os
+import platform
 import re
+import shlex
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -68,3 +75,18 @@ def test_a_library_that_is_too_old_is_named_with_its_version(
     only_there = "-DCMAKE_FIND_ROOT_PATH_MODE_PACKAGE=ONLY"
     message = complaint(tmp_path, f"-DCMAKE_FIND_ROOT_PATH={tmp_path}", only_there)
     assert message.startswith(f"fusible needs {COMMANDS[package][0]}, found {found}; install it ")
+
+
+# Of this set Highway 1.0.3 makes its least one, and refuses to compile what chooses at run time.
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="an instruction set of x86-64")
+def test_flags_for_a_cpu_that_has_more_than_highway_chooses_from(tmp_path):
+    options = ("-DFUSIBLE_PYTHON=OFF", "-DFUSIBLE_BENCHMARKS=ON")
+    subprocess.run([CMAKE, "-S", ROOT, "-B", tmp_path, *options], check=True, capture_output=True)
+    commands = json.loads((tmp_path / "compile_commands.json").read_text())
+    found = {Path(c["file"]).name: shlex.split(c["command"]) for c in commands}
+    for name in ("add.cc", "floor.cc"):
+        more = ["-march=icelake-server", "-fsyntax-only"]
+        done = subprocess.run(
+            [*found[name], *more], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr

@@ -106,3 +106,49 @@ def test_scales_at_and_beyond_the_range_of_the_correction(name, scale, isa):
     np.testing.assert_array_equal(
         codes.view(np.uint8), codes_by_division(x, scales, name).view(np.uint8)
     )
+
+
+def static_quantize(x, scale, name):
+    if name == "i8":
+        return ops.static_quant_int8(x, scale)
+    return ops.static_quant_fp8(x, scale, dtype=name)
+
+
+RNG = np.random.default_rng(6)
+ALL_ONES = np.nextafter(np.float32(1), np.float32(0))
+STATIC_SCALES = np.float32(
+    [
+        *(1 + RNG.random(20)),  # any mantissa
+        *np.exp2(RNG.integers(-60, 100, 8)) * (1 + RNG.random(8)),  # any power that may multiply
+        *(2.0**-60, 2.0**100, ALL_ONES, ALL_ONES / 8),
+        *(2.0**-61, 2.0**101, 1e-40, 0.0, -0.0, -0.02, np.inf, -np.inf, np.nan),  # must divide
+    ]
+)
+
+
+# Where the reciprocal's rest is of the other sign than the reciprocal, or zero, an infinite
+# element has no quotient by multiplication.
+@pytest.mark.parametrize("dtype", ["bf16", "f16"])
+@pytest.mark.parametrize("name", MAXIMA)
+@pytest.mark.parametrize("isa", ISAS)
+def test_all_elements_by_a_given_scale(name, dtype, isa):
+    x = np.arange(1 << 16, dtype=np.uint16).view(numpy_dtype(dtype)).reshape(64, -1)
+    for scale in STATIC_SCALES:
+        with np.errstate(all="ignore"):
+            quotients = x.astype(np.float32) / scale
+            if name != "i8":
+                quotients = np.clip(quotients, -MAXIMA[name], MAXIMA[name])
+            expected = stored(quotients, name)
+        with machine(isa, 1):
+            codes = static_quantize(x, np.array([scale]), name)
+        np.testing.assert_array_equal(
+            canonical(codes, name), canonical(expected, name), err_msg=f"scale {scale!r}"
+        )
+
+
+def canonical(codes, name):
+    """Bits of codes, with one NaN where the format has several."""
+    bits = codes.view(np.uint8)
+    if name == "i8":
+        return bits
+    return np.where(np.isnan(codes.astype(np.float32)), 255, bits)

@@ -66,9 +66,13 @@ struct Code8 : Format8<T> {
   }
 
   // The code of v clamped to +-max (which is at most kMax).
-  static HWY_INLINE VU Encode(VF v, float max) {
-    const VU code = WithSign(EncodeMagnitude(hn::Min(hn::Abs(v), hn::Set(DF(), max))), v);
-    return ToBits(hn::IfThenElse(hn::IsNaN(v), FromBits(SetBits(kNaN)), FromBits(code)));
+  static HWY_INLINE VU Encode(VF v, float max) { return Encode(v, max, v); }
+
+  // The same of a v that has no sign and no NaN of its own: they are those of `of`. A NaN counts as
+  // infinity, as Min gives the number on x86 and Arm.
+  static HWY_INLINE VU Encode(VF v, float max, VF of) {
+    const VU code = WithSign(EncodeMagnitude(hn::Min(hn::Abs(v), hn::Set(DF(), max))), of);
+    return ToBits(hn::IfThenElse(hn::IsNaN(of), FromBits(SetBits(kNaN)), FromBits(code)));
   }
 
   // The same for |v| <= kMax: no NaN either.
@@ -117,9 +121,10 @@ struct Code8<I8> {
   static HWY_INLINE VF Decode(VU code) {
     return hn::ConvertTo(DF(), hn::ShiftRight<24>(hn::BitCast(DI(), hn::ShiftLeft<24>(code))));
   }
-  static HWY_INLINE VU Encode(VF v, float max) {
+  static HWY_INLINE VU Encode(VF v, float max) { return Encode(v, max, v); }
+  static HWY_INLINE VU Encode(VF v, float max, VF of) {
     const VF bounded = hn::Max(hn::Min(v, hn::Set(DF(), max)), hn::Set(DF(), -1.0f - max));
-    return ToBits(hn::IfThenZeroElse(hn::IsNaN(v), FromBits(EncodeBounded(bounded))));
+    return ToBits(hn::IfThenZeroElse(hn::IsNaN(of), FromBits(EncodeBounded(bounded))));
   }
   // The sum's last place is 1.
   static HWY_INLINE VU EncodeBounded(VF v) {
@@ -127,17 +132,20 @@ struct Code8<I8> {
   }
 };
 
-// Ways of storing codes: of |v| <= kMax, no NaN among them; and of such v >= 0 with these signs.
+// Ways of storing codes: of |v| <= kMax, no NaN among them; of such v >= 0 with these signs; and of
+// v clamped to +-max, with the signs and NaNs of other numbers.
 struct Bounded {};
+struct Signs {
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
-struct Signs {
   __mmask32 negative;
-};
 #else
-struct Signs {
-  Pair of;  // the numbers that have them
-};
+  VU words;  // of two 16-bit elements each, whose upper bits they are
 #endif
+};
+struct Clamped {
+  float max;
+  Pair of;
+};
 
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
 // Of each lane of one vector and of another, the lowest bytes in turns.
@@ -179,8 +187,18 @@ struct Storage8 {
     const __m256i sign = _mm256_set1_epi8(static_cast<char>(0x80));
     StoreBytes(hn::Vec<D16>{_mm256_mask_add_epi8(codes, negative, codes, sign)}, D16(), p);
 #else
-    StoreCodes(Code8<T>::WithSign(even, signs.of.even), Code8<T>::WithSign(odd, signs.of.odd), p);
+    const VU codes = Words(even, odd);
+    VU sign = hn::And(hn::ShiftRight<8>(signs.words), SetBits(0x00800080));
+    if constexpr (std::is_same_v<T, E4M3FNUZ>) {
+      const VU rest = SetBits(0x007F007F);
+      sign = hn::And(sign, hn::Add(hn::And(codes, rest), rest));
+    }
+    StoreBytes(Narrow(hn::Or(codes, sign)), D16(), p);
 #endif
+  }
+  static HWY_INLINE void Store(const Pair& v, T* p, const Clamped& how) {
+    StoreCodes(Code8<T>::Encode(v.even, how.max, how.of.even),
+               Code8<T>::Encode(v.odd, how.max, how.of.odd), p);
   }
   static HWY_INLINE void StoreCodes(VU even, VU odd, T* p) {
     StoreBytes(LowBytes(even, odd), D16(), p);
@@ -191,8 +209,30 @@ struct Storage8 {
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
     if (HWY_LIKELY(HasVbmi())) return PickBytes(even, odd);
 #endif
-    const VU both = hn::OrAnd(hn::ShiftLeft<8>(odd), even, SetBits(0xFF));
-    return hn::TruncateTo(D16(), both);
+    return Narrow(Words(even, odd));
+  }
+
+  // The lower half of even lanes below that of odd ones.
+  static HWY_INLINE VU Words(VU even, VU odd) {
+    const VU high = hn::ShiftLeft<16>(odd);
+#if HWY_TARGET == HWY_SCALAR
+    return hn::OrAnd(high, even, SetBits(0xFFFF));
+#else
+    const hn::Repartition<uint16_t, DU> d;
+    return hn::BitCast(DU(), hn::OddEven(hn::BitCast(d, high), hn::BitCast(d, even)));
+#endif
+  }
+
+  // The low bytes of halves of lanes.
+  static HWY_INLINE hn::Vec<D16> Narrow(VU words) {
+#if HWY_TARGET == HWY_SCALAR
+    const VU low = hn::And(words, SetBits(0xFF00FF));
+    return hn::TruncateTo(D16(), hn::Or(low, hn::ShiftRight<8>(low)));
+#else
+    const hn::Repartition<uint16_t, DU> d;
+    const hn::Rebind<uint8_t, decltype(d)> bytes;
+    return hn::BitCast(D16(), hn::TruncateTo(bytes, hn::BitCast(d, words)));
+#endif
   }
 
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3

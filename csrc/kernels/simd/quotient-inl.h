@@ -48,15 +48,26 @@ HWY_INLINE hn::Mask<DF> MayMultiply(VF scale) {
   return hn::And(hn::And(low, high), other);
 }
 
+// 1 / scale, rounded, and what that rounding lost.
+struct Reciprocal {
+  VF rounded, rest;
+};
+HWY_INLINE Reciprocal ReciprocalOf(VF scale) {
+  const VF one = hn::Set(DF(), 1.0f);
+  const VF rounded = hn::Div(one, scale);
+  return {rounded, hn::Mul(hn::NegMulAdd(scale, rounded, one), rounded)};
+}
+
 template <class T>
 struct Quotient {
   static constexpr bool kDivides = !kHasFma || std::is_same_v<T, float>;
 
-  VF scale, reciprocal, rest;
+  VF scale;
+  Reciprocal reciprocal;
 
   HWY_INLINE VF operator()(VF x) const {
     if constexpr (kDivides) return hn::Div(x, scale);
-    return hn::MulAdd(x, reciprocal, hn::Mul(x, rest));
+    return hn::MulAdd(x, reciprocal.rounded, hn::Mul(x, reciprocal.rest));
   }
   HWY_INLINE Pair operator()(const Pair& x) const { return {(*this)(x.even), (*this)(x.odd)}; }
 };

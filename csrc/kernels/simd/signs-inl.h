@@ -40,7 +40,7 @@ HWY_INLINE Signs SignsOf(const T* row, At at) {
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
   return {_mm512_movepi16_mask(LoadBits(row, at).raw)};
 #else
-  return {Load(row, at)};
+  return {LoadBits(row, at)};
 #endif
 }
 
