@@ -26,7 +26,9 @@ void SoftmaxRow(const SoftmaxArgs& a, int64_t r, float* scratch) {
     return weight;
   });
   const VF divisor = hn::Set(DF(), sum);
-  ForSteps(n, WritingRow<T>(a.out, r, x, a.x.Row<T>(r + RowsAhead(a.cols))),
+  Writing row = WritingRow<T>(a.out, r, x, a.x.Row<T>(r + RowsAhead(a.cols)));
+  row.anywhere = false;  // the scratch has whole steps
+  ForSteps(n, row,
            [=](auto at) HWY_ATTR { Store(Div(Kept<Own<T>>(scratch, at.i), divisor), out, at); });
 }
 

@@ -78,6 +78,31 @@ def test_stores_past_the_caches_give_the_same_bits(name, isa):
     assert whole.nbytes >= 8 << 20
 
 
+def lying_at(shape, dtype, offset):
+    """An array that begins so many bytes behind the beginning of a cache line."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory = np.zeros(size + 128, np.uint8)
+    begin = -memory.ctypes.data % 64 + offset
+    return memory[begin : begin + size].view(dtype).reshape(shape)
+
+
+# NumPy aligns large arrays to 16 bytes; a step of f32 is two lines of AVX-512, one of codes half.
+@pytest.mark.parametrize("offset", [4, 16, 48])
+@pytest.mark.parametrize("dtype", ["f32", "bf16"])
+@pytest.mark.parametrize("isa", ISAS)
+def test_stores_past_the_caches_go_wherever_results_lie(isa, dtype, offset):
+    x = stored(np.random.default_rng(3).standard_normal((2100, 4112), np.float32), dtype)
+    with machine(isa, 1):
+        for name in ("rms_norm", "add", "per_token_quant_fp8"):
+            more = (x,) if name == "add" else ()
+            expected = getattr(ops, name)(x, *more)
+            fresh = expected if isinstance(expected, tuple) else (expected,)
+            assert fresh[0].nbytes >= 8 << 20
+            given = lying_at(x.shape, fresh[0].dtype, offset)
+            getattr(ops, name)(x, *more, out=(given, fresh[1]) if fresh[1:] else given)
+            assert_same_bits(given, fresh[0], name)
+
+
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("name", ROW_OPS)
 def test_flush_to_zero_of_the_caller_changes_nothing(name, isa):

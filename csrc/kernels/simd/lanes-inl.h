@@ -35,6 +35,22 @@ struct Streamed {
 
 inline constexpr size_t kStreamAlign = 64;
 
+template <size_t kBytes, class T>
+HWY_INLINE bool IsAligned(const T* p) {
+  return reinterpret_cast<uintptr_t>(p) % kBytes == 0;
+}
+
+// Copies a step past the caches, so many bytes at a time, of which `to` is a multiple.
+template <size_t kChunk, class T>
+HWY_INLINE void StreamChunks(const T* from, T* to) {
+  const hn::CappedTag<uint8_t, kChunk> chunk;
+  const uint8_t* bytes = reinterpret_cast<const uint8_t*>(from);
+  uint8_t* out = reinterpret_cast<uint8_t*>(to);
+  for (size_t b = 0; b < kStep * sizeof(T); b += kChunk) {
+    hn::Stream(hn::LoadU(chunk, bytes + b), chunk, out + b);
+  }
+}
+
 // A step, held as S.
 template <class S, class T>
 HWY_INLINE S LoadAs(const T* p) {
@@ -76,7 +92,7 @@ HWY_INLINE void Store(const S& v, T* row, Tail at, How... how) {
   std::memcpy(row + at.i, buffer, at.count * sizeof(T));
 }
 
-// The row is aligned to kStreamAlign. The buffer never leaves the registers.
+// The step is aligned to a vector, or to all of itself. The buffer never leaves the registers.
 template <class S = Pair, class T, class... How>
 HWY_INLINE void Store(const S& v, T* row, Streamed at, How... how) {
   constexpr size_t kAtOnce = std::is_same_v<S, InOrder> ? kLanes : kStep;
@@ -84,34 +100,24 @@ HWY_INLINE void Store(const S& v, T* row, Streamed at, How... how) {
   if constexpr (kChunk < 16) {  // no instruction streams so little
     Storage<T>::Store(v, row + at.i, how...);
   } else {
-    const hn::CappedTag<uint8_t, kChunk> chunk;
     alignas(64) T buffer[kStep];
     Storage<T>::Store(v, buffer, how...);
-    const uint8_t* from = reinterpret_cast<const uint8_t*>(buffer);
-    uint8_t* to = reinterpret_cast<uint8_t*>(row + at.i);
-    for (size_t b = 0; b < sizeof(buffer); b += kChunk) {
-      hn::Stream(hn::Load(chunk, from + b), chunk, to + b);
-    }
+    StreamChunks<kChunk>(buffer, row + at.i);
   }
 }
 
 // Stores what was written of a step once more, past the caches where that row's memory is aligned
-// for it.
+// for it; NumPy aligns to 16 bytes.
 template <class T>
 HWY_INLINE void StoreAgain(const T* row, T* second, Full at) {
   constexpr size_t kChunk = HWY_MIN(kStep * sizeof(T), kLanes * sizeof(float));
-  if constexpr (kChunk < 16) {
-    std::memcpy(second + at.i, row + at.i, kStep * sizeof(T));
-  } else {
-    const hn::CappedTag<uint8_t, kChunk> chunk;
-    const bool aligned = reinterpret_cast<uintptr_t>(second) % kStreamAlign == 0;
-    const uint8_t* from = reinterpret_cast<const uint8_t*>(row + at.i);
-    uint8_t* to = reinterpret_cast<uint8_t*>(second + at.i);
-    for (size_t b = 0; b < kStep * sizeof(T); b += kChunk) {
-      const auto v = hn::LoadU(chunk, from + b);
-      aligned ? hn::Stream(v, chunk, to + b) : hn::StoreU(v, chunk, to + b);
-    }
+  const T* from = row + at.i;
+  T* to = second + at.i;
+  if constexpr (kChunk >= 16) {
+    if (IsAligned<kStreamAlign>(second)) return StreamChunks<kChunk>(from, to);
+    if (IsAligned<16>(second)) return StreamChunks<16>(from, to);
   }
+  std::memcpy(to, from, kStep * sizeof(T));
 }
 template <class T>
 HWY_INLINE void StoreAgain(const T* row, T* second, Tail at) {
@@ -159,7 +165,9 @@ HWY_INLINE void ForSteps(size_t n, const Step& step) {
 // How a row of results is written: where, past the caches or not, and what is asked for meanwhile.
 struct Writing {
   const std::byte* out;
+  size_t out_step;  // bytes of an element
   bool stream;
+  bool anywhere = true;  // its steps may begin at any element
   const std::byte* ahead = nullptr;
   int64_t ahead_step = 0;         // bytes for an element
   const std::byte* in = nullptr;  // a row that was read just now
@@ -167,7 +175,7 @@ struct Writing {
 
 template <class T>
 HWY_INLINE Writing WritingRow(const Block& out, int64_t r) {
-  Writing row = {reinterpret_cast<const std::byte*>(out.Row<T>(r)), out.stream};
+  Writing row = {reinterpret_cast<const std::byte*>(out.Row<T>(r)), sizeof(T), out.stream};
   if (out.ahead != nullptr) {
     row.ahead = out.ahead + r * out.ahead_row;
     row.ahead_step = out.ahead_step;
@@ -213,7 +221,16 @@ HWY_INLINE void AskFor(const Writing& row, int64_t i, int64_t count) {
 }
 
 HWY_INLINE bool MayStream(const Writing& row) {
-  return row.stream && reinterpret_cast<uintptr_t>(row.out) % kStreamAlign == 0;
+  return row.stream && IsAligned<kStreamAlign>(row.out);
+}
+
+// The elements, less than a step, before the first from which steps may be stored so: NumPy lays
+// rows at any 16 bytes. On a Sapphire Rapids rms_norm into such memory took 1.6 times as long with
+// plain stores; with stores of 16 bytes, light kernels gained as much, and silu took 1.1 times as
+// long.
+HWY_INLINE size_t BeforeStreams(const Writing& row) {
+  const size_t align = HWY_MIN(kLanes * sizeof(float), kStep * row.out_step);
+  return -reinterpret_cast<uintptr_t>(row.out) % align / row.out_step;
 }
 
 // A load waits for a streaming store to an address that has the same low 12 bits: where the results
@@ -229,18 +246,26 @@ HWY_INLINE bool GoesBackwards(const Writing& row) {
   return apart != 0 && apart <= kFar;
 }
 
+// Calls step(Streamed) from element `first` on, and step(Tail) for what is before and behind it.
 template <class Step>
-HWY_INLINE void ForStepsBackwards(size_t n, const Step& step) {
-  size_t i = n / kStep * kStep;
-  if (i < n) step(Tail{i, n - i});
-  for (; i > 0; i -= kStep) step(Streamed{i - kStep});
+HWY_INLINE void ForStreamedSteps(size_t first, size_t n, bool backwards, const Step& step) {
+  const size_t end = first + (n - first) / kStep * kStep;
+  if (backwards) {
+    for (size_t i = end; i > first; i -= kStep) step(Streamed{i - kStep});
+  } else {
+    for (size_t i = first; i < end; i += kStep) step(Streamed{i});
+  }
+  for (const Tail& cut : {Tail{end, n - end}, Tail{0, first}}) {
+    if (cut.count > 0) step(cut);
+  }
 }
 
 template <class Step>
 HWY_INLINE void ForStepsInto(size_t n, const Writing& row, const Step& step) {
-  if (!MayStream(row)) return ForSteps(n, step);
-  if (GoesBackwards(row)) return ForStepsBackwards(n, step);
-  ForSteps<Streamed>(n, step);
+  const size_t first = BeforeStreams(row);
+  const bool meets = reinterpret_cast<uintptr_t>(row.out) % row.out_step == 0;  // some line
+  if (!row.stream || !meets || first > (row.anywhere ? n : 0)) return ForSteps(n, step);
+  ForStreamedSteps(first, n, GoesBackwards(row), step);
 }
 
 // ForSteps of a row that is written. Whoever calls the kernel sees to the order of what it stores
