@@ -5,6 +5,7 @@
 #include "bindings/arrays.h"
 #include "bindings/attributes.h"
 #include "bindings/bind.h"
+#include "bindings/packed_weights.h"
 #include "bindings/unlocked.h"
 #include "core/cat.h"
 #include "core/error.h"
@@ -195,15 +196,15 @@ py::typing::Dict<py::str, py::str> DiffOf(const Key& here, const Key& there) {
 
 Key KeyOf(const Graph& graph, const std::optional<std::map<std::string, py::object>>& weights) {
   if (!weights) return GraphKey(graph);
-  std::map<std::string, TensorView> views;
+  std::map<std::string, GivenWeight> given;
   std::vector<py::object> owners;
-  for (const auto& [name, array] : *weights) {
-    BorrowedArray read = ReadArray(array, {"weights", "", name});
-    views.emplace(name, read.view);
+  for (const auto& [name, weight] : *weights) {
+    BorrowedArray read = ReadWeight(weight, {"weights", "", name});
+    given.emplace(name, GivenWeight{read.view, DigestOfPacked(weight)});
     owners.push_back(std::move(read.owner));
   }
   const Unlocked unlocked;
-  return GraphKey(graph, views);
+  return GraphKey(graph, given);
 }
 
 void BindKey(py::module_& m) {
@@ -274,7 +275,7 @@ void BindGraphs(py::module_& m) {
           "__eq__", [](const Graph& a, const Graph& b) { return a == b; }, py::is_operator())
       .def("key", &KeyOf, py::arg("weights") = py::none(),
            "Its structural key: names and node order do not count. Constants count by dtype and "
-           "shape; those given in `weights`, by name, by their elements too.")
+           "shape; those given in `weights`, by name, by their elements too, packed or not.")
       .def(
           "verify", [](const Graph& g) { Verify(g); }, "GraphError naming the first broken rule.")
       .def_property_readonly("inputs", &InputsOf)

@@ -102,6 +102,14 @@ BorrowedArray ReadPackedWeight(const py::handle& object, const Argument& what) {
   return {view, bytes.owner};
 }
 
+BorrowedArray ReadWeight(const py::handle& object, const Argument& what) {
+  return IsPackedWeight(object) ? ReadPackedWeight(object, what) : ReadArray(object, what);
+}
+
+std::string DigestOfPacked(const py::handle& object) {
+  return IsPackedWeight(object) ? object.attr("digest").cast<std::string>() : "";
+}
+
 void BindPackedWeights(py::module_& m) {
   m.def("pack_weight", &PackArray, py::arg("w"),
         "The bytes of w, [N, K], as kernels of products read them.");

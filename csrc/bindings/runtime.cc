@@ -25,10 +25,8 @@ class BoundExecutable {
     std::map<std::string, py::object> owners;
     for (const auto& [key, array] : weights) {
       const auto name = key.cast<std::string>();
-      const Argument what{"weights", "", name};
-      const bool packed = IsPackedWeight(array);
-      BorrowedArray read = packed ? ReadPackedWeight(array, what) : ReadArray(array, what);
-      views.emplace(name, Weight{read.view, packed});
+      BorrowedArray read = ReadWeight(array, {"weights", "", name});
+      views.emplace(name, Weight{read.view, IsPackedWeight(array)});
       owners.emplace(name, std::move(read.owner));
     }
     Prepare(graph, views);

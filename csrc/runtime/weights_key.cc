@@ -30,17 +30,20 @@ void HashElements(Sha256& hash, const TensorView& array, int axis, const std::by
   }
 }
 
-std::string ContentDigest(const TensorView& array) {
-  Sha256 hash;
-  hash.UpdateFramed(Name(array.dtype));
-  hash.UpdateFramed(Cat(array.shape));
-  HashElements(hash, array, 0, array.data);
-  return Hex(hash.Finish());
+std::string ContentOf(const GivenWeight& weight) {
+  const TensorView& array = weight.array;
+  std::string digest = weight.digest;
+  if (digest.empty()) {
+    Sha256 hash;
+    HashElements(hash, array, 0, array.data);
+    digest = Hex(hash.Finish());
+  }
+  return Cat(Name(array.dtype), array.shape, " sha256:", digest);
 }
 
 }  // namespace
 
-Key GraphKey(const Graph& graph, const std::map<std::string, TensorView>& weights) {
+Key GraphKey(const Graph& graph, const std::map<std::string, GivenWeight>& weights) {
   std::string contents;
   std::set<std::string> constants;
   for (size_t i = 0; i < graph.inputs.size(); ++i) {
@@ -50,10 +53,10 @@ Key GraphKey(const Graph& graph, const std::map<std::string, TensorView>& weight
     constants.insert(name);
     const auto found = weights.find(name);
     if (found == weights.end()) continue;
-    CheckArray(graph, input, found->second);
-    contents += Cat("number ", i, " sha256:", ContentDigest(found->second), "\n");
+    CheckArray(graph, input, found->second.array);
+    contents += Cat("number ", i, " ", ContentOf(found->second), "\n");
   }
-  for (const auto& [name, array] : weights) {
+  for (const auto& [name, weight] : weights) {
     if (!constants.contains(name)) {
       throw ArgumentError(Cat("weights: expected only the graph's constants, got ", name));
     }

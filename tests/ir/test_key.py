@@ -291,21 +291,30 @@ def test_weights_count_by_content_on_request() -> None:
     assert [*one.diff(weighted(w=other))] == ["weights"]
     assert one.diff(key(GRAPH))["weights"].endswith(" here, none there")
     assert re.match(
-        r"number 2 sha256:\w{12} here, number 2 ", one.diff(weighted(w=other))["weights"]
+        r"number 2 bf16\[256\] sha256:\w{12} here, number 2 ", one.diff(weighted(w=other))["weights"]
     )
     negative = np.zeros(256, ml_dtypes.bfloat16)
     assert weighted(w=negative) != weighted(w=-negative)  # bits, not values
     assert weighted() != key(GRAPH)
 
 
+PRODUCT = "input x: f32[T, 6]\nconstant w: f32[4, 6]\ny = matmul(x, w)\nreturn y\n"
+
+
 def test_how_weights_lie_in_memory_does_not_count() -> None:
-    graph = fusible.Graph.parse(
-        "input x: f32[T, 6]\nconstant w: f32[4, 6]\ny = matmul(x, w)\nreturn y\n"
-    )
+    graph = fusible.Graph.parse(PRODUCT)
     w = np.arange(24, dtype=np.float32).reshape(4, 6)
     strided = [np.asfortranarray(w), np.pad(w, ((0, 0), (0, 3)))[:, :6], w[::-1].copy()[::-1]]
     assert {str(graph.key({"w": array})) for array in strided} == {str(graph.key({"w": w}))}
     assert graph.key({"w": w.T.copy().reshape(4, 6)}) != graph.key({"w": w})
+    assert graph.key({"w": fusible.pack_weight(strided[1])}) == graph.key({"w": w})
+    assert graph.key({"w": fusible.pack_weight(w + 1)}) != graph.key({"w": w})
+
+
+def test_a_packed_weight_that_does_not_fit_is_refused() -> None:
+    graph = fusible.Graph.parse(PRODUCT)
+    with pytest.raises(fusible.ShapeError, match=r"^weights: w: expected f32\[4, 6\]"):
+        graph.key({"w": fusible.pack_weight(np.ones((6, 4), np.float32))})
 
 
 @pytest.mark.parametrize(
