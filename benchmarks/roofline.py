@@ -45,14 +45,14 @@ def of_threads(count: int) -> str:
     return f"{count} thread{'s' * (count > 1)}"
 
 
-def figure_of(rows: int, columns: int, panel: tuple[float, float], **shared: bool) -> Any:
-    """A figure and its axes, panels of so many inches."""
+def figure_of(rows: int, columns: int, panel: tuple[float, float], *, shared: bool = False) -> Any:
+    """A figure and its axes, panels of so many inches, which may share them."""
     import matplotlib as mpl
     import matplotlib.pyplot as plt
 
     mpl.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "fusible", "font.size": 8}
     size = panel[0] * columns, panel[1] * rows
-    return plt.subplots(rows, columns, figsize=size, squeeze=False, **shared)
+    return plt.subplots(rows, columns, figsize=size, squeeze=False, sharex=shared, sharey=shared)
 
 
 def write(figure: Any, title: str, path: Path, *, below: float = 0.0) -> None:
@@ -107,7 +107,7 @@ def draw(cells: Sequence[Cell], path: Path, machine: str) -> None:
     columns = min(COLUMNS, len(names))
     rows = -(-len(names) // columns)
     size = PANEL[0], PANEL[1] + 0.8 / rows
-    figure, axes = figure_of(rows, columns, size, sharex=True, sharey=True)
+    figure, axes = figure_of(rows, columns, size, shared=True)
     for axis in axes.flat[len(names) :]:
         axis.set_visible(False)
     for name, axis in zip(names, axes.flat, strict=False):
