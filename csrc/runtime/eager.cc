@@ -45,10 +45,19 @@ bool HasShape(const Type& type, const TensorView& tensor) {
                             [](const Dim& dim, int64_t size) { return dim.offset == size; });
 }
 
-bool Matches(const Made& made, const Op& op, std::span<const TensorView> operands,
-             const Attrs& attrs, const std::byte* packed) {
-  if (made.op != &op || made.packed != packed || !(made.attrs == attrs)) return false;
-  return std::ranges::equal(made.operands, operands,
+// An operator as it is called.
+struct Called {
+  const Op& op;
+  std::span<const TensorView> operands;
+  const Attrs& attrs;
+  const std::byte* packed;  // the weight's memory, where it is given packed
+};
+
+bool Matches(const Made& made, const Called& call) {
+  if (made.op != &call.op || made.packed != call.packed || !(made.attrs == call.attrs)) {
+    return false;
+  }
+  return std::ranges::equal(made.operands, call.operands,
                             [](const std::optional<Type>& type, const TensorView& tensor) {
                               return type ? HasShape(*type, tensor) : IsAbsent(tensor);
                             });
@@ -65,20 +74,21 @@ std::shared_ptr<Executable> WithPacked(Graph body, const TensorView& weight,
                                       std::map<std::string, Weight>{{name, {weight, true}}});
 }
 
-Made Make(const Op& op, std::span<const TensorView> operands, const Attrs& attrs,
-          const std::byte* packed) {
+Made Make(const Called& call) {
+  const Op& op = call.op;
   Made made;
   made.op = &op;
-  made.attrs = attrs;
-  made.packed = packed;
-  for (const TensorView& tensor : operands) {
+  made.attrs = call.attrs;
+  made.packed = call.packed;
+  for (const TensorView& tensor : call.operands) {
     made.operands.push_back(
         IsAbsent(tensor) ? std::nullopt : std::optional(Type{tensor.dtype, ToShape(tensor.shape)}));
   }
-  Graph body = ExpandEquals(op, made.operands, attrs);
-  if (packed) {
+  Graph body = ExpandEquals(op, made.operands, call.attrs);
+  if (call.packed) {
+    const int weight = op.packs();
     made.graph =
-        WithPacked(std::move(body), operands[op.packs()], op.signature().params[op.packs()].name);
+        WithPacked(std::move(body), call.operands[weight], op.signature().params[weight].name);
     return made;
   }
   if (RunsAsGraph(op)) {
@@ -97,18 +107,17 @@ Made Make(const Op& op, std::span<const TensorView> operands, const Attrs& attrs
 // Programs by their last use, the latest first.
 class Programs {
  public:
-  Made Get(const Op& op, std::span<const TensorView> operands, const Attrs& attrs,
-           const std::byte* packed) {
+  Made Get(const Called& call) {
     {
       const std::lock_guard lock(mutex_);
-      const auto found = std::ranges::find_if(
-          made_, [&](const Made& made) { return Matches(made, op, operands, attrs, packed); });
+      const auto found =
+          std::ranges::find_if(made_, [&](const Made& made) { return Matches(made, call); });
       if (found != made_.end()) {
         std::rotate(made_.begin(), found, found + 1);
         return made_.front();
       }
     }
-    Made made = Make(op, operands, attrs, packed);
+    Made made = Make(call);
     const std::lock_guard lock(mutex_);
     if (made_.size() == kMaxPrograms) made_.pop_back();
     return *made_.insert(made_.begin(), std::move(made));
@@ -134,10 +143,9 @@ void CheckLayouts(const Op& op, const Binding& binding, std::span<const TensorVi
   }
 }
 
-Made MadeFor(const Op& op, std::span<const TensorView> operands, const Attrs& attrs,
-             const std::byte* packed) {
+Made MadeFor(const Called& call) {
   static Programs& programs = *new Programs();
-  return programs.Get(op, operands, attrs, packed);
+  return programs.Get(call);
 }
 
 // A graph gives its results without gaps: others are copied to where they shall be.
@@ -179,7 +187,7 @@ EagerCall::EagerCall(const Op& op, const Binding& binding, std::span<const Tenso
     inputs.push_back(operands[i]);
   }
   const Made made =
-      MadeFor(op, operands, binding.attrs, packed < 0 ? nullptr : operands[packed].data);
+      MadeFor({op, operands, binding.attrs, packed < 0 ? nullptr : operands[packed].data});
   graph_ = made.graph;
   if (made.program) plan_ = made.program->PlanFor(inputs, results);
 }
