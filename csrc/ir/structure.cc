@@ -135,7 +135,7 @@ void Structure::HashRegion(const Graph& graph, const Node& node, Hashes& values)
   const size_t first = live_.size();
   HashNodes(body, inner);
   const auto end = static_cast<int32_t>(live_.size());
-  const int32_t number = AddLive(graph, node, values, DigestOf({"region", NodesText(first)}));
+  AddLive(graph, node, values, DigestOf({"region", NodesText(first)}));
   for (auto i = static_cast<int32_t>(first); i < end; ++i) AddRead(i);
   for (size_t r = 0; r < node.outputs.size(); ++r) {
     const Hashed& made = inner[body.outputs[r]];

@@ -181,8 +181,11 @@ class Builder {
     RowArgDraft draft;
     if (value != kAbsent) {
       arg.block.dtype = body_.TypeOf(value).dtype;
-      draft = {
-          .place = places_[value], .shape = ShapeOf(value), .leading = leading, .whole = whole};
+      draft = {.place = places_[value],
+               .shape = ShapeOf(value),
+               .leading = leading,
+               .whole = whole,
+               .second = {}};
     }
     plan_.args.push_back(arg);
     draft_.args.push_back(draft);
