@@ -12,6 +12,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+import fusible
 from fusible import ops
 from support.case import numpy_dtype, stored
 from support.contract import ISAS, machine
@@ -189,3 +190,20 @@ def test_dequantizing_gives_x_within_the_bound(name, dtype, scale_format, isa):
     bound = scale * np.maximum(relative * np.abs(exact / scale), smallest)
     bound += 2.0**-22 * np.abs(exact)
     assert np.all(np.abs(exact - codes.astype(np.float64) * scale) <= bound)
+
+
+# Products decode codes in ways of their own, four that lie in one word at once.
+@pytest.mark.parametrize("at", range(4))
+@pytest.mark.parametrize("dtype", ["f32", "bf16"])
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("isa", ISAS)
+def test_products_decode_every_code(name, dtype, at, isa):
+    codes = np.zeros((256, 128), np.uint8)
+    codes[:, at] = np.arange(256)
+    w = codes.view(numpy_dtype(name))
+    x = np.zeros((1, 128), np.float32)
+    x[0, at] = 1.0
+    with machine(isa, 1):
+        for weight in (w, fusible.pack_weight(w)):
+            y = ops.w8a16_block_fp8_matmul(stored(x, dtype), weight, np.ones((2, 1), np.float32))
+            np.testing.assert_array_equal(y[0].astype(np.float32), w[:, at].astype(np.float32))

@@ -4,7 +4,7 @@
 #include "hwy/cache_control.h"
 #include "kernels/block.h"
 #include "kernels/matmul_pack.h"
-#include "kernels/simd/fp8-inl.h"
+#include "kernels/simd/decode-inl.h"
 
 #if defined(FUSIBLE_KERNELS_SIMD_WORDS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef FUSIBLE_KERNELS_SIMD_WORDS_INL_H_
@@ -60,75 +60,6 @@ template <size_t kIndex, class T>
 HWY_INLINE VF Unpack(Packed<T>, VU word) {
   constexpr size_t kAt = kPerWord<T> == 2 ? 1 - kIndex : kIndex;
   return Unpack<kAt>(T{}, word);
-}
-
-#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3
-inline constexpr bool kHasTables = true;
-
-// The bf16 of a code without its sign.
-template <class T>
-constexpr uint16_t Bf16OfCode(uint32_t code) {
-  constexpr int kMantissa = Format8<T>::kMantissa;
-  if (std::is_same_v<T, E4M3FN> && code == 0x7F) return 0x7FC0;
-  if (std::is_same_v<T, E5M2> && code >= 0x7C) return code == 0x7C ? 0x7F80 : 0x7FC0;
-  if (code == 0) return 0;
-  uint32_t exponent = code >> kMantissa, fraction = code;
-  if (exponent == 0) {
-    exponent = 1;
-    for (; fraction >> kMantissa == 0; fraction *= 2) --exponent;
-  }
-  fraction &= (1 << kMantissa) - 1;
-  return static_cast<uint16_t>((exponent + 127 - Format8<T>::kBias) << 7 | fraction
-                                                                               << (7 - kMantissa));
-}
-
-struct alignas(64) CodeTable {
-  uint16_t bf16[128];
-};
-template <class T>
-constexpr CodeTable MakeCodeTable() {
-  CodeTable table = {};
-  for (uint32_t code = 0; code < 128; ++code) table.bf16[code] = Bf16OfCode<T>(code);
-  return table;
-}
-template <class T>
-inline constexpr CodeTable kCodes = MakeCodeTable<T>();
-
-// Codes of 16-bit lanes as bf16, by a table: a third of the instructions that arithmetic takes.
-template <class T>
-HWY_INLINE VU DecodeByTable(VU codes) {
-  const __m512i* table = reinterpret_cast<const __m512i*>(kCodes<T>.bf16);
-  const __m512i low = _mm512_permutex2var_epi16(table[0], codes.raw, table[1]);
-  const __m512i high = _mm512_permutex2var_epi16(table[2], codes.raw, table[3]);
-  const __mmask32 upper = _mm512_test_epi16_mask(codes.raw, _mm512_set1_epi16(0x40));
-  const VU magnitude{_mm512_mask_mov_epi16(low, upper, high)};
-  const VU sign = hn::And(VU{_mm512_slli_epi16(codes.raw, 8)}, SetBits(0x80008000));
-  const VU value = hn::Or(magnitude, sign);
-  if constexpr (!std::is_same_v<T, E4M3FNUZ>) {
-    return value;
-  } else {
-    const __mmask32 nan = _mm512_cmpeq_epi16_mask(codes.raw, _mm512_set1_epi16(0x80));
-    return VU{_mm512_mask_mov_epi16(value.raw, nan, _mm512_set1_epi16(0x7FC0))};
-  }
-}
-#else
-inline constexpr bool kHasTables = false;
-
-template <class T>
-HWY_INLINE VU DecodeByTable(VU codes) {
-  return codes;
-}
-#endif
-
-// The four codes of each word as bf16: first and third, second and fourth.
-struct FourCodes {
-  VU even, odd;
-};
-template <class T>
-HWY_INLINE FourCodes DecodeFour(VU words) {
-  const VU low = SetBits(0x00FF00FF);
-  return {DecodeByTable<T>(hn::And(words, low)),
-          DecodeByTable<T>(hn::And(hn::ShiftRight<8>(words), low))};
 }
 
 // What a vector of words becomes in memory: rows `stride` apart. Each of its elements, as f32.
