@@ -201,6 +201,25 @@ def test_a_failure_of_one_worker_stops_the_others(tmp_path):
     assert done.outcomes["test_29"] == "not-run"
 
 
+def test_a_failure_stops_a_worker_that_has_not_begun(tmp_path):
+    waits = """
+        import os, pathlib, time, pytest
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_collection_finish():
+            if os.environ.get("FUSIBLE_SUITE_WORKER") != "1":
+                return
+            end = time.monotonic() + 20
+            while not pathlib.Path("failed").exists() and time.monotonic() < end:
+                time.sleep(0.05)
+            time.sleep(2)  # in which the runner hears of it
+    """
+    fails = "import pathlib\ndef test_bad():\n    pathlib.Path('failed').touch()\n    assert 0\n"
+    files = {"conftest.py": waits, "test_a.py": fails, "test_b.py": "def test_good(): pass\n"}
+    done = run(project(tmp_path, files), "--workers", "2")
+    assert done.exit == 1, done.explained()
+    assert done.outcomes == {"test_bad": "failed", "test_good": "not-run"}
+
+
 def test_partitions_cover_the_suite_exactly_once(tmp_path):
     files = {f"test_{i}.py": f"def test_{i}(): pass\ndef test_x{i}(): pass\n" for i in range(5)}
     folder = project(tmp_path, files)

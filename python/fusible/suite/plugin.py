@@ -242,10 +242,10 @@ class Plugin:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> bool | None:
-        """Keeps the tests from running where only their names are wanted."""
-        if self.control[0]:
-            self.stopped = "stopped by the runner"
-        return True if self.stopped or self.spec["collect_only"] else None
+        """Keeps the tests from running where only their names are wanted, or others have failed."""
+        if self.control[0]:  # as pytest does it between tests
+            raise self.session.Interrupted("stopped by the runner")
+        return True if self.spec["collect_only"] else None
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: Any, nextitem: Any) -> Generator[None, Any, None]:
