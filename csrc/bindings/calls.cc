@@ -1,11 +1,15 @@
 #include "bindings/calls.h"
 
+#include <new>
+
 #include "bindings/arrays.h"
 #include "bindings/attributes.h"
 #include "bindings/packed_weights.h"
 #include "bindings/unlocked.h"
 #include "core/cat.h"
 #include "core/error.h"
+#include "ir/infer.h"
+#include "ops/check.h"
 #include "ops/dispatch.h"
 
 namespace fusible {
@@ -94,12 +98,25 @@ Operands ReadResults(const Op& op, const Binding& binding, const py::object& out
   return results;
 }
 
+BorrowedArray MakeResult(const Op& op, const ResultSpec& spec, const Binding& binding,
+                         const Type& type) {
+  const std::string problem = ShapeProblem(type.shape);
+  if (!problem.empty()) throw ShapeError(Cat(op.name(), ": ", spec.name, ": ", problem));
+  const Sizes shape = *ToSizes(type.shape);
+  try {
+    return NewArray(type.dtype, shape,
+                    LayoutStrides(shape, ColumnAlignment(spec.type, binding.attrs)));
+  } catch (const std::bad_alloc&) {
+    const std::string text = Cat(op.name(), ": ", spec.name, ": no memory for ", type);
+    PyErr_SetString(PyExc_MemoryError, text.c_str());
+    throw py::error_already_set();
+  }
+}
+
 Operands MakeResults(const Op& op, const Binding& binding) {
   Operands results;
   for (size_t i = 0; i < binding.results.size(); ++i) {
-    const Sizes shape = *ToSizes(binding.results[i].shape);
-    const int64_t align = ColumnAlignment(op.signature().results[i].type, binding.attrs);
-    results.Add(NewArray(binding.results[i].dtype, shape, LayoutStrides(shape, align)));
+    results.Add(MakeResult(op, op.signature().results[i], binding, binding.results[i]));
   }
   return results;
 }

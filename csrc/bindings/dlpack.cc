@@ -45,7 +45,7 @@ DType ToDType(const DLDataType& dtype, const Argument& what) {
       return format.dtype;
     }
   }
-  throw DTypeError(Cat(what, ": expected ", DTypesText("A"), ", got DLPack type code ",
+  throw DTypeError(Cat(what, ": expected ", DTypesText(what.dtype), ", got DLPack type code ",
                        int{dtype.code}, " with ", int{dtype.bits}, " bits"));
 }
 

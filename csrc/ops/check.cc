@@ -114,8 +114,9 @@ void CheckValueOf(const Op& op, const AttrSpec& spec, const Attrs& attrs) {
   const auto [smallest, largest] = RangeOf(dtype);
   const double value = std::get<double>(*given);
   if (value >= smallest && value <= largest) return;
-  throw ArgumentError(Cat(op.name(), ": ", spec.name, ": expected a finite float from ", smallest,
-                          " to ", largest, ", as ", Name(dtype), " has, got ", ToText(*given)));
+  throw ArgumentError(Cat(op.name(), ": ", spec.name, ": expected a finite float from ",
+                          ToText(AttrValue(double{smallest})), " to ", largest, ", as ",
+                          Name(dtype), " has, got ", ToText(*given)));
 }
 
 void RefuseUnknown(const Op& op, const Attrs& attrs) {

@@ -31,8 +31,8 @@ int64_t WidthWithin(const TensorView& t, int64_t pitch) {
 // element: modulo the way from one row (or head) to the next, one lies before the other.
 bool AreDisjointSlices(const TensorView& a, const TensorView& b) {
   return std::ranges::any_of(a.strides, [&](int64_t stride) {
-    const int64_t pitch = stride * static_cast<int64_t>(Bytes(a.dtype));
-    if (pitch <= 0) return false;
+    const int64_t pitch = std::abs(stride) * static_cast<int64_t>(Bytes(a.dtype));
+    if (pitch == 0) return false;
     const int64_t gap = ((b.data - a.data) % pitch + pitch) % pitch;
     return gap >= WidthWithin(a, pitch) && gap + WidthWithin(b, pitch) <= pitch;
   });

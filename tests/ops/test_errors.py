@@ -312,3 +312,36 @@ def test_writes_nothing_where_the_last_index_is_out_of_range(name, operand):
     with pytest.raises(fusible.RangeError, match=rf"^{name}: {operand}: expected "):
         call(name, operands, attrs, tuple(out))
     assert_zeros(out)
+
+
+@pytest.mark.parametrize("rows", [slice(None), slice(None, None, -1)])
+@pytest.mark.parametrize("out_rows", [slice(None), slice(None, None, -1)])
+def test_slices_of_the_same_rows_do_not_overlap_whichever_way_rows_go(rows, out_rows):
+    qkv = np.random.default_rng(1).standard_normal((5, 48)).astype(np.float32)
+    x, out = qkv[rows, :16], qkv[out_rows, 16:32]
+    expected = ops.rms_norm(x.copy())
+    ops.rms_norm(x, out=out)
+    np.testing.assert_array_equal(out, expected)
+    with pytest.raises(fusible.ArgumentError, match="overlaps"):
+        ops.rms_norm(x, out=qkv[out_rows, 8:24])
+
+
+def test_a_bound_is_given_with_all_its_digits():
+    x, scale = np.ones((2, 8), np.float32), np.ones(1, np.float32)
+    with pytest.raises(fusible.ArgumentError, match=r"float from 0\.001953125 to"):
+        ops.static_quant_fp8(x, scale, fp8_max=0.00195312)
+    ops.static_quant_fp8(x, scale, fp8_max=0.001953125)
+
+
+# Arrays that lie on one element, so that only the results would need memory.
+@pytest.mark.parametrize(
+    ("rows", "error", "message"),
+    [
+        (1 << 40, MemoryError, "^rms_norm: y: no memory for f32"),
+        (1 << 54, fusible.ShapeError, r"^rms_norm: y: expected at most 2\^58 elements"),
+    ],
+)
+def test_results_that_no_memory_holds_are_named(rows, error, message):
+    x = np.lib.stride_tricks.as_strided(np.zeros(64, np.float32), (rows, 64), (0, 4))
+    with pytest.raises(error, match=message):
+        ops.rms_norm(x)
