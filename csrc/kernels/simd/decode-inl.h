@@ -98,8 +98,8 @@ template <class T>
 inline constexpr SmallCodes kSmallCodes = MakeSmallCodes<T>();
 
 // Byte by byte, four times as many at once as in f32: a normal code is shifted and gets another
-// bias, a subnormal is looked up. Any NaN will do. With AVX2 one row by a weight of fp8 takes 0.6 of
-// the time that Code8's arithmetic takes (Zen 3).
+// bias, a subnormal is looked up. Any NaN will do. With AVX2 one row by a weight of fp8 takes 0.6
+// of the time that Code8's arithmetic takes (Zen 3).
 template <class T>
 class ByteDecoder {
   static constexpr int kLeft = 7 - Format8<T>::kMantissa, kRight = 8 - kLeft;
