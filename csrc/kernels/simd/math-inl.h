@@ -4,6 +4,7 @@
 //   exp, 1 / (1 + e^-x)   6, and 3 for |x| <= 20
 //   tanh                  2
 //   silu                  7, and 5 for |x| <= 20
+//   swish                 7 + alpha |x| for x < 0, whose exponent is rounded; 7 for x >= 0
 //   gelu_tanh             4 + 2.5 |u| for x < 0, where its gate is 1 / (1 + e^-u); 4 for x >= 0
 //   gelu (erf)            10
 //
