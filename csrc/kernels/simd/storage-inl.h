@@ -190,11 +190,12 @@ struct Storage<BF16> {
     const VU even = ToBits(v.even), odd = ToBits(v.odd);
     const auto high = hn::OddEven(hn::BitCast(d, odd), hn::BitCast(d, hn::ShiftRight<16>(even)));
     const auto low = hn::OddEven(hn::BitCast(d, hn::ShiftLeft<16>(odd)), hn::BitCast(d, even));
-    const auto one = hn::Set(d, 1);  // a half goes to even
+    const auto one = hn::Set(d, 1);
+    // A half, 0x8000, goes to even: up where the last place of `high` is odd.
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3  // masks are registers of their own
     const auto up = hn::Gt(hn::OrAnd(low, high, one), hn::Set(d, 0x8000));
     const auto rounded = hn::IfThenElse(up, hn::Add(high, one), high);
-#else                                       // which would not be below 0x8000 then
+#else
     const auto lower = hn::SaturatedSub(low, hn::AndNot(high, one));
     const auto rounded = hn::Add(high, hn::ShiftRight<15>(lower));
 #endif
