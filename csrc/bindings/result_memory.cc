@@ -116,8 +116,10 @@ class Pool {
     void* memory = ::operator new(all, kAlignment, std::nothrow);
     if (!memory) {
       Shrink(0);
-      memory = ::operator new(all, kAlignment);
+      memory = ::operator new(all, kAlignment, std::nothrow);
     }
+    // AddressSanitizer ends the process in an operator that throws.
+    if (!memory) throw std::bad_alloc();
     constexpr size_t kLarge = 2 * kHugePage;  // as NumPy asks for its own
     if (all >= kLarge) AdviseHugePages(static_cast<std::byte*>(memory), all);
     auto* block = new (memory) Block();

@@ -4,7 +4,9 @@ Of the plugin alone instructions are counted (by callgrind), which are the same 
 of 50 and of 250 tests, which gives what a process and what a test costs. Of the whole command it is
 seconds by the clock, in rounds with pytest alone before and behind it. One round of a busy machine
 says nothing (0.2 to 0.8 s where the median is 0.4), nor do the quietest, which need not belong
-together: the command is too slow if nearly every round says so, by a sign test.
+together: the command is too slow if nearly every round says so, by a sign test. Nor does a second
+mean the same everywhere: where pytest alone takes more than one, half of its time is the limit.
+(It took 0.9 s on a quiet machine, 3 s on a crowded one, and the command 0.4 and 1.0 s more.)
 """
 
 import json
@@ -26,7 +28,7 @@ FILES, EACH = 40, 50
 ROUNDS, SLOW = 10, 9  # so many slow rounds of a command at the limit come once in 93 times
 FEW, MORE = 1, 5  # files whose instructions are counted
 TEST = "import pytest\n@pytest.mark.parametrize('x', range(50))\ndef test_p(x): pass\n"
-PLUGIN, COMMAND = 0.05, 0.5  # of pytest's own instructions, and seconds
+PLUGIN, COMMAND = 0.05, 0.5  # of pytest's own instructions; seconds, or of pytest's own ones
 COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}  # as pip leaves what it has installed
 
 
@@ -97,18 +99,20 @@ def test_the_plugin_costs_a_twentieth_at_most(tmp_path):
     assert share <= PLUGIN
 
 
-def test_the_command_costs_half_a_second_at_most(tmp_path):
+def test_the_command_costs_half_a_second_or_half_of_pytest_at_most(tmp_path):
     ways = Ways(tmp_path)
     order = (ways.alone, ways.command, ways.alone)
     for function in order[:2]:
         function()
     rounds = [[seconds(function) for function in order] for _ in range(ROUNDS)]
-    more = [command - (before + behind) / 2 for before, command, behind in rounds]
+    own = [(before + behind) / 2 for before, _, behind in rounds]
+    more = [command - pytest_s for (_, command, _), pytest_s in zip(rounds, own, strict=True)]
     columns = dict(zip(("before", "command", "behind"), zip(*rounds, strict=True), strict=True))
     figures = {
         name: [round(value, 3) for value in statistics.quantiles(column, n=4)]
         for name, column in {**columns, "more": more}.items()
     }
-    slow = sum(value > COMMAND for value in more)
+    limits = [COMMAND * max(1.0, pytest_s) for pytest_s in own]
+    slow = sum(value > limit for value, limit in zip(more, limits, strict=True))
     keep("command", {"tests": FILES * EACH, "quartiles, s": figures, "slow rounds": slow})
     assert slow < SLOW, figures

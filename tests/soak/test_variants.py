@@ -1,4 +1,4 @@
-"""All small suites once more: by the oldest pytest, and with an extension that cannot be loaded."""
+"""All small suites once more, by the oldest pytest and with an extension that cannot be loaded."""
 
 import importlib.machinery
 import os
@@ -46,9 +46,8 @@ def truncated(tmp_path_factory):
     return {"FUSIBLE_SUITE_PACKAGE": str(folder / "python"), "PYTHONPATH": str(folder / "python")}
 
 
-@pytest.mark.parametrize("variant", ["oldest", "truncated"])
-def test_small_suites(variant, request):
-    env = {**os.environ, **request.getfixturevalue(variant)}
+def test_small_suites(oldest, truncated):
+    env = {**os.environ, **oldest, **truncated}
 
     def part(names):
         files = [f"tests/suite/test_{name}.py" for name in names]
