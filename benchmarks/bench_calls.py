@@ -19,6 +19,7 @@ import fusible
 from benchmarks.compare import compare
 from benchmarks.graphs import Array, normal
 from benchmarks.machine import describe
+from benchmarks.plain_calls import plain_call
 from fusible import ops
 
 WIDTH = 4096
@@ -28,19 +29,16 @@ Call = Callable[..., Any]
 
 
 class Case(NamedTuple):
+    """Calls of one operator: with out=, and making results, which the caller drops."""
+
+    given: Call
+    made: Call
+
+
+def case(op: Call, operands: tuple[Array, ...], out: Any) -> Case:
     """An operator, its operands, and arrays for its results."""
-
-    op: Call
-    operands: tuple[Array, ...]
-    out: Any
-
-    def given(self) -> Any:
-        """A call with out=."""
-        return self.op(*self.operands, out=self.out)
-
-    def made(self) -> Any:
-        """A call that makes its results, which the caller drops."""
-        return self.op(*self.operands)
+    named = dict(zip("abc", operands, strict=False))
+    return Case(plain_call(op, named, {}, out), plain_call(op, named, {}))
 
 
 def halve(x: Array, out: Array | None = None) -> Array:
@@ -55,13 +53,13 @@ def cases(rows: int, width: int) -> dict[str, Case]:
     codes = np.empty(x.shape, ml_dtypes.float8_e4m3fn)
     scales = np.empty((rows, width // 128), np.float32)
     return {
-        "mul": Case(halve, (x,), out),
-        "add": Case(ops.add, (x, residual), out),
-        "rms_norm": Case(ops.rms_norm, (x, weight), out),
-        "gemma_rms_norm": Case(ops.gemma_rms_norm, (x, weight), out),
-        "fused_add_rms_norm": Case(ops.fused_add_rms_norm, (x, residual, weight), (out, total)),
-        "silu_and_mul": Case(ops.silu_and_mul, (pair,), out),
-        "per_token_group_quant_fp8": Case(ops.per_token_group_quant_fp8, (x,), (codes, scales)),
+        "mul": case(halve, (x,), out),
+        "add": case(ops.add, (x, residual), out),
+        "rms_norm": case(ops.rms_norm, (x, weight), out),
+        "gemma_rms_norm": case(ops.gemma_rms_norm, (x, weight), out),
+        "fused_add_rms_norm": case(ops.fused_add_rms_norm, (x, residual, weight), (out, total)),
+        "silu_and_mul": case(ops.silu_and_mul, (pair,), out),
+        "per_token_group_quant_fp8": case(ops.per_token_group_quant_fp8, (x,), (codes, scales)),
     }
 
 
@@ -86,11 +84,11 @@ def recycling() -> None:
     limit = fusible.pool().limit
     print(f"\nresults dropped / out={'pool of ' + str(limit >> 20) + ' MiB':>41}{'no pool':>24}")
     for rows in (1, 8, 64, 512, 4096):
-        for name, case in cases(rows, WIDTH).items():
+        for name, one in cases(rows, WIDTH).items():
             cells = []
             for most in (limit, 0):
                 fusible.pool(limit=most)
-                cells.append(compare(case.made, case.given, budget=0.5))
+                cells.append(compare(one.made, one.given, budget=0.5))
             print(f"{rows:4} x {WIDTH} {name:28}" + "".join(f"{cell!s:>24}" for cell in cells))
     fusible.pool(limit=limit)
 

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from benchmarks.plain_calls import written
 from fusible import ops
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def _function(parameters: Sequence[str], lines: Sequence[str]) -> Callable[..., Any]:
-    """A Python function of that body: the text of `Equals` calls operators as Python does."""
-    text = "\n  ".join([f"def parts({', '.join(parameters)}):", *lines])
-    scope = dict(vars(ops))
-    exec(text, scope)
-    made: Callable[..., Any] = scope["parts"]
-    return made
-
-
 class Parts:
-    """The calls of an operator's `Equals` body, on some operands.
+    """The calls of an operator's `Equals` body, on some operands: its text is Python as well.
 
     Args:
         signature: what the operator describes itself as.
@@ -36,13 +28,14 @@ class Parts:
     ) -> None:
         *self._calls, self._last = map(str.strip, signature["equals"].strip().splitlines())
         self._values = {a["name"]: a["default"] for a in signature["attrs"]} | {**attrs, **operands}
+        self._scope = vars(ops) | self._values
         self._made = self._run_once()
 
     def _run_once(self) -> dict[str, Array]:
         """Every value of the body by its name."""
         names = [name for call in self._calls for name in call.partition(" = ")[0].split(", ")]
-        run = _function([*self._values], [*self._calls, f"return [{', '.join(names)}]"])
-        return dict(zip(names, run(**self._values), strict=True))
+        run = written([*self._calls, f"return [{', '.join(names)}]"], self._scope)
+        return dict(zip(names, run(), strict=True))
 
     @property
     def bytes(self) -> int:
@@ -53,21 +46,14 @@ class Parts:
 
     def allocating(self) -> Callable[[], Any]:
         """Calls that each make fresh results."""
-        run, values = (
-            _function([*self._values], [*self._calls, self._last]),
-            [*self._values.values()],
-        )
-        return lambda: run(*values)
+        return written([*self._calls, self._last], self._scope)
 
     def given(self) -> Callable[[], Any]:
         """Calls that write into memory that is there."""
-        outs: list[Any] = []
+        outs: dict[str, Any] = {}
         lines = []
         for number, call in enumerate(self._calls):
-            names = call.partition(" = ")[0].split(", ")
-            arrays = [self._made[name] for name in names]
-            outs.append(tuple(arrays) if len(arrays) > 1 else arrays[0])
+            arrays = [self._made[name] for name in call.partition(" = ")[0].split(", ")]
+            outs[f"out_{number}"] = tuple(arrays) if len(arrays) > 1 else arrays[0]
             lines.append(f"{call.removesuffix(')')}, out=out_{number})")
-        parameters = [*self._values, *(f"out_{number}" for number in range(len(outs)))]
-        run, values = _function(parameters, [*lines, self._last]), [*self._values.values(), *outs]
-        return lambda: run(*values)
+        return written([*lines, self._last], self._scope | outs)

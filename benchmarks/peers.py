@@ -17,6 +17,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from benchmarks.plain_calls import plain_call
+
 Array = np.ndarray[Any, np.dtype[Any]]
 Operands = Mapping[str, Array]
 Attrs = Mapping[str, Any]
@@ -91,7 +93,7 @@ class Eager:
         formula = formula_of(workload)
         if formula is None:
             return None
-        return Call(partial(formula, **_tensors(operands), **attrs))
+        return Call(plain_call(formula, _tensors(operands), attrs))
 
 
 class Inductor:
@@ -110,7 +112,7 @@ class Inductor:
         # What was compiled for other shapes would be asked first at every call.
         torch._dynamo.reset()
         compiled = torch.compile(formula, dynamic=False, fullgraph=True)
-        return Call(partial(compiled, **_tensors(operands), **attrs))
+        return Call(plain_call(compiled, _tensors(operands), attrs))
 
 
 class Vllm:

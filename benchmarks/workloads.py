@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks.agreement import ACTIVATION, ADDED_NORM, CODES, NORM, TRUNCATED, Known
 from benchmarks.machine import Traffic
+from benchmarks.plain_calls import plain_call
 from fusible import _core, ops
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -187,8 +188,7 @@ class Problem:
 
     def allocating(self) -> Callable[[], object]:
         """A call whose results are fresh."""
-        function, arrays, attrs = self._function, tuple(self.operands.values()), self.attrs
-        return lambda: function(*arrays, **attrs)
+        return plain_call(self._function, self.operands, self.attrs)
 
     def given(self) -> Callable[[], object]:
         """A call that writes into memory that it is given: its own operands' if it is in place."""
@@ -198,8 +198,7 @@ class Problem:
             for name, result in zip(self.updated, self.result, strict=True)
         ]
         out = tuple(results) if len(results) > 1 else results[0]
-        function, arrays, attrs = self._function, tuple(operands.values()), self.attrs
-        return lambda: function(*arrays, **attrs, out=out)
+        return plain_call(self._function, operands, self.attrs, out)
 
     @property
     def updated(self) -> list[str]:
