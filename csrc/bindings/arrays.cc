@@ -71,6 +71,17 @@ std::string TypeName(const py::handle& object) {
   return py::str(py::type::handle_of(object).attr("__name__")).cast<std::string>();
 }
 
+// A tensor that requires a gradient, say, is not exported, and its own error says why not.
+py::capsule Exported(const py::handle& object, const Argument& what) {
+  try {
+    return object.attr("__dlpack__")();
+  } catch (const py::error_already_set& error) {
+    if (!error.matches(PyExc_Exception)) throw;
+    throw ArgumentError(Cat(what, ": expected an array that DLPack exports, got ", TypeName(object),
+                            ": ", py::str(error.value()).cast<std::string>()));
+  }
+}
+
 }  // namespace
 
 void ImportNumpy() { DTypeTable::Get(); }
@@ -93,7 +104,7 @@ BorrowedArray ReadArray(const py::handle& object, const Argument& what) {
     return {ViewOf(array, what), array};
   }
   if (py::hasattr(object, "__dlpack__")) {
-    const py::capsule capsule = object.attr("__dlpack__")();
+    const py::capsule capsule = Exported(object, what);
     return {ReadDLPack(capsule, what), capsule};
   }
   if (py::hasattr(object, "__array_interface__")) {

@@ -10,7 +10,7 @@ import pytest
 
 import fusible
 from fusible import ops
-from support.arrays import OnDevice2, OnlyDLPack, OnlyInterface
+from support.arrays import OnDevice2, OnlyDLPack, OnlyInterface, Unexported
 from support.contract import machine
 
 X = np.arange(12, dtype=np.float32).reshape(3, 4)
@@ -117,6 +117,13 @@ def test_an_array_on_another_device_is_refused():
     with pytest.raises(fusible.UnsupportedError, match=r"^add: out sum: .* DLPack device 2$"):
         ops.add(X, X, out=OnDevice2(out))
     np.testing.assert_array_equal(out, X)
+
+
+def test_an_array_that_is_not_exported_says_why():
+    x = np.ones(4, np.float32)
+    message = "^add: y: expected an array that DLPack exports, got Unexported: call detach.. first$"
+    with pytest.raises(fusible.ArgumentError, match=message):
+        ops.add(x, Unexported(x))
 
 
 def test_out_may_be_other_columns_of_the_same_rows():

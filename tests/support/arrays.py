@@ -28,6 +28,13 @@ class OnlyInterface:
         self.array = array
 
 
+class Unexported(OnlyDLPack):
+    """An array that will not be exported, as a tensor of PyTorch that requires a gradient."""
+
+    def __dlpack__(self) -> Any:
+        raise BufferError("call detach() first")
+
+
 class OnDevice2(OnlyDLPack):
     """An array that says that it lies on device 2, the GPUs of CUDA."""
 
