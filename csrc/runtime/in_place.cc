@@ -84,6 +84,7 @@ void InPlace::FindUpdate(ValueId input, ValueId new_value) {
     if (n < 0) continue;
     const Node& node = graph_.nodes[n];
     const auto k = static_cast<int>(std::ranges::find(node.outputs, value) - node.outputs.begin());
+    if (updates_[n][k]) continue;  // it lies in another updated input's memory
     for (const int candidate : candidates_[n][k]) {
       const ValueId operand = reads_.Origin(Operand(n, candidate));
       const bool is_new = links.emplace(operand, Link{n, k, candidate, value}).second;

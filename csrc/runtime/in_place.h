@@ -22,8 +22,8 @@ class InPlace {
   const std::vector<int>& Candidates(int n, int k) const { return candidates_[n][k]; }
 
   // The one of these that is an updated input's memory, if it is taken on the way to the input's
-  // new value, from which one goes back over results that may take their operand's memory.
-  // nullopt: the result must leave such memory alone.
+  // new value, from which one goes back over results that may take their operand's memory. A
+  // result lies on the way of one input alone. nullopt: it must leave such memory alone.
   std::optional<int> Updates(int n, int k) const { return updates_[n][k]; }
 
  private:

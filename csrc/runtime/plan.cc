@@ -72,7 +72,7 @@ class Planner {
     for (const Input& input : graph_.inputs) {
       if (input.kind == InputKind::kConstant) continue;
       const bool updated = input.kind == InputKind::kUpdated;
-      updated_.push_back(updated ? &graph_.TypeOf(input.value) : nullptr);
+      updated_.push_back(updated ? &input : nullptr);
     }
   }
 
@@ -93,9 +93,10 @@ class Planner {
     for (int k = 0; k < std::ssize(graph_.outputs); ++k) {
       const ValueId output = graph_.outputs[k];
       const auto input = store_.InputOf(output);
-      const Type* updated = input ? updated_[*input] : nullptr;
-      // A view of another shape is not the caller's array.
-      const bool is_input = updated && *updated == graph_.TypeOf(output);
+      const Input* updated = input ? updated_[*input] : nullptr;
+      // The same value returned as something else, or a view of it, is not the caller's array.
+      const bool is_input = updated && updated->new_value == k &&
+                            graph_.TypeOf(updated->value) == graph_.TypeOf(output);
       plan_->results.push_back(store_.AddResult(output, k, is_input));
     }
     store_.Finish();
@@ -314,7 +315,7 @@ class Planner {
   const InPlace in_place_;
   std::shared_ptr<Executable::Plan> plan_;
   PlanStore store_;
-  std::vector<const Type*> updated_;  // by input, without the weights; nullptr: is not updated
+  std::vector<const Input*> updated_;  // by input, without the weights; nullptr: is not updated
   int now_ = 0;                       // the node at hand
 };
 

@@ -78,14 +78,45 @@ def test_what_was_not_committed_and_is_in_no_plan_is_named(planned):
     assert "unplanned: test_a.py::test_new" in merged.stdout
 
 
-def test_it_is_named_after_resuming_too(planned):
+def test_a_changed_checkout_is_not_resumed(planned):
     folder, _ = planned
     for part in PARTS:
         run(folder, *part)
-        text = (folder / part[-1]).read_text()
-        (folder / part[-1]).write_text(text[: text.index('{"e":"begin"')])  # killed at once
     (folder / "test_a.py").write_text(GOOD["test_a.py"] + BAD)
-    assert sorted(run(folder, *part, "--resume").exit for part in PARTS) == [0, 3]
+    for part in PARTS:
+        ran = run(folder, *part, "--resume")
+        assert ran.exit == 2
+        assert "digest of changed files: expected " in ran.stderr
+    git(folder, "checkout", "test_a.py")
+    assert [run(folder, *part, "--resume").exit for part in PARTS] == [0, 0]
+
+
+def test_a_changed_file_of_tests_is_not_resumed(tmp_path):
+    folder = project(tmp_path, GOOD)
+    assert run(folder).exit == 0
+    (folder / "test_a.py").write_text(GOOD["test_a.py"] + BAD)
+    ran = run(folder, "--resume")
+    assert ran.exit == 2
+    assert "changed since this run began: test_a.py" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "named"),
+    [
+        (("test_a.py",), ("test_b.py",), "paths: expected 'test_b.py' to resume, got 'test_a.py'"),
+        ((".", "-k", "a"), (".",), "-k: expected '' to resume, got 'a'"),
+        ((".",), (".", "-m", "slow"), "-m: expected 'slow' to resume, got ''"),
+    ],
+    ids=str,
+)
+def test_another_selection_is_not_resumed(tmp_path, first, second, named):
+    folder = project(tmp_path, GOOD)
+    assert run(folder, *first).exit == 0
+    ran = run(folder, *second, "--resume")
+    assert ran.exit == 2
+    assert named in ran.stderr
+    # Without any, it is that of the run before.
+    assert run(folder, "--resume").outcomes == run(folder, *first, "--resume").outcomes
 
 
 @pytest.mark.parametrize("selection", [("-k", "not new"), ("test_a.py::test_a",)], ids=str)

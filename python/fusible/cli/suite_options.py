@@ -141,7 +141,7 @@ def base_request(values: Mapping[str, Any]) -> Request:
     config, base = suite_config(values)
     place.check_needs(config)
     durations = values.get("durations")
-    commit, dirty = place.checkout(base)
+    commit, changes = place.checkout(base)
     return Request(
         config=config,
         base=base,
@@ -154,5 +154,5 @@ def base_request(values: Mapping[str, Any]) -> Request:
         machine=values.get("machine") or place.machine_class(),
         weigh_as=values.get("machine"),
         commit=commit,
-        dirty=dirty,
+        changes=changes,
     )

@@ -81,7 +81,7 @@ class _Bisection:
         self.items = collection.items
         self.target = self.items.index(_named(collection, [name])[0])
         digest = collection_hash(self.items)
-        self.crew.ledger.write(plan_event(self.items, digest, len(self.items), "collected"))
+        self.crew.ledger.write(plan_event(self.items, digest, len(self.items), "collected", {}))
 
     def _fails(self, earlier: tuple[int, ...]) -> bool:
         """Whether the test fails after these in a fresh process."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,12 +27,34 @@ def machine_class() -> str:
     return f"{platform.system()}-{platform.machine()}-{os.cpu_count() or 1}".lower()
 
 
-def checkout(folder: Path) -> tuple[str | None, bool]:
-    """The commit checked out here and whether files differ from it; None without git."""
+def checkout(folder: Path) -> tuple[str | None, str]:
+    """The commit checked out here, None without git, and a digest of how tracked files differ.
+
+    The digest is empty where none does.
+    """
     commit = _git(folder, "rev-parse", "HEAD")
     if not commit:
-        return None, False
-    return commit.strip(), bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
+        return None, ""
+    changes = _git(folder, "diff", "--no-ext-diff", "--no-textconv", "--binary", "HEAD")
+    return commit.strip(), _digest(changes.encode("utf-8", "surrogateescape")) if changes else ""
+
+
+def digests(base: Path, files: Iterable[str]) -> dict[str, str]:
+    """Of what stands in files of tests, which are relative to pytest's rootdir.
+
+    That is the base or a folder above it; a file that is in none of them is left out.
+    """
+    found = {}
+    for name in files:
+        for folder in (base, *base.parents):
+            with contextlib.suppress(OSError):
+                found[name] = _digest((folder / name).read_bytes())
+                break
+    return found
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def _git(folder: Path, *arguments: str) -> str:
@@ -41,6 +66,7 @@ def _git(folder: Path, *arguments: str) -> str:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            errors="surrogateescape",
             check=False,
             timeout=_PATIENCE,
         )

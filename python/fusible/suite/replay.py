@@ -7,7 +7,7 @@ are kept beside it, so that the two can be compared.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +28,7 @@ class Planned:
     hash: str
     whole: int
     origin: str
+    files: Mapping[str, str] = field(default_factory=dict)  # digests of what stood in them
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,10 @@ class Run:
     commit: str
     machine: str
     time: float
+    paths: tuple[str, ...] = ()
+    k: str = ""
+    markers: str = ""
+    changes: str = ""
     told: Planned | None = None
     processes: list[Process] = field(default_factory=list)
     said: dict[Key, Said] = field(default_factory=dict)
@@ -192,6 +197,9 @@ def _run(event: document.Value) -> Run:
         str(event.value.get("commit") or ""),
         str(event.value.get("machine") or ""),
         float(event.value.get("time") or 0),
+        tuple(map(str, event.value.get("paths") or ())),
+        *(str((event.value.get("settings") or {}).get(key) or "") for key in ("k", "markers")),
+        str(event.value.get("changes") or ""),
     )
 
 
@@ -199,7 +207,8 @@ def _planned(run: Run, event: document.Value) -> None:
     rows = (list(row.items()) for row in event["items"].items())
     items = tuple(Item(one.text(), two.count(), three.text()) for one, two, three in rows)
     origin = event["origin"].text()
-    run.told = Planned(items, event["hash"].text(), event["whole"].count(), origin)
+    files = {str(file): str(digest) for file, digest in (event.value.get("files") or {}).items()}
+    run.told = Planned(items, event["hash"].text(), event["whole"].count(), origin, files)
 
 
 def _verdict(run: Run, event: document.Value) -> None:

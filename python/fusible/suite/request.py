@@ -95,7 +95,8 @@ class Request:
         durations: for weights; given explicitly, never found.
         machine: the class of this machine, for recorded durations.
         weigh_as: the class whose durations weigh; None takes all together.
-        commit, dirty: of the checkout; None where there is none.
+        commit: of the checkout; None where there is none.
+        changes: a digest of how its files differ from it; empty where none does.
         today: for the ends of quarantines.
     """
 
@@ -116,7 +117,7 @@ class Request:
     machine: str = ""
     weigh_as: str | None = None
     commit: str | None = None
-    dirty: bool = False
+    changes: str = ""
     today: datetime.date = field(default_factory=datetime.date.today)
 
     @property
@@ -144,12 +145,15 @@ def opening(request: Request) -> Event:
     }
     start: Event = {"e": "run", "version": 1, "suite": config.name}
     start |= {"part": request.part, "parts": request.parts}
-    start |= {"commit": request.commit, "dirty": request.dirty, "machine": request.machine}
+    start |= {"commit": request.commit, "changes": request.changes, "machine": request.machine}
     start |= {"paths": list(config.paths), "settings": settings}
     return {**start, "base": str(request.base), "time": time.time()}
 
 
-def plan_event(items: Sequence[Item], digest: str, whole: int, origin: str) -> Event:
-    """Says what indices mean from now on."""
+def plan_event(
+    items: Sequence[Item], digest: str, whole: int, origin: str, files: Mapping[str, str]
+) -> Event:
+    """Says what indices mean from now on; `files`: digests of what stands in the items' files."""
     rows = [[item.id, item.occurrence, item.file] for item in items]
-    return {"e": "plan", "items": rows, "hash": digest, "whole": whole, "origin": origin}
+    event: Event = {"e": "plan", "items": rows, "hash": digest, "whole": whole}
+    return {**event, "origin": origin, "files": files}

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from fusible.suite import ledger
+from fusible.suite import ledger, place
+from fusible.suite.config import SuiteConfig
 from fusible.suite.model import Attempt, Collection, Item, Outcome, SuiteError
+from fusible.suite.plan import few
 from fusible.suite.replay import Process, Replay, Said
 from fusible.suite.request import Choice, Given, Request
 
@@ -16,12 +18,15 @@ def resumed(request: Request) -> Request:
     """The request for what its ledger does not say the end of; all of it if that has no plan yet.
 
     The ledger is appended to. A test that was running when the runner or the machine died is run
-    again; one that ended in any way is not.
+    again; one that ended in any way is not. That says something of this run only where the run
+    before was asked for the same tests, of the same files: SuiteError where it was not.
     """
     replay = Replay(request.ledger)
     if not replay.runs:
         return request
+    request = replace(request, config=_selecting(replay, request.config))
     _check_same(replay, request)
+    _check_files(replay, request)
     sessions = [process.record.number for process in replay.processes()]
     request = replace(request, first_session=max(sessions, default=-1) + 1)
     planned = replay.planned
@@ -52,14 +57,38 @@ def _whole(replay: Replay, request: Request) -> tuple[Item, ...] | None:
     return None if request.config.narrowed else items
 
 
-def _check_same(replay: Replay, request: Request) -> None:
+def _selecting(replay: Replay, config: SuiteConfig) -> SuiteConfig:
+    """The suite, with what the run before was asked for where this one says nothing of it."""
+    if config.paths or config.k or config.markers:
+        return config
     last = replay.last
-    have = (last.suite, last.part, last.parts, last.commit)
-    want = (request.config.name, request.part, request.parts, request.commit or "")
-    names = ("suite", "partition", "number of partitions", "commit")
-    for name, old, new in zip(names, have, want, strict=True):
+    return replace(config, paths=last.paths, k=last.k, markers=last.markers)
+
+
+def _check_same(replay: Replay, request: Request) -> None:
+    last, config = replay.last, request.config
+    pairs = {
+        "suite": (last.suite, config.name),
+        "partition": (last.part, request.part),
+        "number of partitions": (last.parts, request.parts),
+        "commit": (last.commit, request.commit or ""),
+        "digest of changed files": (last.changes, request.changes),
+        "paths": (" ".join(last.paths), " ".join(config.paths)),
+        "-k": (last.k, config.k),
+        "-m": (last.markers, config.markers),
+    }
+    for name, (old, new) in pairs.items():
         if old != new:
             raise SuiteError(f"{replay.path}: {name}: expected {new!r} to resume, got {old!r}")
+
+
+def _check_files(replay: Replay, request: Request) -> None:
+    """Raises SuiteError where a file of tests is not what it was when they were planned."""
+    then = replay.planned.files if replay.planned else {}
+    now = place.digests(request.base, then)
+    changed = [file for file, digest in then.items() if now.get(file) != digest]
+    if changed:
+        raise SuiteError(f"{replay.path}: changed since this run began: {few(changed)}")
 
 
 def _attempts(replay: Replay, items: tuple[Item, ...]) -> dict[int, tuple[Attempt, ...]]:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from fusible.suite import collect, plan
+from fusible.suite import collect, place, plan
 from fusible.suite.book import Book, loss
 from fusible.suite.crew import GONE, Crew, Signals, hired
 from fusible.suite.ledger import Event
@@ -157,7 +157,8 @@ class _Run:
 
     def _planned(self, items: Sequence[Item], given: Given, session: Session | None = None) -> None:
         """The plan is known; `session` already runs all of it."""
-        self.write(plan_event(items, given.hash, given.whole, given.origin))
+        files = place.digests(self.request.base, dict.fromkeys(item.file for item in items))
+        self.write(plan_event(items, given.hash, given.whole, given.origin, files))
         self.book.plan(items)
         self.whole, self.hash = given.whole, given.hash
         if given.known is not None:
