@@ -52,7 +52,7 @@ def measure(calls: int) -> None:
             start = perf_counter()
             for _ in range(calls):
                 kernel()
-            print(json.dumps({"name": name, "value": (perf_counter() - start) * 1e3}), file=file)
+            print(json.dumps({"unit": "ms", "name": name, "value": (perf_counter() - start) * 1e3}), file=file)
 
 
 def load(seed: int) -> None:

@@ -151,7 +151,8 @@ def test_record_the_wall_time(gate, tmp_path):
 
 
 def test_record_what_a_command_prints(gate, tmp_path):
-    command = f"{sys.executable} -c 'print({json.dumps(json.dumps({'name': 'x', 'value': 3}))})'"
+    line = json.dumps({"name": "x", "value": 3, "unit": "ms"})
+    command = f"{sys.executable} -c 'print({json.dumps(line)})'"
     gate("record", "--command", command, "--pipe", "--rounds", 2, "-o", "b.json")
     ((name, metric),) = baseline.load(tmp_path / "b.json").metrics()
     assert (name, metric.samples) == ("x", [3.0, 3.0])

@@ -336,7 +336,7 @@ def test_an_update_keeps_what_only_the_calibration_moved(gate, recorded, files, 
 def test_five_hundred_metrics(gate, tmp_path):
     for side, seed in (("a", 0), ("b", 1000)):
         rows = [
-            json.dumps({"name": f"m{number}", "value": value})
+            json.dumps({"unit": "ms", "name": f"m{number}", "value": value})
             for number in range(500)
             for value in drawn(seed + number).values
         ]
@@ -353,7 +353,7 @@ def test_five_hundred_metrics(gate, tmp_path):
 def test_a_timer_of_coarse_steps(gate, tmp_path, factor, verdict, code):
     for name, seed, times in (("a", 1, 1.0), ("b", 2, factor)):
         values = [round(value * 4) / 4 for value in drawn(seed, times).values]  # 250 us
-        rows = [json.dumps({"name": "m", "value": value}) for value in values]
+        rows = [json.dumps({"unit": "ms", "name": "m", "value": value}) for value in values]
         (tmp_path / name).write_text("\n".join(rows))
     found = json.loads(gate("compare", "--base", "a", "--candidate", "b", "--json", code=code))
     assert found["verdict"] == verdict

@@ -51,7 +51,7 @@ def test_a_command_writes_its_own_samples():
 
 
 def test_samples_may_come_through_a_pipe():
-    command = python("""print('{"name": "m", "value": 2}')""", pipe=True)
+    command = python("""print('{"unit": "ms", "name": "m", "value": 2}')""", pipe=True)
     assert command.sample().series == (Series("m", (2.0,)),)
 
 
@@ -74,7 +74,7 @@ def test_a_command_that_fails_is_an_error(text, got):
 
 def test_a_bad_line_is_named():
     with pytest.raises(GateError, match=r"^samples of .*:1: value: expected a positive"):
-        python("""print('{"name": "m", "value": 0}')""", pipe=True).sample()
+        python("""print('{"unit": "ms", "name": "m", "value": 0}')""", pipe=True).sample()
 
 
 def test_a_command_that_takes_too_long_ends_with_its_children():

@@ -135,7 +135,7 @@ def test_asv_that_failed(tmp_path):
 
 
 LINES = """
-{"name": "a", "value": 1.5, "round": 0}
+{"unit": "ms", "name": "a", "value": 1.5, "round": 0}
 {"name": "a", "value": 1500, "unit": "us", "round": 1}
 
 {"name": "b#throughput", "value": 7, "unit": "tokens/s", "better": "higher"}
@@ -153,7 +153,9 @@ def test_json_lines(tmp_path):
 
 
 def test_one_line(tmp_path):
-    assert read(tmp_path, '{"name": "a", "value": 2}').series == (Series("a", (2.0,)),)
+    assert read(tmp_path, '{"unit": "ms", "name": "a", "value": 2}').series == (
+        Series("a", (2.0,)),
+    )
 
 
 def test_carriage_returns(tmp_path):
@@ -163,36 +165,69 @@ def test_carriage_returns(tmp_path):
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
-        ('{"name": "a", "value": 0}', "value: expected a positive finite number, got 0"),
-        ('{"name": "a", "value": -1}', "value: expected a positive finite number, got -1"),
-        ('{"name": "a", "value": NaN}', "expected a finite number, got NaN"),
-        ('{"name": "a", "value": "1"}', "value: expected a positive finite number, got '1'"),
-        ('{"name": "a", "value": true}', "value: expected a positive finite number, got True"),
-        ('{"name": "a"}', "value: expected a positive finite number, got None"),
-        ('{"value": 1}', "name: expected a name, got None"),
-        ('{"name": "", "value": 1}', "name: expected a name, got ''"),
-        ('{"name": "a", "value": 1, "unit": 3}', "unit: expected a unit, got 3"),
-        ('{"name": "a", "value": 1, "better": "up"}', "better: expected lower or higher"),
-        ('{"name": "a", "value": 1, "beter": "higher"}', "beter: expected one of better, name"),
-        ('{"name": "a", "value": 1, "round": 1.5}', "round: expected a whole number, got 1.5"),
-        ('{"name": "a", "value": 1, "value": 2}', "expected each key once, got 'value' twice"),
+        (
+            '{"unit": "ms", "name": "a", "value": 0}',
+            "value: expected a positive finite number, got 0",
+        ),
+        (
+            '{"unit": "ms", "name": "a", "value": -1}',
+            "value: expected a positive finite number, got -1",
+        ),
+        ('{"unit": "ms", "name": "a", "value": NaN}', "expected a finite number, got NaN"),
+        (
+            '{"unit": "ms", "name": "a", "value": "1"}',
+            "value: expected a positive finite number, got '1'",
+        ),
+        (
+            '{"unit": "ms", "name": "a", "value": true}',
+            "value: expected a positive finite number, got True",
+        ),
+        ('{"name": "a", "value": 1}', "unit: expected a unit such as ms, got None"),
+        ('{"unit": "ms", "name": "a"}', "value: expected a positive finite number, got None"),
+        ('{"unit": "ms", "value": 1}', "name: expected a name, got None"),
+        ('{"unit": "ms", "name": "", "value": 1}', "name: expected a name, got ''"),
+        ('{"name": "a", "value": 1, "unit": 3}', "unit: expected a unit such as ms, got 3"),
+        (
+            '{"unit": "ms", "name": "a", "value": 1, "better": "up"}',
+            "better: expected lower or higher",
+        ),
+        (
+            '{"unit": "ms", "name": "a", "value": 1, "beter": "higher"}',
+            "beter: expected one of better, name",
+        ),
+        (
+            '{"unit": "ms", "name": "a", "value": 1, "round": 1.5}',
+            "round: expected a whole number, got 1.5",
+        ),
+        (
+            '{"unit": "ms", "name": "a", "value": 1, "value": 2}',
+            "expected each key once, got 'value' twice",
+        ),
         ('{"name": "a", "value": 1.5, "unit": "count"}', "value: expected a whole number, got 1.5"),
         ('{"name": "a", "value": -1, "unit": "count"}', "value: expected a count of 0 or more"),
-        ('{"name": "a", "value": 1e999}', "expected a finite number"),
+        ('{"unit": "ms", "name": "a", "value": 1e999}', "expected a finite number"),
         pytest.param(
-            f'{{"name": "a", "value": 1{"0" * 400}}}', "finite number, got an integer", id="digits"
+            f'{{"unit": "ms", "name": "a", "value": 1{"0" * 400}}}',
+            "finite number, got an integer",
+            id="digits",
         ),
-        ('{"name": "a\\nb", "value": 1}', r"name: expected a name without control characters"),
-        ('{"name": "\\u001b[2J", "value": 1}', "without control characters"),
+        (
+            '{"unit": "ms", "name": "a\\nb", "value": 1}',
+            r"name: expected a name without control characters",
+        ),
+        ('{"unit": "ms", "name": "\\u001b[2J", "value": 1}', "without control characters"),
         ("[1]", "expected an object, got [1]"),
         ("nonsense", "expected JSON, got"),
-        ('{"name": "x", "value": 1, "round": 3}', "x: expected a round in each line or in none"),
+        (
+            '{"unit": "ms", "name": "x", "value": 1, "round": 3}',
+            "x: expected a round in each line or in none",
+        ),
         ('{"name": "x", "value": 1, "unit": "s/token"}', "x: expected ms and lower as before"),
     ],
 )
 def test_refused_lines(tmp_path, line, complaint):
     with pytest.raises(GateError) as caught:
-        read(tmp_path, '{"name": "x", "value": 1}\n' + line)
+        read(tmp_path, '{"unit": "ms", "name": "x", "value": 1}\n' + line)
     assert complaint in str(caught.value)
     assert str(tmp_path / "samples.json") in str(caught.value)
 
@@ -255,10 +290,21 @@ def test_a_baseline_is_read_as_samples(tmp_path):
     assert found.counts == {"a#n": 3}
 
 
+@pytest.mark.parametrize(
+    ("unit", "better"), [("GB/s", "higher"), ("tok/s", "higher"), ("ms", "lower"), ("B", "lower")]
+)
+def test_a_rate_is_better_when_it_is_higher(tmp_path, unit, better):
+    line = {"name": "a", "value": 2, "unit": unit}
+    assert read(tmp_path, json.dumps(line)).series[0].better == better
+    assert read(tmp_path, json.dumps(line | {"better": "lower"})).series[0].better == "lower"
+
+
 def test_several_files(tmp_path):
     first, second = tmp_path / "1.jsonl", tmp_path / "2.jsonl"
-    first.write_text('{"name": "a", "value": 1, "round": 0}\n{"name": "n", "value": 2}\n')
-    second.write_text('{"name": "a", "value": 3, "round": 0}\n{"name": "n", "value": 4}\n')
+    for path, start in ((first, 1), (second, 3)):
+        a = {"name": "a", "value": start, "unit": "ms", "round": 0}
+        n = {"name": "n", "value": start + 1, "unit": "ms"}
+        path.write_text(f"{json.dumps(a)}\n{json.dumps(n)}\n")
     found = readers.read_all([first, second])
     assert found.series == (Series("a", (1.0, 3.0), rounds=(0, 1)), Series("n", (2.0, 4.0)))
 

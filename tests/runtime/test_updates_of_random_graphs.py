@@ -1,4 +1,4 @@
-"""Whatever a graph makes of two states, each new value lies in its own state's array or a new one."""
+"""Whatever a graph makes of two states, a new value lies in its own state's array or a new one."""
 
 import random
 from itertools import combinations

@@ -14,7 +14,7 @@ with open(os.environ["FUSIBLE_GATE_SAMPLES"], "w") as file:
     for name in ("decode", "prefill#e2e"):
         for _ in range(2):
             value = 10 * factor * luck.lognormvariate(0, 0.005)
-            print(json.dumps({"name": name, "value": value}), file=file)
+            print(json.dumps({"unit": "ms", "name": name, "value": value}), file=file)
     print(json.dumps({"name": "decode#fused", "value": 20, "unit": "count"}), file=file)
 """
 
@@ -26,7 +26,7 @@ def bench(factor=1.0):
 def lines(path, factor=1.0, seed=0, rounds=None, count=20, **more):
     """Writes samples as JSON lines."""
     values = drawn(seed, factor, count).values
-    rows = [{"name": "m", "value": value, **more} for value in values]
+    rows = [{"unit": "ms", "name": "m", "value": value, **more} for value in values]
     for number, row in enumerate(rows if rounds else ()):
         row["round"] = number
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))

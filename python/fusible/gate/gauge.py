@@ -17,6 +17,7 @@ from typing import Any
 
 from fusible.gate import earlier, names
 from fusible.gate.model import Better, Finding, GateError, Rule, Series, Verdict
+from fusible.gate.readers import usually_better
 from fusible.gate.session import PerformanceRegression, Session, Undecided
 
 Function = Callable[[], Any]
@@ -82,10 +83,15 @@ class Gate:
         name: str,
         value: float | Sequence[float],
         unit: str = "ms",
-        better: str | Better = Better.LOWER,
+        better: str | Better | None = None,
     ) -> None:
-        """Takes one or more values of a metric; they are compared when the test has ended."""
+        """Takes one or more values of a metric; they are compared when the test has ended.
+
+        A rate (its unit ends in `/s`) is better when it is higher, all else when it is lower,
+        unless `better` says otherwise.
+        """
         values = tuple(value) if isinstance(value, Sequence) else (value,)
+        better = usually_better(unit) if better is None else better
         if better not in ("lower", "higher"):
             raise GateError(f"{name}: better: expected lower or higher, got {better!r:.80}")
         self._keep(Series(self._name(name), values, unit, Better(better)))

@@ -1,9 +1,10 @@
 """Samples from the files that people have.
 
 pytest-benchmark, hyperfine, Google Benchmark and asv JSON, baselines of our own, and JSON lines
-`{"name", "value", "unit"?, "better"?: "lower"|"higher", "round"?}`. Times are given in milliseconds
-whatever the file has, so that two tools' files can be compared. A line whose unit is `count` is a
-count, which is compared exactly and may be 0.
+`{"name", "value", "unit", "better"?: "lower"|"higher", "round"?}`; rates (`/s`) are better when
+they are higher, all else when it is lower, unless a line says otherwise. Times are given in
+milliseconds whatever the file has, so that two tools' files can be compared. A line whose unit is
+`count` is a count, which is compared exactly and may be 0.
 """
 
 from __future__ import annotations
@@ -181,8 +182,8 @@ def _line(value: Any, place: str) -> dict[str, Any]:
     for key in value:
         if key not in _LINE_KEYS:
             raise GateError(f"{place}: {key}: expected one of {', '.join(sorted(_LINE_KEYS))}")
-    for key, kind, expected in (("name", str, "a name"), ("unit", str, "a unit")):
-        given = value.get(key, "ms" if key == "unit" else None)
+    for key, kind, expected in (("name", str, "a name"), ("unit", str, "a unit such as ms")):
+        given = value.get(key)
         if not isinstance(given, kind) or not given:
             raise GateError(f"{place}: {key}: expected {expected}, got {given!r:.60}")
     if value.get("better", "lower") not in ("lower", "higher"):
@@ -196,12 +197,12 @@ def _line(value: Any, place: str) -> dict[str, Any]:
 def _take(
     line: dict[str, Any], place: str, gathered: dict[str, _Gathered], counts: dict[str, int]
 ) -> None:
-    name, unit = names.settled(line["name"], f"{place}: name"), line.get("unit", "ms")
+    name, unit = names.settled(line["name"], f"{place}: name"), line["unit"]
     if unit == COUNT:
         _add_counts(counts, {name: _count(line.get("value"), place)})
         return
     value, unit = in_ms(outside.positive(line.get("value"), f"{place}: value"), unit)
-    better = Better(line.get("better", "lower"))
+    better = Better(line["better"]) if "better" in line else usually_better(unit)
     held = gathered.setdefault(name, _Gathered(unit, better))
     if (held.unit, held.better) != (unit, better):
         expected = f"{held.unit} and {held.better.value} as before"
@@ -226,6 +227,11 @@ def in_ms(value: float, unit: str) -> tuple[float, str]:
 def is_time(unit: str) -> bool:
     """Whether a unit is one of time."""
     return unit in _PER_MS
+
+
+def usually_better(unit: str) -> Better:
+    """Which way is the good one where nobody says so: of a rate the higher, else the lower."""
+    return Better.HIGHER if unit.endswith("/s") else Better.LOWER
 
 
 def is_speed(unit: str) -> bool:

@@ -190,6 +190,7 @@ def _feed_process(process: Process, event: Event) -> None:
 def _run(event: document.Value) -> Run:
     if event["version"].count() != 1:
         raise SuiteError(f"{event.where}: expected version 1, got {event['version'].value}")
+    settings = event.value.get("settings") or {}
     return Run(
         event["suite"].text(),
         event["part"].count(),
@@ -198,7 +199,8 @@ def _run(event: document.Value) -> Run:
         str(event.value.get("machine") or ""),
         float(event.value.get("time") or 0),
         tuple(map(str, event.value.get("paths") or ())),
-        *(str((event.value.get("settings") or {}).get(key) or "") for key in ("k", "markers")),
+        str(settings.get("k") or ""),
+        str(settings.get("markers") or ""),
         str(event.value.get("changes") or ""),
     )
 
