@@ -14,7 +14,7 @@ from support.sources import ROOT
 OLDEST = "pytest==7.2.0"
 # All that start a pytest of the tests' interpreter, in two parts that take about as long.
 SMALL_SUITES = (
-    ("hard_cases", "holes", "stale"),
+    ("hard_cases", "hidden", "holes", "stale"),
     ("exit", "files", "plugin", "run", "session"),
 )
 

@@ -186,6 +186,7 @@ class Summary:
         seconds: wall time.
         suite, part, parts: which suite and partition this was.
         hash: of the whole suite's collection.
+        deselected: how many tests -k, -m and plugins took away where this run collected.
     """
 
     verdicts: Sequence[Verdict]
@@ -196,3 +197,4 @@ class Summary:
     part: int = 0
     parts: int = 1
     hash: str = ""
+    deselected: int = 0

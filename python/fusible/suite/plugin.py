@@ -237,6 +237,7 @@ class Plugin:
         yield
         if not self.whole:
             return
+        self.selection.deselected += max(0, len(self.selection.applied) - len(session.items))
         self.selection.apply(session.items)
         self.writer.event("collected", **self.selection.fields(session.items))
 
@@ -287,7 +288,7 @@ class Plugin:
         if said["outcome"] == "passed" and said.get("location") is self.place:
             when, took = said["when"], said["duration"]
             usual = when in _PHASES and "wasxfail" not in said and "context" not in said
-            if usual and 0 <= took < 1e7:
+            if usual and not self.raised and 0 <= took < 1e7:
                 self.writer.pending += f'{self.phase}{when}","o":"passed","d":{took:.6f}}}\n'
                 return
         outcome = outcome_of(report)
@@ -298,7 +299,9 @@ class Plugin:
         if hasattr(report, "context"):
             body += ',"sub":true'
         if outcome == "passed":
-            self.writer.later("phase", body)
+            hidden = self.raised.get(report.when)
+            more = self.writer.fields({"hidden": hidden["types"][0]}) if hidden else ""
+            self.writer.later("phase", body + more)
             return
         self.failed = self.failed or outcome == "failed"
         self.writer.line("phase", body + self.details(report, outcome))

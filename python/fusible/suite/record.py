@@ -176,6 +176,8 @@ class Record:
             self.problems.append(f"a report came while its test was not running: {dict(event)}")
             return
         test.report(event)
+        if hidden := event.get("hidden"):
+            self.problems.append(f"{test.item}: raised {hidden}, of which a plugin has made a pass")
         if event["o"] == "rerun":
             test.attempts.append(self._end_attempt(test, test.seconds))
             test.clear()

@@ -28,7 +28,7 @@ Line = tuple[str, str]  # style for a terminal, text
 
 
 def summary_json(summary: Summary) -> dict[str, Any]:
-    """The object that `--json` prints. `problems` is there when there are some."""
+    """The object that `--json` prints. `deselected` and `problems` are there if there are some."""
     verdicts = summary.verdicts
     found: dict[str, Any] = {
         "exit": summary.exit,
@@ -36,6 +36,8 @@ def summary_json(summary: Summary) -> dict[str, Any]:
         "not_run": [str(v.item) for v in verdicts if v.outcome is Outcome.NOT_RUN],
         "lost": [str(v.item) for v in verdicts if v.outcome is Outcome.LOST],
     }
+    if summary.deselected:
+        found["deselected"] = summary.deselected
     if summary.problems:
         found["problems"] = list(summary.problems)
     return found

@@ -83,6 +83,7 @@ class _Run:
         self.known: dict[str, list[str]] | None = None  # file -> ids of all its tests
         self.whole = 0
         self.hash = ""
+        self.deselected = 0
         self.halt = ""  # why nothing new starts
 
     def go(self) -> Summary:
@@ -122,6 +123,7 @@ class _Run:
         choice = self._choose(collection)
         for problem in choice.problems:
             self.book.problem(problem)
+        self.deselected = collection.deselected
         digest = plan.collection_hash(collection.items)
         known = None if self.request.config.narrowed else collection.items
         given = Given(choice.items, len(collection.items), digest, "collected", known)
@@ -336,6 +338,7 @@ class _Run:
             request.part,
             request.parts,
             self.hash,
+            self.deselected,
         )
         self.observer.closed(summary)
         return summary

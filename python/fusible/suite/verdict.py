@@ -21,8 +21,8 @@ _SEVERITY = (
     Outcome.TIMEOUT,
     Outcome.CRASHED,
 )
-# What shows that a test can pass. A skip after a failure shows nothing.
-_RECOVERED = (Outcome.PASSED, Outcome.XPASSED, Outcome.XFAILED)
+# What shows that a test can pass. A skip or an expected failure after a failure shows nothing.
+_RECOVERED = (Outcome.PASSED, Outcome.XPASSED)
 # What a quarantine excuses; that nobody knows how a test ended is never excused.
 _EXCUSED = (Outcome.FAILED, Outcome.ERROR, Outcome.CRASHED, Outcome.TIMEOUT, Outcome.FLAKY)
 

@@ -77,6 +77,7 @@ def counts(summary: Summary) -> str:
     order = [outcome.value for outcome in ORDER]
     order.insert(order.index("flaky"), "quarantined")
     parts = [f"{named[name]} {name}" for name in order if named[name]]
+    parts += [f"{summary.deselected} deselected"] if summary.deselected else []
     return ", ".join(parts) or "no tests"
 
 
