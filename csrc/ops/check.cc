@@ -265,20 +265,26 @@ class Binder {
   std::string ArgumentOf(const SizeRule& rule) const {
     std::string name = FirstName(rule.left);
     if (name.empty() && rule.right) name = FirstName(*rule.right);
-    for (const ParamSpec& param : op_.signature().params) {
-      for (const DimExpr& dim : param.type.dims) {
-        if (FirstName(dim) == name) return param.name;
-      }
-    }
-    return name;
+    return OperandWith(name).value_or(name);
   }
 
-  // Which of the reasons kept `expr` from having a value: mostly a size that does not divide.
+  std::optional<std::string> OperandWith(const std::string& letter) const {
+    for (const ParamSpec& param : op_.signature().params) {
+      for (const DimExpr& dim : param.type.dims) {
+        if (FirstName(dim) == letter) return param.name;
+      }
+    }
+    return std::nullopt;
+  }
+
+  // Which of the reasons kept `expr` from having a value: mostly a size that does not divide. Where
+  // it is a result's, the operand of that size is at fault.
   [[noreturn]] void NotDefined(const std::string& argument, const DimExpr& expr) const {
     std::string sizes;
     AppendSizes(expr, &sizes);
     const bool divides = expr.kind == DimExpr::Kind::kDivide;
-    throw ShapeError(Cat(op_.name(), ": ", argument, ": expected ",
+    throw ShapeError(Cat(op_.name(), ": ", OperandWith(FirstName(expr)).value_or(argument),
+                         ": expected ",
                          divides ? Cat(ToText(expr.args[0]), " divisible by ", ToText(expr.args[1]))
                                  : ToText(expr) + " to be a size",
                          ", got ", sizes));

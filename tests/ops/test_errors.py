@@ -84,7 +84,7 @@ def call_with_rows_of(name, size):
 @pytest.mark.parametrize("name", ["per_token_group_quant_fp8", "rms_norm_group_quant_fp8"])
 def test_rejects_rows_that_are_no_whole_groups(name, size):
     message = f"expected C divisible by group_size, got C = {size}, group_size = 128"
-    with pytest.raises(fusible.ShapeError, match=rf"^{name}: scales: {message}$"):
+    with pytest.raises(fusible.ShapeError, match=rf"^{name}: x: {message}$"):
         call_with_rows_of(name, size)
 
 

@@ -235,3 +235,11 @@ def test_links_are_followed_as_pytest_does(tmp_path, workers):
     done = run(folder, "--workers", workers)
     assert sorted(test["id"] for test in done.tests) == sorted(ids)
     assert (done.exit, len(ids)) == (0, 3), done.explained()
+
+
+def test_two_reports_are_two_files(tmp_path):
+    folder = project(tmp_path, {"test_a.py": "def test_a(): pass\n"})
+    done = run_command(folder, "run", "--ledger", "z", "--junit", "./z")
+    assert done.returncode == 2
+    assert "--ledger and --junit: expected two files, got one" in done.stderr
+    assert not (folder / "z").exists()

@@ -78,6 +78,39 @@ def test_what_was_not_committed_and_is_in_no_plan_is_named(planned):
     assert "unplanned: test_a.py::test_new" in merged.stdout
 
 
+@pytest.mark.parametrize("where", ["test_c.py", "sub/c_test.py"])
+def test_a_file_that_is_newer_than_the_plan_is_named(planned, where):
+    folder, _ = planned
+    for ignored in ("build", ".hidden"):
+        (folder / ignored).mkdir()
+        (folder / ignored / "test_d.py").write_text(BAD)
+    (folder / "helper.py").write_text(BAD)
+    assert [run(folder, *part).exit for part in PARTS] == [0, 0]
+    (folder / where).parent.mkdir(exist_ok=True)
+    (folder / where).write_text(BAD)
+    for part in PARTS:
+        ran = run(folder, *part)
+        assert ran.exit == 3
+        told = f"newer than the plan, which has none of their tests: {where}"
+        assert ran.report["problems"] == [told]
+    merged = run_command(folder, "merge", "0.jsonl", "1.jsonl", "--plan", "p.json")
+    assert merged.returncode == 1
+    assert where in merged.stdout
+    assert "NOT proven" in merged.stdout
+
+
+def test_names_of_files_are_those_that_pytest_is_told(tmp_path):
+    settings = "[pytest]\npython_files = check_*.py\ntestpaths = checks\n"
+    files = {"pytest.ini": settings, "checks/check_a.py": GOOD["test_a.py"]}
+    folder = project(tmp_path, files)
+    assert run_command(folder, "plan", "--output", "p.json").returncode == 0
+    for name in ("checks/test_b.py", "check_c.py"):
+        (folder / name).write_text(BAD)
+    assert run(folder, "--plan", "p.json").exit == 0
+    (folder / "checks/check_b.py").write_text(BAD)
+    assert run(folder, "--plan", "p.json").exit == 3
+
+
 def test_a_changed_checkout_is_not_resumed(planned):
     folder, _ = planned
     for part in PARTS:

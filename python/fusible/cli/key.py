@@ -36,7 +36,10 @@ def key(
     range: tuple[int, int] | None,
     as_json: bool,
 ) -> int:
-    r"""Prints the structural key of GRAPH: a UUID that names, order and machine do not change.
+    r"""Prints the structural key of GRAPH: a UUID of what it computes.
+
+    Names of values, the order of statements and the machine do not change it; the order of inputs
+    and of results does, since callers see it.
 
     With --diff it says of two graphs in which parts their keys differ, what each has there ("here"
     is the first), and at which nodes that begins; the exit code is 1 where they differ.

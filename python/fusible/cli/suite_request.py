@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -61,8 +62,20 @@ def _check(values: Mapping[str, Any]) -> None:
     plans = ("plan_file", "partition_plan_json", "partition_id", "total_partitions")
     if given and given != ["--resume"] and any(values[key] is not None for key in plans):
         raise click.UsageError(f"{given[0]}: expected no partition, got one")
+    _check_files(values)
     if values["plan_file"] is not None and values["partition_plan_json"] is not None:
         raise click.UsageError("expected one plan, got --plan and --partition-plan-json")
+
+
+def _check_files(values: Mapping[str, Any]) -> None:
+    """One file cannot hold two reports."""
+    options: dict[str, str] = {}
+    for key in ("ledger", "junit", "report"):
+        if values.get(key) is None:
+            continue
+        option, path = f"--{key}", os.path.realpath(values[key])
+        if options.setdefault(path, option) != option:
+            raise click.UsageError(f"{options[path]} and {option}: expected two files, got one")
 
 
 def _read_environment(values: dict[str, Any]) -> None:
@@ -127,10 +140,21 @@ def _of_plan(request: Request, plan: Plan, values: Mapping[str, Any]) -> Request
         origin=f"plan {values['plan_file'] or 'of --partition-plan-json'}",
         known=None if plan.narrowed else plan.items,
         broken=plan.broken if request.part == 0 else (),
+        problems=() if plan.narrowed else tuple(_newer(plan, request.base)),
     )
     # The plan has chosen already, and chose by what it was told.
     config = replace(request.config, k="", markers="")
     return replace(request, given=given, config=config)
+
+
+def _newer(plan: Plan, base: Path) -> Iterator[str]:
+    """A sentence for files of tests that are not those of which the plan was made."""
+    from fusible.suite import newer
+    from fusible.suite.plan import few
+
+    new = sorted({*newer.matching(base, plan.roots, plan.patterns)} - {*plan.seen})
+    if new:
+        yield f"newer than the plan, which has none of their tests: {few(new)}"
 
 
 def _of_cases(request: Request, text: str) -> tuple[Request, CasePlan]:
@@ -149,13 +173,14 @@ def _of_cases(request: Request, text: str) -> tuple[Request, CasePlan]:
 
 def make_plan(values: Mapping[str, Any]) -> Plan:
     """Collects once, and plans."""
-    from fusible.suite import collect, plan
+    from fusible.suite import collect, newer, plan
 
     parts = values["partitions"]
     if parts is not None and values["target_seconds"] is not None:
         raise click.UsageError("expected --partitions or --target-seconds, got both")
     request = settled_request(values, "plan")
     collection = collect.collect(request)
+    roots = newer.relative(request.base, collection.roots)
     return plan.make(
         collection,
         request.durations,
@@ -165,4 +190,7 @@ def make_plan(values: Mapping[str, Any]) -> Plan:
         suite=request.config.name,
         commit=request.commit or "",
         narrowed=request.config.narrowed,
+        roots=roots,
+        patterns=collection.patterns,
+        seen=newer.matching(request.base, roots, collection.patterns),
     )

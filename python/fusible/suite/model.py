@@ -156,12 +156,16 @@ class Collection:
         broken: file (or conftest) -> how its collection failed, crashed or hung.
         deselected: how many items -k, -m and plugins took away.
         hash: SHA-256 of the sorted (id, occurrence) pairs; see `collection_hash`.
+        roots: the paths that pytest was given, or has found in its configuration.
+        patterns: of the names of files that it imports.
     """
 
     items: tuple[Item, ...]
     broken: Mapping[str, Attempt] = field(default_factory=dict)
     deselected: int = 0
     hash: str = ""
+    roots: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,8 @@ class Plan:
             again, so that a run reports what planning saw.
         commit: of the checkout that was collected; "" where there was none.
         narrowed: it leaves out tests of its files, by -k, -m or ids.
+        roots, patterns: where and by which names pytest looked for files.
+        seen: the names of these files; see `newer`.
     """
 
     items: tuple[Item, ...]
@@ -59,6 +61,9 @@ class Plan:
     broken: tuple[str, ...] = ()
     commit: str = ""
     narrowed: bool = False
+    roots: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
 
     @cached_property
     def _load(self) -> balance.Load:
@@ -146,6 +151,9 @@ class Plan:
             "makespan": round(self.makespan, 6),
             "lower_bound": round(self.lower_bound, 6),
             "broken": list(self.broken),
+            "roots": list(self.roots),
+            "patterns": list(self.patterns),
+            "seen": list(self.seen),
             "files": dict(sorted(self.weights.setup.items())),
         }
         lines = [f" {json.dumps(key)}: {json.dumps(value)},\n" for key, value in head.items()]
@@ -209,7 +217,7 @@ def assign(
 ) -> Plan:
     """Spreads items over partitions; see `balance`. Partitions beyond the items stay empty.
 
-    `about` has the plan's fields `commit` and `narrowed`.
+    `about` has the plan's fields from `commit` on.
     """
     if parts < 1:
         raise SuiteError(f"partitions: expected 1 or more, got {parts}")
@@ -298,7 +306,7 @@ _KEYS = (
         "makespan",
         "lower_bound",
     ),
-    *("broken", "files", "tests"),
+    *("broken", "roots", "patterns", "seen", "files", "tests"),
 )
 
 
@@ -331,6 +339,7 @@ def _plan(value: document.Value) -> Plan:
         tuple(file.text() for file in value["broken"].items()),
         value["commit"].text(),
         value["narrowed"].flag(),
+        *(tuple(one.text() for one in value[key].items()) for key in ("roots", "patterns", "seen")),
     )
     _check(plan, value.where)
     return plan

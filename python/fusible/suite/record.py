@@ -157,7 +157,8 @@ class Record:
         if self._planned is None:
             self._planned = (*self._items, *self.missing)
         digest = collection_hash(items)
-        self.collection = Collection(items, self.broken, event["deselected"], digest)
+        places = (tuple(event.get(key, ())) for key in ("roots", "patterns"))
+        self.collection = Collection(items, self.broken, event["deselected"], digest, *places)
 
     def _start(self, event: Event) -> None:
         index = event["i"]
