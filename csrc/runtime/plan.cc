@@ -316,7 +316,7 @@ class Planner {
   std::shared_ptr<Executable::Plan> plan_;
   PlanStore store_;
   std::vector<const Input*> updated_;  // by input, without the weights; nullptr: is not updated
-  int now_ = 0;                       // the node at hand
+  int now_ = 0;                        // the node at hand
 };
 
 }  // namespace

@@ -150,8 +150,10 @@ def _refused(path: str | Path, expected: str, got: str) -> _core.ArgumentError:
 
 def _read_header(path: str | Path, head: bytes) -> tuple[str, tuple[int, int], str, int]:
     """Dtype, shape, digest, and bytes behind the header."""
-    if len(head) < BEGIN or head[: len(MAGIC)] != MAGIC:
+    if head[: len(MAGIC)] != MAGIC:
         raise _refused(path, f"a file that begins with {MAGIC!r}", f"{head[: len(MAGIC)]!r}")
+    if len(head) < BEGIN:
+        raise _refused(path, f"{BEGIN} bytes and more", f"{len(head)}")
     _, version, name, rows, depth, count, digest = HEADER.unpack_from(head)
     if version != VERSION:
         raise _refused(path, f"version {VERSION}", f"{version}")
