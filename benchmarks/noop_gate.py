@@ -52,7 +52,8 @@ def measure(calls: int) -> None:
             start = perf_counter()
             for _ in range(calls):
                 kernel()
-            print(json.dumps({"unit": "ms", "name": name, "value": (perf_counter() - start) * 1e3}), file=file)
+            took = (perf_counter() - start) * 1e3
+            print(json.dumps({"name": name, "value": took, "unit": "ms"}), file=file)
 
 
 def load(seed: int) -> None:

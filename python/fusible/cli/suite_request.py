@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fusible.suite.request import Choice, Request
     from fusible.suite.sglang import CasePlan
 
+MOST_PARTS = 1 << 16
 # Variable's key of sglang.from_environment -> option.
 _BRIDGE = {
     "partition_id": "partition_id",
@@ -116,8 +117,8 @@ def _numbered(request: Request, part: int | None, parts: int | None) -> Request:
         return request
     if parts is None:
         raise click.UsageError("--partition-id: expected --total-partitions too")
-    if parts < 1:
-        raise click.UsageError(f"--total-partitions: expected 1 or more, got {parts}")
+    if not 1 <= parts <= MOST_PARTS:
+        raise click.UsageError(f"--total-partitions: expected 1 to {MOST_PARTS}, got {parts}")
     if part is None and parts > 1:
         raise click.UsageError("--total-partitions: expected --partition-id too")
     part = part or 0

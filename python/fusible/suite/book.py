@@ -50,7 +50,7 @@ class Book:
             file = name.partition("::")[0]
             there = file in known or (self.request.base / file).exists()
             if not there or (name != file and name not in known.get(file, (name,))):
-                self.observer.note(f"quarantine: expected the id of a test, got {name!r}")
+                self.observer.note(f"quarantine: no test has the id {name!r}")
 
     def plan(self, items: Sequence[Item]) -> None:
         """From now on indices mean these items."""

@@ -292,7 +292,8 @@ class _Run:
             ready = time.monotonic() + decision.wait
             lane = self.lanes[self.book.attempts[index][-1].worker % len(self.lanes)]
             lane.retries.append(_Retry(index, decision.why, ready))
-            self.observer.note(f"retry of {self.book.items[index]}: {decision.why}")
+            if decision.why:  # a test that is repeated on purpose has none
+                self.observer.note(f"retry of {self.book.items[index]}: {decision.why}")
         else:
             self._stop_after(self.book.close(index, decision.why))
 
