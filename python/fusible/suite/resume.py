@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -73,7 +74,7 @@ def _check_same(replay: Replay, request: Request) -> None:
         "number of partitions": (last.parts, request.parts),
         "commit": (last.commit, request.commit or ""),
         "digest of changed files": (last.changes, request.changes),
-        "paths": (" ".join(last.paths), " ".join(config.paths)),
+        "paths": (shlex.join(last.paths), shlex.join(config.paths)),
         "-k": (last.k, config.k),
         "-m": (last.markers, config.markers),
     }
