@@ -1,4 +1,5 @@
-// out = round(x + y), stored twice where out.second says so.
+// out = round(x + y), stored twice where out.second says so, NaNs as they come where out.unsettled
+// does.
 #pragma once
 
 #include "kernels/block.h"

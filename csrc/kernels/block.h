@@ -31,6 +31,10 @@ struct Block {
   std::byte* second = nullptr;
   int64_t second_row = 0;
 
+  // NaNs are left as arithmetic made them by whoever writes this result (operators that say
+  // LeavesNans), and made canonical by whoever reads this operand (SettlesNans).
+  bool unsettled = false;
+
   explicit operator bool() const { return data != nullptr; }
 
   template <class T>

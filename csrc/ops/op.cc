@@ -60,6 +60,16 @@ Op&& Op::StoresTwice() && {
   return std::move(*this);
 }
 
+Op&& Op::LeavesNans() && {
+  leaves_nans_ = true;
+  return std::move(*this);
+}
+
+Op&& Op::SettlesNans() && {
+  settles_nans_ = true;
+  return std::move(*this);
+}
+
 Op&& Op::Packs(std::string_view param) && {
   packs_ = signature_.FindParam(param);
   if (packs_ < 0) throw std::logic_error(Cat(name(), ": no operand ", param));

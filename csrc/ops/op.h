@@ -87,6 +87,8 @@ class Op {
   Op&& Cost(int64_t cost) &&;  // times as long a byte of its traffic as add's: 1 if not said
   Op&& AsksAhead() &&;         // its kernel asks memory for later rows of its operands itself
   Op&& StoresTwice() &&;       // its kernel stores a result where Block::second says too
+  Op&& LeavesNans() &&;        // its kernel need not look for NaNs where Block::unsettled says so
+  Op&& SettlesNans() &&;       // its kernel looks for those of its first operand, all of a row's
   Op&& Packs(std::string_view param) &&;  // this weight is also taken packed
   Op&& Flops(std::string_view expr) &&;   // per row, in letters and attributes: "2*K*N"
 
@@ -104,6 +106,8 @@ class Op {
   bool commutes() const { return commutes_; }
   bool stores_twice() const { return stores_twice_; }
   bool asks_ahead() const { return asks_ahead_; }
+  bool leaves_nans() const { return leaves_nans_; }
+  bool settles_nans() const { return settles_nans_; }
 
  private:
   Signature signature_;
@@ -113,6 +117,7 @@ class Op {
   WholeFn kernel_ = nullptr;
   ViewFn view_ = nullptr;
   bool commutes_ = false, stores_twice_ = false, asks_ahead_ = false;
+  bool leaves_nans_ = false, settles_nans_ = false;
   int64_t cost_ = 1;
   int packs_ = -1;
 };

@@ -173,7 +173,21 @@ class Builder {
       AddArg(operands[i], leading, !signature.params[i].type.leading);
     }
     for (size_t r = 0; r < node.outputs.size(); ++r) AddResultArg(node, r, leading);
+    if (node.op->settles_nans()) LeaveNansTo(node);
     AddCheck(node, binding);
+  }
+
+  // Where the next step sees anyhow whether a row has a NaN, the one that writes it need not look.
+  void LeaveNansTo(const Node& node) {
+    const size_t last = plan_.steps.size() - 1;
+    if (last == 0 || now_ == 0) return;
+    const Node& before = body_.nodes[now_ - 1];
+    const RowStep &writes = plan_.steps[last - 1], &reads = plan_.steps[last];
+    const bool next = before.op && before.op->leaves_nans() && writes.fn == before.op->rows() &&
+                      before.outputs[0] == node.inputs[0];
+    if (!next || seconds_[node.inputs[0]].root >= 0) return;
+    plan_.args[writes.first_arg + writes.operands].block.unsettled = true;
+    plan_.args[reads.first_arg].block.unsettled = true;
   }
 
   void AddArg(ValueId value, int leading, bool whole) {

@@ -318,6 +318,12 @@ HWY_INLINE S Div(const S& a, VF b) {
   return Each([b](VF x) HWY_ATTR { return hn::Div(x, b); }, a);
 }
 
+// Makes the NaNs of a row canonical: those that its writer left to its reader.
+template <class T>
+void SettleNans(T* row, size_t n) {
+  ForSteps(n, [=](auto at) HWY_ATTR { Store(Load<Own<T>>(row, at), row, at); });
+}
+
 // Calls f(T{}) with the storage type of a float dtype.
 template <class F>
 HWY_INLINE void VisitFloat(DType dtype, const F& f) {

@@ -51,6 +51,10 @@ HWY_INLINE S Each(const F& f, const S& v, const Others&... others) {
   return {f(Front(v), Front(others)...), f(Back(v), Back(others)...)};
 }
 
+// Said of a step in which no element is a NaN, or where any other NaN is as good as the canonical
+// one: what stores it need not look.
+struct NoNan {};
+
 // Neighbouring elements, `low` before `high`, as those of even and those of odd index.
 HWY_INLINE Pair Split(VF low, VF high) {
 #if HWY_TARGET == HWY_SCALAR
@@ -119,6 +123,13 @@ struct Storage<float> {
     hn::StoreU(CanonicalQuiet(v.low), DF(), p);
     hn::StoreU(CanonicalQuiet(v.high), DF(), p + kLanes);
   }
+  static HWY_INLINE void Store(const Pair& v, float* p, NoNan) {
+    hn::StoreInterleaved2(v.even, v.odd, DF(), p);
+  }
+  static HWY_INLINE void Store(const InOrder& v, float* p, NoNan) {
+    hn::StoreU(v.low, DF(), p);
+    hn::StoreU(v.high, DF(), p + kLanes);
+  }
   static HWY_INLINE VF LoadInOrder(const float* p) { return hn::LoadU(DF(), p); }
   static HWY_INLINE VF Canonical(VF v) {
     return hn::IfThenElse(hn::IsNaN(v), FromBits(SetBits(0x7FC00000)), v);
@@ -149,6 +160,7 @@ struct Storage<BF16> {
   static HWY_INLINE void Store(const Pair& v, BF16* p) {
     StoreBytes(hn::Or(Encode(v.even), hn::ShiftLeft<16>(Encode(v.odd))), DU(), p);
   }
+  static HWY_INLINE void Store(const Pair& v, BF16* p, NoNan) { Store(v, p); }
   static HWY_INLINE VU Encode(VF v) {
     const VU bits = ToBits(v);
     const VU last = hn::And(hn::ShiftRight<16>(bits), SetBits(1));
@@ -183,26 +195,44 @@ struct Storage<BF16> {
   static HWY_INLINE void Store(const Pair& v, BF16* p) { StoreRounded(v, p); }
 #endif
 
+  // Without a look for NaNs this takes fewer instructions than the CPU's conversion, which needs
+  // one for subnormals: of the time of rms_norm, 0.93 on a Sapphire Rapids.
+  static HWY_INLINE void Store(const Pair& v, BF16* p, NoNan) {
+    StoreBytes(Rounded(HalvesOf(v)), DHalf(), p);
+  }
+
   // A step at a time in 16-bit lanes: two thirds of the instructions that rounding its even and its
   // odd elements takes. A NaN is known by its upper half: one that came out of arithmetic is quiet.
   static HWY_INLINE void StoreRounded(const Pair& v, BF16* p) {
     const DHalf d;
-    const VU even = ToBits(v.even), odd = ToBits(v.odd);
-    const auto high = hn::OddEven(hn::BitCast(d, odd), hn::BitCast(d, hn::ShiftRight<16>(even)));
-    const auto low = hn::OddEven(hn::BitCast(d, hn::ShiftLeft<16>(odd)), hn::BitCast(d, even));
-    const auto one = hn::Set(d, 1);
-    // A half, 0x8000, goes to even: up where the last place of `high` is odd.
-#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3  // masks are registers of their own
-    const auto up = hn::Gt(hn::OrAnd(low, high, one), hn::Set(d, 0x8000));
-    const auto rounded = hn::IfThenElse(up, hn::Add(high, one), high);
-#else
-    const auto lower = hn::SaturatedSub(low, hn::AndNot(high, one));
-    const auto rounded = hn::Add(high, hn::ShiftRight<15>(lower));
-#endif
+    const Halves halves = HalvesOf(v);
     const hn::RebindToSigned<DHalf> di;  // AVX2 compares no unsigned numbers
-    const auto magnitude = hn::BitCast(di, hn::And(high, hn::Set(d, 0x7FFF)));
+    const auto magnitude = hn::BitCast(di, hn::And(halves.high, hn::Set(d, 0x7FFF)));
     const auto is_nan = hn::RebindMask(d, hn::Gt(magnitude, hn::Set(di, 0x7F80)));
-    StoreBytes(hn::IfThenElse(is_nan, hn::Set(d, 0x7FC0), rounded), d, p);
+    StoreBytes(hn::IfThenElse(is_nan, hn::Set(d, 0x7FC0), Rounded(halves)), d, p);
+  }
+
+  // The upper and the lower 16 bits of a step's elements, in order.
+  struct Halves {
+    hn::Vec<DHalf> high, low;
+  };
+  static HWY_INLINE Halves HalvesOf(const Pair& v) {
+    const DHalf d;
+    const VU even = ToBits(v.even), odd = ToBits(v.odd);
+    return {hn::OddEven(hn::BitCast(d, odd), hn::BitCast(d, hn::ShiftRight<16>(even))),
+            hn::OddEven(hn::BitCast(d, hn::ShiftLeft<16>(odd)), hn::BitCast(d, even))};
+  }
+  // A half, 0x8000, goes to even: up where the last place of `high` is odd.
+  static HWY_INLINE hn::Vec<DHalf> Rounded(const Halves& halves) {
+    const DHalf d;
+    const auto high = halves.high, one = hn::Set(d, 1);
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3  // masks are registers of their own
+    const auto up = hn::Gt(hn::OrAnd(halves.low, high, one), hn::Set(d, 0x8000));
+    return hn::IfThenElse(up, hn::Add(high, one), high);
+#else
+    const auto lower = hn::SaturatedSub(halves.low, hn::AndNot(high, one));
+    return hn::Add(high, hn::ShiftRight<15>(lower));
+#endif
   }
 #endif
 };
@@ -229,8 +259,13 @@ struct Storage<F16> {
     StoreBytes(Halve(v.low), D16(), p);
     StoreBytes(Halve(v.high), D16(), p + kLanes);
   }
-  static HWY_INLINE hn::Vec<D16> Halve(VF v) {
-    return hn::BitCast(D16(), hn::DemoteTo(DF16(), Storage<float>::CanonicalQuiet(v)));
+  static HWY_INLINE void Store(const InOrder& v, F16* p, NoNan) {
+    StoreBytes(Narrow(v.low), D16(), p);
+    StoreBytes(Narrow(v.high), D16(), p + kLanes);
+  }
+  static HWY_INLINE hn::Vec<D16> Halve(VF v) { return Narrow(Storage<float>::CanonicalQuiet(v)); }
+  static HWY_INLINE hn::Vec<D16> Narrow(VF v) {
+    return hn::BitCast(D16(), hn::DemoteTo(DF16(), v));
   }
   static HWY_INLINE VU Encode(VF v) { return hn::PromoteTo(DU(), Halve(v)); }
 #else
@@ -277,6 +312,7 @@ struct Storage<F16> {
   static HWY_INLINE void Store(const Pair& v, F16* p) {
     StoreBytes(hn::Or(Encode(v.even), hn::ShiftLeft<16>(Encode(v.odd))), DU(), p);
   }
+  static HWY_INLINE void Store(const Pair& v, F16* p, NoNan) { Store(v, p); }
 };
 
 }  // namespace fusible::kernels::HWY_NAMESPACE
