@@ -11,7 +11,7 @@ from support.calls import numpy_dtype
 from support.contract import ISAS, machine
 from support.graphs import bits, check, normal
 
-LARGE = 8 << 20  # bytes; smaller results stay in the caches
+LARGE = 4 << 20  # bytes; smaller results stay in the caches
 
 
 def rows_of(width, dtype):
