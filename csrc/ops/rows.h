@@ -10,10 +10,10 @@
 namespace fusible {
 
 // A result of this size, with what it is made of, has left the caches before anyone reads it: it is
-// stored past them, and its operands are asked for ahead. A core's share of a server's last level is
-// 1 to 4 MiB. With this bound, in place of 8 MiB, results of 4 to 7 MiB take on a Sapphire Rapids
-// 0.37 to 0.51 of the time in norms (1.1 in rows of 576), 0.85 to 1.08 in fused_add_rms_norm; on a
-// Zen 3, whose last level is 32 MiB, 0.52 to 1.01.
+// stored past them, and its operands are asked for ahead. A core's share of a server's last level
+// is 1 to 4 MiB. With this bound, in place of 8 MiB, results of 4 to 7 MiB take on a Sapphire
+// Rapids 0.37 to 0.51 of the time in norms (1.1 in rows of 576), 0.85 to 1.08 in
+// fused_add_rms_norm; on a Zen 3, whose last level is 32 MiB, 0.52 to 1.01.
 inline constexpr int64_t kStreamBytes = 4 << 20;
 
 // An operand seen as rows: element (r, c) of its flattened rows is at row(r) + c * col_stride. Rows
