@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fusible.suite.request import Choice, Request
     from fusible.suite.sglang import CasePlan
 
-MOST_PARTS = 1 << 16
+MOST_PARTS = 1 << 16  # more than any CI has machines; balancing a million takes seconds
 # Variable's key of sglang.from_environment -> option.
 _BRIDGE = {
     "partition_id": "partition_id",
