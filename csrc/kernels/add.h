@@ -1,10 +1,14 @@
-// out = round(x + y), stored twice where out.second says so, NaNs as they come where out.unsettled
-// does.
+// out = round(x + y).
 #pragma once
 
 #include "kernels/block.h"
 
 namespace fusible::kernels {
+
+// What is added, by a kernel that reads the sum.
+struct Addends {
+  Block x, y;  // absent: the sum is there already
+};
 
 struct AddArgs {
   Block x, y, out;  // one float dtype

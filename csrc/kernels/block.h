@@ -26,15 +26,6 @@ struct Block {
   const std::byte* ahead = nullptr;
   int64_t ahead_row = 0, ahead_step = 0;
 
-  // Results of operators that say StoresTwice: where row r is stored once more, at second + r *
-  // second_row, past the caches; nullptr: nowhere.
-  std::byte* second = nullptr;
-  int64_t second_row = 0;
-
-  // NaNs are left as arithmetic made them by whoever writes this result (operators that say
-  // LeavesNans), and made canonical by whoever reads this operand (SettlesNans).
-  bool unsettled = false;
-
   explicit operator bool() const { return data != nullptr; }
 
   template <class T>

@@ -2,6 +2,7 @@
 // canonical sums; by weight and bias with one fma.
 #pragma once
 
+#include "kernels/add.h"
 #include "kernels/block.h"
 
 namespace fusible::kernels {
@@ -12,6 +13,7 @@ struct LayerNormArgs {
   Block out;           // all of one float dtype
   int64_t rows, cols;
   float eps;
+  Addends sum_of = {};  // if there: x is a result as well, their sum
 };
 
 void LayerNorm(const LayerNormArgs& args);

@@ -55,18 +55,9 @@ Op&& Op::AsksAhead() && {
   return std::move(*this);
 }
 
-Op&& Op::StoresTwice() && {
-  stores_twice_ = true;
-  return std::move(*this);
-}
-
-Op&& Op::LeavesNans() && {
-  leaves_nans_ = true;
-  return std::move(*this);
-}
-
-Op&& Op::SettlesNans() && {
-  settles_nans_ = true;
+Op&& Op::Joins(std::string_view before, RowsFn fn) && {
+  joins_ = before;
+  joint_ = fn;
   return std::move(*this);
 }
 

@@ -86,9 +86,10 @@ class Op {
   Op&& Commutes() &&;                     // the first two operands may be swapped
   Op&& Cost(int64_t cost) &&;  // times as long a byte of its traffic as add's: 1 if not said
   Op&& AsksAhead() &&;         // its kernel asks memory for later rows of its operands itself
-  Op&& StoresTwice() &&;       // its kernel stores a result where Block::second says too
-  Op&& LeavesNans() &&;        // its kernel need not look for NaNs where Block::unsettled says so
-  Op&& SettlesNans() &&;       // its kernel looks for those of its first operand, all of a row's
+  // A kernel for rows of it and of the operator `before` whose one result is its first operand. in:
+  // the operands of `before`, then the others of this one; out: the result of `before`, which may
+  // be stored past the caches, then those of this one.
+  Op&& Joins(std::string_view before, RowsFn fn) &&;
   Op&& Packs(std::string_view param) &&;  // this weight is also taken packed
   Op&& Flops(std::string_view expr) &&;   // per row, in letters and attributes: "2*K*N"
 
@@ -104,10 +105,9 @@ class Op {
   WholeFn kernel() const { return kernel_; }
   ViewFn view() const { return view_; }
   bool commutes() const { return commutes_; }
-  bool stores_twice() const { return stores_twice_; }
   bool asks_ahead() const { return asks_ahead_; }
-  bool leaves_nans() const { return leaves_nans_; }
-  bool settles_nans() const { return settles_nans_; }
+  // nullptr: there is no such kernel.
+  RowsFn rows_with(const Op& before) const { return before.name() == joins_ ? joint_ : nullptr; }
 
  private:
   Signature signature_;
@@ -116,8 +116,9 @@ class Op {
   RowsFn rows_ = nullptr;
   WholeFn kernel_ = nullptr;
   ViewFn view_ = nullptr;
-  bool commutes_ = false, stores_twice_ = false, asks_ahead_ = false;
-  bool leaves_nans_ = false, settles_nans_ = false;
+  std::string joins_;
+  RowsFn joint_ = nullptr;
+  bool commutes_ = false, asks_ahead_ = false;
   int64_t cost_ = 1;
   int packs_ = -1;
 };

@@ -28,7 +28,6 @@ struct RowArgDraft {
   Sizes shape;
   int leading = 0;
   bool whole = false;
-  RowPlace second;  // of a result that is stored once more; root -1: it is not
 };
 
 struct RowDraft {

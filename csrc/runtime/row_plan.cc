@@ -12,6 +12,7 @@
 #include "ir/views.h"
 #include "runtime/reads.h"
 #include "runtime/row_draft.h"
+#include "runtime/row_join.h"
 
 namespace fusible {
 namespace {
@@ -30,7 +31,6 @@ class Builder {
         layouts_(layouts),
         reads_(body),
         places_(body.values.size()),
-        seconds_(body.values.size()),
         in_inputs_(body.values.size()),
         written_(layouts.results.size()) {
     plan_.inputs = static_cast<int>(layouts.inputs.size());
@@ -173,21 +173,20 @@ class Builder {
       AddArg(operands[i], leading, !signature.params[i].type.leading);
     }
     for (size_t r = 0; r < node.outputs.size(); ++r) AddResultArg(node, r, leading);
-    if (node.op->settles_nans()) LeaveNansTo(node);
+    JoinBefore(node);
     AddCheck(node, binding);
   }
 
-  // Where the next step sees anyhow whether a row has a NaN, the one that writes it need not look.
-  void LeaveNansTo(const Node& node) {
-    const size_t last = plan_.steps.size() - 1;
-    if (last == 0 || now_ == 0) return;
+  // One step for this call and the one before it, where a kernel does both.
+  void JoinBefore(const Node& node) {
+    if (plan_.steps.size() < 2 || now_ == 0) return;
     const Node& before = body_.nodes[now_ - 1];
-    const RowStep &writes = plan_.steps[last - 1], &reads = plan_.steps[last];
-    const bool next = before.op && before.op->leaves_nans() && writes.fn == before.op->rows() &&
-                      before.outputs[0] == node.inputs[0];
-    if (!next || seconds_[node.inputs[0]].root >= 0) return;
-    plan_.args[writes.first_arg + writes.operands].block.unsettled = true;
-    plan_.args[reads.first_arg].block.unsettled = true;
+    const Op::RowsFn joint = before.op ? node.op->rows_with(*before.op) : nullptr;
+    const bool follows = joint != nullptr && before.outputs[0] == node.inputs[0] &&
+                         plan_.steps.end()[-2].fn == before.op->rows();
+    if (!follows) return;
+    RowArg* result = JoinLastSteps(draft_, layouts_, joint, now_);
+    if (result) result->block.stream = MayStream(before.outputs[0]);
   }
 
   void AddArg(ValueId value, int leading, bool whole) {
@@ -195,11 +194,8 @@ class Builder {
     RowArgDraft draft;
     if (value != kAbsent) {
       arg.block.dtype = body_.TypeOf(value).dtype;
-      draft = {.place = places_[value],
-               .shape = ShapeOf(value),
-               .leading = leading,
-               .whole = whole,
-               .second = {}};
+      draft = {
+          .place = places_[value], .shape = ShapeOf(value), .leading = leading, .whole = whole};
     }
     plan_.args.push_back(arg);
     draft_.args.push_back(draft);
@@ -209,13 +205,16 @@ class Builder {
     const ValueId value = node.outputs[r];
     const TypeSpec& spec = node.op->signature().results[r].type;
     AddArg(value, leading, !spec.leading);
-    draft_.args.back().second = seconds_[value];
     kernels::Block& block = plan_.args.back().block;
-    const RowPlace& place = places_[value];
-    if (IsColumn(spec, node.attrs)) block.stride = place.strides.back();
-    const int k = place.root - plan_.inputs;
-    if (k < 0 || k >= plan_.results) return;
-    block.stream = layouts_.streams[k] && layouts_.takes[k] < 0 && reads_.LastNode(value) < now_;
+    if (IsColumn(spec, node.attrs)) block.stride = places_[value].strides.back();
+    block.stream = MayStream(value);
+  }
+
+  // A large result that no later step reads.
+  bool MayStream(ValueId value) const {
+    const int k = places_[value].root - plan_.inputs;
+    if (k < 0 || k >= plan_.results) return false;
+    return layouts_.streams[k] && layouts_.takes[k] < 0 && reads_.LastNode(value) <= now_;
   }
 
   // One element of each row after the other, then the next: the kernel takes any stride then.
@@ -253,10 +252,6 @@ class Builder {
       if (body_.outputs[k] != value || !CanWrite(node, r, k, leading, operands)) continue;
       places_[value] = {.root = plan_.inputs + k, .strides = layouts_.results[k].strides};
       written_[k] = true;
-      if (IsStoredTwice(node, value, k)) {
-        seconds_[value] = places_[value];
-        places_[value] = AddTemporary(value, reads_.LastNode(value));
-      }
       return;
     }
     if (!spec.type.leading)
@@ -269,15 +264,6 @@ class Builder {
     places_[value] = places_[node.inputs[alias]];
     RowTemporary& shared = draft_.TemporaryOf(places_[value].root);
     shared.last = std::max(shared.last, reads_.LastRead(value));
-  }
-
-  // A large result that later steps read: these find it in a block's memory, and it goes past the
-  // caches to its own as well. fused_add_rms_norm takes 0.8 to 1.0 of the time on a Zen 4 that it
-  // takes in two phases, and 0.7 to 0.85 on a Sapphire Rapids.
-  bool IsStoredTwice(const Node& node, ValueId value, int k) const {
-    const auto shows = [&](ValueId out) { return reads_.Origin(out) == value; };
-    return node.op->stores_twice() && layouts_.streams[k] && layouts_.takes[k] < 0 &&
-           reads_.LastNode(value) > now_ && std::ranges::count_if(body_.outputs, shows) == 1;
   }
 
   bool CanTakeTemporary(const Node& node, int alias, ValueId result) {
@@ -374,7 +360,6 @@ class Builder {
   RowDraft draft_;
   RowPlan& plan_ = draft_.plan;
   std::vector<RowPlace> places_;                    // where steps from now on find each value
-  std::vector<RowPlace> seconds_;                   // where the result is that one is stored in too
   std::vector<std::optional<RowPlace>> in_inputs_;  // where an input itself shows it
   std::vector<bool> written_;                       // results that a call writes in place
   int now_ = 0;                                     // the node at hand

@@ -48,8 +48,6 @@ struct RowArg {
   int64_t row_bytes = 0;  // to the same place in the next row
   kernels::Block block;   // data is filled in for each call
   RowAhead ahead;         // of the next block
-  int second = -1;        // a result: as `pointer`, where its rows are stored once more
-  int64_t second_bytes = 0;
 };
 
 struct RowStep {

@@ -95,9 +95,6 @@ class RowRunner {
     for (size_t i = 0; i < args.size(); ++i) {
       blocks[i] = args[i].block;
       if (args[i].pointer >= 0) blocks[i].data = At(args[i], row);
-      if (args[i].second >= 0) {
-        blocks[i].second = pointers_[args[i].second] + row * args[i].second_bytes;
-      }
       if (args[i].ahead.array >= 0) SetAhead(args[i].ahead, row, blocks[i]);
     }
     const auto operands = static_cast<size_t>(step.operands);

@@ -1,4 +1,6 @@
 // What all rows of a call are multiplied by or added to, decoded once for all of them.
+#include <limits>
+
 #include "kernels/scratch.h"
 #include "kernels/simd/lanes-inl.h"
 
@@ -19,6 +21,13 @@ inline constexpr int64_t kFewRows = 4, kMostFactors = 8192;
 template <class T>
 HWY_INLINE bool IsWorthDecoding(int64_t rows, int64_t cols) {
   return !std::is_same_v<T, float> && rows >= kFewRows && cols <= kMostFactors;
+}
+
+// Of what scales a row to a root mean square of one or to a deviation of one. With a finite sum of
+// squares every element is finite, and so is its product with a finite scale, which is at most the
+// root of their number.
+HWY_INLINE bool IsFinite(float scale) {
+  return scale > 0 && scale <= std::numeric_limits<float>::max();
 }
 
 // Values of a row's elements as f32, from their steps to `room`: whole steps of it. Rows whose

@@ -106,26 +106,23 @@ HWY_INLINE void Store(const S& v, T* row, Streamed at, How... how) {
   }
 }
 
-// Stores what was written of a step once more, past the caches where that row's memory is aligned
-// for it; NumPy aligns to 16 bytes.
+// Copies a step of a row as it is.
 template <class T>
-HWY_INLINE void StoreAgain(const T* row, T* second, Full at) {
+HWY_INLINE void CopyStep(const T* row, T* to, Full at) {
+  std::memcpy(to + at.i, row + at.i, kStep * sizeof(T));
+}
+template <class T>
+HWY_INLINE void CopyStep(const T* row, T* to, Tail at) {
+  std::memcpy(to + at.i, row + at.i, at.count * sizeof(T));
+}
+template <class T>
+HWY_INLINE void CopyStep(const T* row, T* to, Streamed at) {
   constexpr size_t kChunk = HWY_MIN(kStep * sizeof(T), kLanes * sizeof(float));
-  const T* from = row + at.i;
-  T* to = second + at.i;
-  if constexpr (kChunk >= 16) {
-    if (IsAligned<kStreamAlign>(second)) return StreamChunks<kChunk>(from, to);
-    if (IsAligned<16>(second)) return StreamChunks<16>(from, to);
+  if constexpr (kChunk < 16) {
+    CopyStep(row, to, Full{at.i});
+  } else {
+    StreamChunks<kChunk>(row + at.i, to + at.i);
   }
-  std::memcpy(to, from, kStep * sizeof(T));
-}
-template <class T>
-HWY_INLINE void StoreAgain(const T* row, T* second, Tail at) {
-  std::memcpy(second + at.i, row + at.i, at.count * sizeof(T));
-}
-template <class T>
-HWY_INLINE void StoreAgain(const T* row, T* second, Streamed at) {
-  StoreAgain(row, second, Full{at.i});
 }
 
 // One element for each two of the step, in order: those that its pairs of neighbours share.
@@ -322,6 +319,13 @@ HWY_INLINE S Div(const S& a, VF b) {
 template <class T>
 void SettleNans(T* row, size_t n) {
   ForSteps(n, [=](auto at) HWY_ATTR { Store(Load<Own<T>>(row, at), row, at); });
+}
+
+// Copies a row as it is, past the caches where that is said.
+template <class T>
+void CopyRow(const T* row, T* to, size_t n, bool stream) {
+  const Writing writing = {reinterpret_cast<const std::byte*>(to), sizeof(T), stream};
+  ForSteps(n, writing, [=](auto at) HWY_ATTR { CopyStep(row, to, at); });
 }
 
 // Calls f(T{}) with the storage type of a float dtype.

@@ -35,6 +35,16 @@ inline bool CpuDotsAreFast() {
 #endif
 }
 
+// Whether it takes stores whose addresses have the same low 20 bits for stores to the same place,
+// as long as they are under way.
+inline bool CpuMixesFarStores() {
+#if defined(__x86_64__)
+  return __builtin_cpu_is("intel") != 0;
+#else
+  return false;
+#endif
+}
+
 inline bool bf16_conversion = CpuConvertsBf16();  // as chosen; only read it by the next functions
 
 // Whether kernels may use AVX512-BF16's conversions, and whether they gain by its dot products.

@@ -9,8 +9,6 @@ Op add() {
       .Doc("Adds two arrays element by element: the residual connection of a block.")
       .Source("He et al. 2015, arXiv:1512.03385, eq. 1")
       .Commutes()
-      .StoresTwice()
-      .LeavesNans()
       .Rows(
           [](const RowCall& c) { kernels::Add({c.in[0], c.in[1], c.out[0], c.rows, c.Dim("C")}); });
 }

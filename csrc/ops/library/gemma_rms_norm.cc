@@ -12,10 +12,14 @@ Op gemma_rms_norm() {
           "f32.")
       .Source("Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4; Gemma Team 2024, arXiv:2403.08295")
       .Cost(2)
-      .SettlesNans()
       .Rows([](const RowCall& c) {
         const float eps = static_cast<float>(c.Float("eps"));
         kernels::RmsNorm({c.in[0], c.in[1], c.out[0], c.rows, c.Dim("C"), eps, true});
+      })
+      .Joins("add", [](const RowCall& c) {
+        const float eps = static_cast<float>(c.Float("eps"));
+        kernels::RmsNorm(
+            {c.out[0], c.in[2], c.out[1], c.rows, c.Dim("C"), eps, true, {c.in[0], c.in[1]}});
       });
 }
 

@@ -14,10 +14,14 @@ Op layer_norm() {
           "and bias come in by one fma.")
       .Source("Ba, Kiros and Hinton 2016, arXiv:1607.06450, eq. 3 and 4")
       .Cost(2)
-      .SettlesNans()
       .Rows([](const RowCall& c) {
         const float eps = static_cast<float>(c.Float("eps"));
         kernels::LayerNorm({c.in[0], c.in[1], c.in[2], c.out[0], c.rows, c.Dim("C"), eps});
+      })
+      .Joins("add", [](const RowCall& c) {
+        const float eps = static_cast<float>(c.Float("eps"));
+        kernels::LayerNorm(
+            {c.out[0], c.in[2], c.in[3], c.out[1], c.rows, c.Dim("C"), eps, {c.in[0], c.in[1]}});
       });
 }
 

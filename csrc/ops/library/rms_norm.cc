@@ -11,10 +11,14 @@ Op rms_norm() {
           "y = (x * (1 / sqrt(mean(x^2) + eps))) * weight, in f32 with one rounding at the end.")
       .Source("Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4")
       .Cost(2)
-      .SettlesNans()
       .Rows([](const RowCall& c) {
         const float eps = static_cast<float>(c.Float("eps"));
         kernels::RmsNorm({c.in[0], c.in[1], c.out[0], c.rows, c.Dim("C"), eps, false});
+      })
+      .Joins("add", [](const RowCall& c) {
+        const float eps = static_cast<float>(c.Float("eps"));
+        kernels::RmsNorm(
+            {c.out[0], c.in[2], c.out[1], c.rows, c.Dim("C"), eps, false, {c.in[0], c.in[1]}});
       });
 }
 

@@ -1,6 +1,7 @@
-"""A large sum that a program keeps and reads: its rows stand in a block's memory and in the result.
+"""An addition and the norm of its sum are one step of a row program, which adds as it reads.
 
-The result gets them past the caches, so what is tested is that these are all of them, in any place.
+A large sum goes past the caches while its rows are read in a core's own memory, so what is tested
+is that these are all of them, in any place; smaller ones are read where they are stored.
 """
 
 import numpy as np
@@ -52,6 +53,68 @@ def test_wherever_it_lies(isa, width, dtype, place, threads):
         assert bits(total) == bits(expected)
         assert bits(y) == bits(ops.rms_norm(expected, w))
     assert (np.ascontiguousarray(whole[:, width:]).view(np.uint8) == 0x55).all()
+
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("dtype", ["bf16", "f16", "f32"])
+@pytest.mark.parametrize("width", [33, 576, 2048, 40_000])
+@pytest.mark.parametrize("bytes_apart", [0, 16, 64, 240, 1024])
+def test_however_far_arrays_lie_from_each_other(isa, dtype, width, bytes_apart):
+    """Where loads would wait for stores to the same place of another MiB, rows are kept apart."""
+    element = np.dtype(numpy_dtype(dtype)).itemsize
+    rows = min(9, MIB // (2 * width * element))
+    memory = np.zeros(5 * MIB, np.uint8)
+    begin = -memory.ctypes.data % MIB
+
+    def lay(k, values):
+        at = begin + k * (MIB + bytes_apart)
+        array = memory[at : at + values.nbytes].view(values.dtype).reshape(values.shape)
+        array[...] = values
+        return array
+
+    x, r = (lay(k, normal(k, (rows, width), dtype)) for k in (0, 1))
+    x[3::7, width // 2] = np.nan
+    y, total = (lay(k, np.zeros_like(x)) for k in (2, 3))
+    w = normal(3, (width,), dtype)
+    with machine(isa, 1):
+        added = ops.add(x, r)
+        normed = ops.rms_norm(added, w)
+        ops.fused_add_rms_norm(x, r, w, out=(y, total))
+        assert (bits(total), bits(y)) == (bits(added), bits(normed))
+        assert bits(ops.rms_norm(total, w, out=y)) == bits(normed)
+        assert bits(ops.layer_norm(total, w, w, out=y)) == bits(ops.layer_norm(added, w, w))
+        ops.fused_add_rms_norm(x, r, w, out=(x, r))
+    assert (bits(r), bits(x)) == (bits(added), bits(normed))
+
+
+def test_rows_that_are_added_in_another_order_than_they_lie():
+    """The norm's rows go where others of them are still to be read."""
+
+    def body(x, r, w):
+        return ops.rms_norm(ops.add(ops.transpose(x, dims=[0, 2, 1, 3]), r), w)
+
+    types = {"x": spec("bf16[T, 2, 2, 32]", updated=True), "r": spec("bf16[T, 2, 2, 32]")}
+    types["w"] = spec("bf16[32]", constant=True)
+    shape = (5, 2, 2, 32)
+    check(body, types, {"x": normal(1, shape), "r": normal(2, shape), "w": normal(3, (32,))})
+
+
+@pytest.mark.parametrize("norm", ["rms_norm", "gemma_rms_norm", "layer_norm"])
+@pytest.mark.parametrize("scratch", [False, True])
+def test_what_is_added_may_be_made_just_before(norm, scratch):
+    """What is added and what is normed have scratch of their own, row by row."""
+
+    def body(x, r, w):
+        total = ops.add(ops.mul(x, by=2.0), ops.mul(r, by=0.5))
+        y = getattr(ops, norm)(total, w)
+        return ops.mul(y, by=3.0) if scratch else y
+
+    types = {"x": spec("bf16[T, 64]"), "r": spec("bf16[T, 64]")}
+    types["w"] = spec("bf16[64]", constant=True)
+    check(body, types, {"x": normal(1, (37, 64)), "r": normal(2, (37, 64)), "w": normal(3, (64,))})
 
 
 def test_sums_of_heads():
