@@ -13,7 +13,8 @@ namespace fusible::kernels {
 // On Intel's CPUs a load waits for a store before it whose address has the same low 20 bits until
 // that is done. Where results lie a few lines behind what is read but for whole MiB, as allocators
 // lay arrays one behind the other, norms of 512 rows of 4,096 took 3 times as long on a Sapphire
-// Rapids as elsewhere. A Zen 3 took as long, and 1.03 to 1.08 times as long with rows kept.
+// Rapids as with other arrays. A Zen 3 makes no difference, and takes 1.03 to 1.08 times as long
+// with rows kept.
 inline bool LoadsWait(uintptr_t load, uintptr_t store) {
   static const bool may = CpuMixesFarStores();
   if (!may) return false;
