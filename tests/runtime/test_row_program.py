@@ -168,7 +168,7 @@ def test_two_leading_dimensions_and_padded_rows(shape):
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("kept", [1, 3])
 def test_large_results_that_are_read_back(kept, threads):
-    """Of 8 MiB and more: a sum is stored twice, a product ends a phase and is read again."""
+    """Large results: a sum goes past the caches as it is read, a product ends a phase."""
     fusible._core.set_threads(threads)
 
     def body(x, r, w):

@@ -59,7 +59,7 @@ class AddedRows {
     if (sum.stream || waits) kept_.Make(cols * sizeof(T));
   }
 
-  // On a Sapphire Rapids rows of 576 took 1.06 times as long so.
+  // Rows of 576 take 0.9 of the time so on a Zen 3, and 1.03 of it on a Sapphire Rapids.
   bool ReadsAhead() const { return false; }
   HWY_INLINE T* At(int64_t r) const {
     return kept_ ? kept_.ApartFrom(sum_.Row<T>(r), out_.Row<T>(r)) : sum_.Row<T>(r);
