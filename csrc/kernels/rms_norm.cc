@@ -27,7 +27,8 @@ struct SquareOf {
 // 1 / the root mean square of a row. Where that is not finite, there may be NaNs.
 template <class Rows>
 float ScaleOf(const RmsNormArgs& a, const Rows& rows, int64_t r) {
-  const SquareOf square = {rows.FirstReading(r)};
+  const auto read = rows.FirstReading(r);
+  const SquareOf<decltype(read)> square = {read};
   const float squares = CanonicalSum(a.cols, square, rows.AskingFirst(r));
   const float scale = 1.0f / std::sqrt(squares / static_cast<float>(a.cols) + a.eps);
   rows.EndFirst(r, !IsFinite(scale));
