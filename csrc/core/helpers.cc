@@ -42,12 +42,13 @@ uint32_t Look(const std::atomic<uint32_t>& state, std::chrono::microseconds time
 
 }  // namespace
 
-uint32_t Helper::OfferIn(Phase phase, Work& work) {
+uint32_t Helper::OfferIn(Phase phase, Work& work, int place) {
   uint32_t state = state_.load(std::memory_order_relaxed);
   if (PhaseOf(state) != phase) return 0;
   const uint32_t next = state + kPhases;
   if (!state_.compare_exchange_strong(state, InPhase(next, kClaimed))) return 0;
   work_ = &work;
+  place_ = place;
   state_.store(InPhase(next, kOffered), std::memory_order_release);
   return InPhase(next, kOffered);
 }
@@ -77,7 +78,7 @@ void Helper::Serve() {
     // The scheduler may wake this thread on its caller's CPU, though another one is idle, and stop
     // the caller for it, call after call.
     if (CurrentCpu() == work_->caller_cpu()) LeaveCpu(work_->caller_cpu());
-    work_->Run();
+    work_->Run(place_);
     // Sequentially consistent: the look for a caller that sleeps must not come before.
     state_.store(InPhase(state, kFree));
     state_.notify_all();

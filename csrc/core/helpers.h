@@ -15,7 +15,8 @@ class Work {
   Work() = default;
   Work(const Work&) = delete;
   Work& operator=(const Work&) = delete;
-  virtual void Run() = 0;  // does not throw
+  // As one of its threads: 0 is the caller, the others count from 1. Does not throw.
+  virtual void Run(int place) = 0;
   int caller_cpu() const { return caller_cpu_; }
 
  protected:
@@ -25,14 +26,14 @@ class Work {
   const int caller_cpu_ = CurrentCpu();
 };
 
-// The place of one thread, for any number of callers. What a helper has not begun when its caller
-// is done is taken back: one that comes late costs nothing.
-class Helper {
+// One thread, for any number of callers. What a helper has not begun when its caller is done is
+// taken back: one that comes late costs nothing. Each has a cache line of its own to look at.
+class alignas(64) Helper {
  public:
   // Offers work to a helper that is awake and free. Returns what Finish asks for, or 0.
-  uint32_t Offer(Work& work) { return OfferIn(kFree, work); }
+  uint32_t Offer(Work& work, int place) { return OfferIn(kFree, work, place); }
   // The same to one that sleeps: a thread must be sent to Serve, or Sleep be called.
-  uint32_t OfferAsleep(Work& work) { return OfferIn(kAsleep, work); }
+  uint32_t OfferAsleep(Work& work, int place) { return OfferIn(kAsleep, work, place); }
   // Takes back what has not begun; else returns when it has ended.
   void Finish(uint32_t offer);
   // No thread will come for this offer.
@@ -48,12 +49,14 @@ class Helper {
   static Phase PhaseOf(uint32_t state) { return static_cast<Phase>(state % kPhases); }
   static uint32_t InPhase(uint32_t state, Phase phase) { return state - state % kPhases + phase; }
 
-  uint32_t OfferIn(Phase phase, Work& work);
+  uint32_t OfferIn(Phase phase, Work& work, int place);
   bool Begin(uint32_t offered);
 
   // The phase, and above it the number of the offer, so that nobody takes the next for this one.
   std::atomic<uint32_t> state_{kAsleep};
-  Work* work_ = nullptr;  // written while claimed, read while running
+  // Written while claimed, read while running.
+  Work* work_ = nullptr;
+  int place_ = 0;
 };
 
 }  // namespace fusible

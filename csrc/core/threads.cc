@@ -169,22 +169,21 @@ class Share {
   const int helpers_;
 };
 
-// The shared state of one ParallelFor: ranges are taken in order by whoever is free.
+// The shared state of one ParallelFor. Each thread has a part of the whole, the same from call to
+// call, so that what it finds in its caches is what it left there: rows of the one operator are
+// those of the next. It takes its ranges in order, then those that others have not begun.
 class Job final : public Work {
  public:
-  Job(int64_t n, int64_t chunk, RangeFn fn) : n_(n), chunk_(chunk), fn_(fn) {}
+  Job(int64_t n, int64_t range, int threads, RangeFn fn)
+      : n_(n), range_(range), parts_(std::min(threads, kMostParts)), fn_(fn) {}
 
-  void Run() override {
+  void Run(int place) override {
     const FloatEnvironment environment;
     inside_parallel = true;
     try {
-      for (;;) {
-        const int64_t begin = next_.fetch_add(chunk_, std::memory_order_relaxed);
-        if (begin >= n_) break;
-        fn_(begin, std::min(begin + chunk_, n_));
-      }
+      for (int i = 0; i < parts_; ++i) RunPart((place + i) % parts_);
     } catch (...) {
-      next_.store(n_, std::memory_order_relaxed);
+      for (Part& part : part_) part.taken.store(n_, std::memory_order_relaxed);
       const std::lock_guard lock(mutex_);
       if (!error_) error_ = std::current_exception();
     }
@@ -196,18 +195,37 @@ class Job final : public Work {
   }
 
  private:
-  const int64_t n_, chunk_;
+  static constexpr int kMostParts = 64;  // more threads share them
+  struct alignas(64) Part {              // a cache line
+    std::atomic<int64_t> taken{0};       // ranges
+  };
+
+  int64_t FirstRange(int part) const { return (n_ + range_ - 1) / range_ * part / parts_; }
+
+  void RunPart(int part) {
+    const int64_t first = FirstRange(part), count = FirstRange(part + 1) - first;
+    for (;;) {
+      const int64_t taken = part_[part].taken.fetch_add(1, std::memory_order_relaxed);
+      if (taken >= count) return;
+      const int64_t begin = (first + taken) * range_;
+      fn_(begin, std::min(begin + range_, n_));
+    }
+  }
+
+  const int64_t n_, range_;
+  const int parts_;
   const RangeFn fn_;
-  std::atomic<int64_t> next_{0};
+  std::array<Part, kMostParts> part_;
   std::mutex mutex_;
   std::exception_ptr error_;
 };
 
-// Several ranges a thread even out noisy neighbours; each stays a multiple of the grain.
-int64_t ChunkOf(int64_t n, int64_t grain, int threads) {
+// Several ranges a thread even out noisy neighbours, where each is still worth some microseconds.
+int64_t RangeOf(int64_t n, int64_t least, int threads) {
   constexpr int64_t kRangesPerThread = 4;
-  const int64_t even = (n + threads * kRangesPerThread - 1) / (threads * kRangesPerThread);
-  return (std::max(even, int64_t{1}) + grain - 1) / grain * grain;
+  const int64_t worth = n / (least * threads / kRangesPerThread + 1);
+  const int64_t ranges = threads * std::clamp<int64_t>(worth, 1, kRangesPerThread);
+  return (n + ranges - 1) / ranges;
 }
 
 // Runs a job on this thread, on up to `awake` helpers that are awake and free, and where these are
@@ -218,16 +236,16 @@ void RunOn(int awake, int woken, Job&& job) {
   const std::span<Helper> helpers = crew ? crew->helpers() : std::span<Helper>();
   int helping = 0;
   for (size_t i = 0; i < helpers.size(); ++i) {
-    offers[i] = helping < awake ? helpers[i].Offer(job) : 0;
+    offers[i] = helping < awake ? helpers[i].Offer(job, helping + 1) : 0;
     helping += offers[i] != 0;
   }
   for (size_t i = 0; i < helpers.size() && helping < woken; ++i) {
     if (offers[i] != 0) continue;
-    offers[i] = helpers[i].OfferAsleep(job);
+    offers[i] = helpers[i].OfferAsleep(job, helping + 1);
     if (offers[i] != 0 && !crew->Wake(helpers[i], offers[i])) offers[i] = 0;
     helping += offers[i] != 0;
   }
-  job.Run();
+  job.Run(0);
   for (size_t i = 0; i < helpers.size(); ++i) {
     if (offers[i] != 0) helpers[i].Finish(offers[i]);
   }
@@ -243,8 +261,9 @@ void RunParallel(int64_t n, int64_t grain, int64_t least, RangeFn fn) {
   Pool& pool = Pool::Get();
   const Share share(Parts(n, least, pool.Threads()) - 1);
   if (share.helpers() == 0) return fn(0, n);
-  const int worth = Parts(n, pool.IsSoon() ? least : grain, share.helpers() + 1) - 1;
-  RunOn(share.helpers(), worth, Job(n, ChunkOf(n, least, share.helpers() + 1), fn));
+  const int threads = share.helpers() + 1;
+  const int worth = Parts(n, pool.IsSoon() ? least : grain, threads) - 1;
+  RunOn(share.helpers(), worth, Job(n, RangeOf(n, least, threads), threads, fn));
   pool.NoteEnd();
 }
 
