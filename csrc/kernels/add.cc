@@ -12,7 +12,7 @@ template <class T>
 void AddRow(const AddArgs& a, int64_t r) {
   const T *x = a.x.Row<T>(r), *y = a.y.Row<T>(r);
   T* out = a.out.Row<T>(r);
-  ForSteps(a.cols, WritingRow<T>(a.out, r), [=](auto at) HWY_ATTR {
+  ForSteps(a.cols, WritingRow<T>(a.out, r), x, y, [=](auto at) HWY_ATTR {
     Store(Sum(Load<Own<T>>(x, at), Load<Own<T>>(y, at)), out, at);
   });
 }

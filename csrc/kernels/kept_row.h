@@ -10,21 +10,11 @@
 
 namespace fusible::kernels {
 
-// On Intel's CPUs a load waits for a store before it whose address has the same low 20 bits until
-// that is done. Where results lie a few lines behind what is read but for whole MiB, as allocators
-// lay arrays one behind the other, norms of 512 rows of 4,096 took 3 times as long on a Sapphire
-// Rapids as with other arrays. A Zen 3 makes no difference, and takes 1.03 to 1.08 times as long
-// with rows kept.
-inline bool LoadsWait(uintptr_t load, uintptr_t store) {
-  static const bool may = CpuMixesFarStores();
-  if (!may) return false;
-  constexpr uintptr_t kSame = 1 << 20, kFar = 256;  // a load that far ahead runs before the store
-  const uintptr_t apart = (store - load) % kSame;
-  return apart != 0 && apart <= kFar;
-}
+// Where results lie a few lines behind what is read but for whole MiB, as allocators lay arrays one
+// behind the other, norms of 512 rows of 4,096 took 3 times as long on a Sapphire Rapids as with
+// other arrays: then a row is worth keeping. On a Zen 3 that took 1.03 to 1.08 times as long.
 inline bool LoadsWait(const Block& read, const Block& written) {
-  return LoadsWait(reinterpret_cast<uintptr_t>(read.data),
-                   reinterpret_cast<uintptr_t>(written.data));
+  return LoadsWait(read.data, written.data);
 }
 
 class KeptRow {

@@ -75,7 +75,7 @@ void NormRowsDecoded(const LayerNormArgs& a, const Rows& rows, const Weights& we
   ForRows(
       a.rows, rows.ReadsAhead(), [&](int64_t r) HWY_ATTR { return MomentsOf<T>(a, rows, r); },
       [&](int64_t r, const Moments& of_row) HWY_ATTR {
-        if (!IsFinite(of_row.scale) || !BeginsWithStep<T>(a.out, r)) {
+        if (!IsFinite(of_row.scale) || !BeginsWithStep<T>(a.out, r, a.cols)) {
           return NormRow<T>(a, rows, r, of_row, weights, biases);
         }
         NormRow<T>(a, rows, r, of_row, by, plus, NoNan());

@@ -13,7 +13,7 @@ void MulRow(const MulArgs& a, int64_t r) {
   const T *x = a.x.Row<T>(r), *y = a.y.Row<T>(r), *weight = a.weight.Row<T>(0);
   T* out = a.out.Row<T>(r);
   const VF factor = hn::Set(DF(), a.by);
-  ForSteps(a.cols, WritingRow<T>(a.out, r), [=](auto at) HWY_ATTR {
+  ForSteps(a.cols, WritingRow<T>(a.out, r), x, kY ? y : x, [=](auto at) HWY_ATTR {
     auto z = Load<Own<T>>(x, at);
     if constexpr (kY) z = Mul(z, Load<Own<T>>(y, at));
     if constexpr (kWeight) z = Mul(z, Load<Own<T>>(weight, at));

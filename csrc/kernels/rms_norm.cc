@@ -76,7 +76,7 @@ void NormRows(const RmsNormArgs& a, const Rows& rows) {
   const Factors<T> decoded(a.cols, scratch.Floats(RoomOf(a.cols)), weights);
   if (!decoded.finite()) return ForRows(a.rows, rows.ReadsAhead(), scale_of, write);
   ForRows(a.rows, rows.ReadsAhead(), scale_of, [&](int64_t r, float scale) HWY_ATTR {
-    if (!IsFinite(scale) || !BeginsWithStep<T>(a.out, r)) return write(r, scale);
+    if (!IsFinite(scale) || !BeginsWithStep<T>(a.out, r, a.cols)) return write(r, scale);
     ScaleRow<T>(
         a, rows, r, scale, [=](const Own<T>& y, auto at) HWY_ATTR { return Mul(y, decoded(at)); },
         NoNan());

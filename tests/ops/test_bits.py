@@ -78,29 +78,56 @@ def test_stores_past_the_caches_give_the_same_bits(name, isa):
     assert half.nbytes < 4 << 20 <= whole.nbytes
 
 
-def lying_at(shape, dtype, offset):
-    """An array that begins so many bytes behind the beginning of a cache line."""
+def lying_at(shape, dtype, offset, multiple=64):
+    """An array that begins so many bytes behind a multiple of some, and all memory around it."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    memory = np.zeros(size + 128, np.uint8)
-    begin = -memory.ctypes.data % 64 + offset
-    return memory[begin : begin + size].view(dtype).reshape(shape)
+    memory = np.full(size + multiple + 128, 0xA5, np.uint8)
+    begin = -memory.ctypes.data % multiple + offset
+    around = memory[:begin], memory[begin + size :]
+    return memory[begin : begin + size].view(dtype).reshape(shape), around
 
 
 # NumPy aligns large arrays to 16 bytes; a step of f32 is two lines of AVX-512, one of codes half.
-@pytest.mark.parametrize("offset", [4, 16, 48])
+# Rows of 576 end within a line that the next ones begin in.
+@pytest.mark.parametrize("width", [576, 4112])
+@pytest.mark.parametrize("offset", [4, 16, 32, 48])
 @pytest.mark.parametrize("dtype", ["f32", "bf16"])
 @pytest.mark.parametrize("isa", ISAS)
-def test_stores_past_the_caches_go_wherever_results_lie(isa, dtype, offset):
-    x = stored(np.random.default_rng(3).standard_normal((2100, 4112), np.float32), dtype)
+def test_stores_past_the_caches_go_wherever_results_lie(isa, dtype, offset, width):
+    rows = (9 << 20) // width
+    x = stored(np.random.default_rng(3).standard_normal((rows, width), np.float32), dtype)
     with machine(isa, 1):
         for name in ("rms_norm", "add", "per_token_quant_fp8"):
             more = (x,) if name == "add" else ()
             expected = getattr(ops, name)(x, *more)
             fresh = expected if isinstance(expected, tuple) else (expected,)
             assert fresh[0].nbytes >= 8 << 20
-            given = lying_at(x.shape, fresh[0].dtype, offset)
+            given, around = lying_at(x.shape, fresh[0].dtype, offset)
             getattr(ops, name)(x, *more, out=(given, fresh[1]) if fresh[1:] else given)
             assert_same_bits(given, fresh[0], name)
+            assert all(np.all(memory == 0xA5) for memory in around)
+
+
+@pytest.mark.parametrize("megabytes", [1, 5])
+@pytest.mark.parametrize("behind", ["x", "y"])
+@pytest.mark.parametrize("bytes_behind", [4, 16, 64, 256])
+@pytest.mark.parametrize("isa", ISAS)
+def test_results_just_behind_operands_but_for_whole_megabytes(isa, bytes_behind, behind, megabytes):
+    """Loads of some CPUs wait for stores there, so such rows may be written from their end."""
+    shape = (megabytes << 18) // 1031, 1031
+    random = np.random.default_rng(4)
+    offsets = {"x": 2112, "y": 4224}
+    operands = {}
+    for name, offset in offsets.items():
+        operands[name], _ = lying_at(shape, np.float32, offset, 1 << 20)
+        operands[name][:] = random.standard_normal(shape, np.float32)
+    out, around = lying_at(shape, np.float32, offsets[behind] + bytes_behind, 1 << 20)
+    with machine(isa, 1):
+        for op in (ops.add, ops.mul):
+            expected = op(**operands)
+            op(**operands, out=out)
+            assert_same_bits(out, expected, f"{op.__name__} {bytes_behind} behind {behind}")
+    assert all(np.all(memory == 0xA5) for memory in around)
 
 
 @pytest.mark.parametrize("isa", ISAS)

@@ -65,10 +65,11 @@ class Factors {
 // Floats of room that n elements take.
 HWY_INLINE size_t RoomOf(int64_t n) { return (static_cast<size_t>(n) + kStep - 1) / kStep * kStep; }
 
-// Whether steps of row r may begin where those of Factors do, without loss.
+// Whether steps of row r, of n elements, may begin where those of Factors do, without loss.
 template <class T>
-HWY_INLINE bool BeginsWithStep(const Block& out, int64_t r) {
-  return !out.stream || BeforeStreams(WritingRow<T>(out, r)) == 0;
+HWY_INLINE bool BeginsWithStep(const Block& out, int64_t r, size_t n) {
+  const Writing row = WritingRow<T>(out, r);
+  return !out.stream || !StreamsLines(row, n) || BeforeStreams(row, n) == 0;
 }
 
 }  // namespace fusible::kernels::HWY_NAMESPACE

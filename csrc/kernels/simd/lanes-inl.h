@@ -7,6 +7,7 @@
 #include "core/dtype.h"
 #include "kernels/block.h"
 #include "kernels/simd/storage-inl.h"
+#include "kernels/simd/targets.h"
 
 #if defined(FUSIBLE_KERNELS_SIMD_LANES_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef FUSIBLE_KERNELS_SIMD_LANES_INL_H_
@@ -33,7 +34,7 @@ struct Streamed {
   size_t i;
 };
 
-inline constexpr size_t kStreamAlign = 64;
+inline constexpr size_t kLine = 64;  // bytes of a cache line
 
 template <size_t kBytes, class T>
 HWY_INLINE bool IsAligned(const T* p) {
@@ -166,8 +167,8 @@ struct Writing {
   bool stream;
   bool anywhere = true;  // its steps may begin at any element
   const std::byte* ahead = nullptr;
-  int64_t ahead_step = 0;         // bytes for an element
-  const std::byte* in = nullptr;  // a row that was read just now
+  int64_t ahead_step = 0;  // bytes for an element
+  bool backwards = false;  // its streamed steps, from the last to the first
 };
 
 template <class T>
@@ -195,6 +196,18 @@ HWY_INLINE Writing Asking(Writing row, const X* next) {
   return row;
 }
 
+// A load waits for a streaming store to an address that has the same low 12 bits: where the results
+// lie one or two lines behind the row that was read but for whole pages, as allocators lay arrays
+// one behind the other, each step would wait for the one before, and is done after the one behind
+// it. On a Zen 4 rms_norm took 1.4 times as long without this for one line, and 1.13 for two.
+// Backwards everywhere it took 1.1 times as long.
+HWY_INLINE bool IsJustBehind(const Writing& row, const void* in) {
+  constexpr uintptr_t kPage = 4096, kFar = 128;
+  const auto to = reinterpret_cast<uintptr_t>(row.out), from = reinterpret_cast<uintptr_t>(in);
+  const uintptr_t apart = (to - from) % kPage;
+  return apart != 0 && apart <= kFar;
+}
+
 // The same for a kernel that has read row `x` just now and reads row `next` later. Large results
 // come from operands that are not in the caches either: unless something else is to be asked for,
 // that row is fetched as far as L2. On a Zen 4 that made rms_norm take 0.83 of its time, on a
@@ -203,13 +216,12 @@ HWY_INLINE Writing Asking(Writing row, const X* next) {
 template <class T, class X>
 HWY_INLINE Writing WritingRow(const Block& out, int64_t r, const X* x, const X* next) {
   Writing row = WritingRow<T>(out, r);
-  row.in = reinterpret_cast<const std::byte*>(x);
+  row.backwards = row.stream && IsJustBehind(row, x);
   return out.stream || out.large ? Asking(row, next) : row;
 }
 
 // Asks for what belongs to `count` elements from i on.
 HWY_INLINE void AskFor(const Writing& row, int64_t i, int64_t count) {
-  constexpr int64_t kLine = 64;
   if (row.ahead == nullptr) return;
   const std::byte* end = row.ahead + (i + count) * row.ahead_step;
   for (const std::byte* at = row.ahead + i * row.ahead_step; at < end; at += kLine) {
@@ -217,30 +229,26 @@ HWY_INLINE void AskFor(const Writing& row, int64_t i, int64_t count) {
   }
 }
 
-HWY_INLINE bool MayStream(const Writing& row) {
-  return row.stream && IsAligned<kStreamAlign>(row.out);
+HWY_INLINE bool MayStream(const Writing& row) { return row.stream && IsAligned<kLine>(row.out); }
+
+// Whether a row of n elements is whole steps; a line that it leaves in part, its neighbours fill.
+HWY_INLINE bool IsWholeSteps(const Writing& row, size_t n) {
+  const size_t vector = HWY_MIN(kLanes * sizeof(float), kStep * row.out_step);
+  return reinterpret_cast<uintptr_t>(row.out) % vector == 0 && n % kStep == 0;
 }
 
-// The elements, less than a step, before the first from which steps may be stored so: NumPy lays
-// rows at any 16 bytes. On a Sapphire Rapids rms_norm into such memory took 1.6 times as long with
-// plain stores; with stores of 16 bytes, light kernels gained as much, and silu took 1.1 times as
-// long.
-HWY_INLINE size_t BeforeStreams(const Writing& row) {
-  const size_t align = HWY_MIN(kLanes * sizeof(float), kStep * row.out_step);
-  return -reinterpret_cast<uintptr_t>(row.out) % align / row.out_step;
+// The elements before the first from which steps are stored past the caches: NumPy lays rows at any
+// 16 bytes. On a Sapphire Rapids rms_norm into such memory took 1.6 times as long with plain
+// stores; with stores of 16 bytes, light kernels gained as much, and silu took 1.1 times as long.
+HWY_INLINE size_t BeforeStreams(const Writing& row, size_t n) {
+  return IsWholeSteps(row, n) ? 0 : -reinterpret_cast<uintptr_t>(row.out) % kLine / row.out_step;
 }
 
-// A load waits for a streaming store to an address that has the same low 12 bits: where the results
-// lie one or two lines behind the row that was read but for whole pages, as allocators lay arrays
-// one behind the other, each step would wait for the one before, and is done after the one behind
-// it. On a Zen 4 rms_norm took 1.4 times as long without this for one line, and 1.13 for two.
-// Backwards everywhere it took 1.1 times as long.
-HWY_INLINE bool GoesBackwards(const Writing& row) {
-  constexpr uintptr_t kPage = 4096, kFar = 128;
-  if (row.in == nullptr) return false;
-  const auto to = reinterpret_cast<uintptr_t>(row.out), from = reinterpret_cast<uintptr_t>(row.in);
-  const uintptr_t apart = (to - from) % kPage;
-  return apart != 0 && apart <= kFar;
+// Whether no line is stored in part so and in part plainly, which costs as much as dozens of lines:
+// where a step is half of one, rows of 576 took 4 to 7 times as long on a Zen 3.
+HWY_INLINE bool StreamsLines(const Writing& row, size_t n) {
+  const bool meets = reinterpret_cast<uintptr_t>(row.out) % row.out_step == 0;  // some line
+  return IsWholeSteps(row, n) || (meets && kStep * row.out_step % kLine == 0);
 }
 
 // Calls step(Streamed) from element `first` on, and step(Tail) for what is before and behind it.
@@ -259,10 +267,10 @@ HWY_INLINE void ForStreamedSteps(size_t first, size_t n, bool backwards, const S
 
 template <class Step>
 HWY_INLINE void ForStepsInto(size_t n, const Writing& row, const Step& step) {
-  const size_t first = BeforeStreams(row);
-  const bool meets = reinterpret_cast<uintptr_t>(row.out) % row.out_step == 0;  // some line
-  if (!row.stream || !meets || first > (row.anywhere ? n : 0)) return ForSteps(n, step);
-  ForStreamedSteps(first, n, GoesBackwards(row), step);
+  const size_t first = BeforeStreams(row, n);
+  if (!row.stream || !StreamsLines(row, n) || first > (row.anywhere ? n : 0))
+    return ForSteps(n, step);
+  ForStreamedSteps(first, n, row.backwards, step);
 }
 
 // ForSteps of a row that is written. Whoever calls the kernel sees to the order of what it stores
@@ -275,6 +283,17 @@ HWY_INLINE void ForSteps(size_t n, const Writing& row, const Step& step) {
     AskFor(row, static_cast<int64_t>(at.i), kStep);
     step(at);
   });
+}
+
+// The same for a kernel that does little but load rows `x` and `y` and store: from the end where
+// its loads would wait for its stores.
+template <class T, class Step>
+HWY_INLINE void ForSteps(size_t n, Writing row, const T* x, const T* y, const Step& step) {
+  row.backwards = LoadsWait(x, row.out) || LoadsWait(y, row.out);
+  if (row.stream || !row.backwards) return ForSteps(n, row, step);
+  size_t i = n / kStep * kStep;
+  if (i < n) step(Tail{i, n - i});
+  for (; i > 0; i -= kStep) step(Full{i - kStep});
 }
 
 // For values that come as they are, and not out of arithmetic, in which no NaN is a signalling one.

@@ -1,6 +1,7 @@
 // The instruction sets the kernels are compiled for, and which of them calls run on.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,13 +37,24 @@ inline bool CpuDotsAreFast() {
 }
 
 // Whether it takes stores whose addresses have the same low 20 bits for stores to the same place,
-// as long as they are under way.
+// as long as they are under way: Intel's do, a Zen 3 does not.
 inline bool CpuMixesFarStores() {
 #if defined(__x86_64__)
   return __builtin_cpu_is("intel") != 0;
 #else
   return false;
 #endif
+}
+
+// Whether loads of a row from `load` on wait for stores of one from `store` on that is written from
+// it: each would come before the store of its own step, which so many bytes of loads run ahead of.
+inline bool LoadsWait(const void* load, const void* store) {
+  static const bool may = CpuMixesFarStores();
+  if (!may) return false;
+  constexpr uintptr_t kSame = 1 << 20, kAhead = 256;
+  const uintptr_t apart =
+      (reinterpret_cast<uintptr_t>(store) - reinterpret_cast<uintptr_t>(load)) % kSame;
+  return apart != 0 && apart <= kAhead;
 }
 
 inline bool bf16_conversion = CpuConvertsBf16();  // as chosen; only read it by the next functions
