@@ -42,47 +42,46 @@ uint32_t Look(const std::atomic<uint32_t>& state, std::chrono::microseconds time
 
 }  // namespace
 
-uint32_t Helper::OfferIn(Phase phase, Work& work, int place) {
-  uint32_t state = state_.load(std::memory_order_relaxed);
-  if (PhaseOf(state) != phase) return 0;
-  const uint32_t next = state + kPhases;
-  if (!state_.compare_exchange_strong(state, InPhase(next, kClaimed))) return 0;
-  work_ = &work;
-  place_ = place;
-  state_.store(InPhase(next, kOffered), std::memory_order_release);
-  return InPhase(next, kOffered);
+void Helper::Offer(Work& work, const void* reads, int place) {
+  work_.store(&work, std::memory_order_relaxed);
+  reads_.store(reads, std::memory_order_relaxed);
+  place_.store(place, std::memory_order_relaxed);
+  phase_.store(kOffered, std::memory_order_release);
 }
 
-void Helper::Finish(uint32_t offer) {
-  uint32_t expected = offer;
-  if (state_.compare_exchange_strong(expected, InPhase(offer, kFree))) return;
-  const uint32_t running = InPhase(offer, kRunning);
-  Look(state_, kWaiting, [=](uint32_t state) { return state != running; });
-  state_.wait(running, std::memory_order_acquire);
+bool Helper::TakeBack() {
+  uint32_t offered = kOffered;
+  return phase_.load(std::memory_order_relaxed) == kOffered &&
+         phase_.compare_exchange_strong(offered, kFree);
 }
 
-void Helper::Sleep(uint32_t offer) { state_.store(InPhase(offer, kAsleep)); }
+void Helper::Finish() {
+  Look(phase_, kWaiting, [](uint32_t phase) { return phase != kRunning; });
+  phase_.wait(kRunning, std::memory_order_acquire);
+  claimed_.store(false, std::memory_order_release);
+}
 
-bool Helper::Begin(uint32_t offered) {
-  return state_.compare_exchange_strong(offered, InPhase(offered, kRunning));
+// Asks for what the work begins with while the line is made this core's own.
+bool Helper::Begin() {
+  uint32_t offered = kOffered;
+  __builtin_prefetch(work_.load(std::memory_order_relaxed));
+  __builtin_prefetch(reads_.load(std::memory_order_relaxed));
+  return phase_.compare_exchange_strong(offered, kRunning);
 }
 
 void Helper::Serve() {
-  for (;;) {
-    uint32_t state =
-        Look(state_, kLooking, [](uint32_t seen) { return PhaseOf(seen) == kOffered; });
-    if (PhaseOf(state) == kFree) {
-      if (state_.compare_exchange_strong(state, InPhase(state, kAsleep))) return;
-    }
-    if (PhaseOf(state) != kOffered || !Begin(state)) continue;  // claimed, or taken back
+  while (Look(phase_, kLooking, [](uint32_t phase) { return phase == kOffered; }) == kOffered) {
+    if (!Begin()) continue;  // taken back
+    Work& work = *work_.load(std::memory_order_relaxed);
     // The scheduler may wake this thread on its caller's CPU, though another one is idle, and stop
     // the caller for it, call after call.
-    if (CurrentCpu() == work_->caller_cpu()) LeaveCpu(work_->caller_cpu());
-    work_->Run(place_);
+    if (CurrentCpu() == work.caller_cpu()) LeaveCpu(work.caller_cpu());
+    work.Run(place_.load(std::memory_order_relaxed));
     // Sequentially consistent: the look for a caller that sleeps must not come before.
-    state_.store(InPhase(state, kFree));
-    state_.notify_all();
+    phase_.store(kFree);
+    phase_.notify_all();
   }
+  Sleep();
 }
 
 }  // namespace fusible

@@ -26,37 +26,42 @@ class Work {
   const int caller_cpu_ = CurrentCpu();
 };
 
-// One thread, for any number of callers. What a helper has not begun when its caller is done is
-// taken back: one that comes late costs nothing. Each has a cache line of its own to look at.
-class alignas(64) Helper {
+// One thread, for any number of callers, of which one at a time claims it. What a helper has not
+// begun when its caller is done is taken back: one that comes late costs nothing.
+//
+// A line that two cores write in turns takes 100 to 300 ns each time it changes hands, so callers
+// keep to a line of their own but for one that they hand over, with plain stores, and look at again
+// when they are done.
+class Helper {
  public:
-  // Offers work to a helper that is awake and free. Returns what Finish asks for, or 0.
-  uint32_t Offer(Work& work, int place) { return OfferIn(kFree, work, place); }
-  // The same to one that sleeps: a thread must be sent to Serve, or Sleep be called.
-  uint32_t OfferAsleep(Work& work, int place) { return OfferIn(kAsleep, work, place); }
-  // Takes back what has not begun; else returns when it has ended.
-  void Finish(uint32_t offer);
-  // No thread will come for this offer.
-  void Sleep(uint32_t offer);
+  // The caller's, from Claim to Finish:
+  bool Claim() { return !claimed_.exchange(true, std::memory_order_acquire); }
+  // An offer to one that is not awake, or falls asleep just now, is one to take back.
+  void Offer(Work& work, const void* reads, int place);
+  bool TakeBack();  // whether it had not begun
+  void Finish();    // returns when nothing runs; gives the claim up
+
+  bool IsAwake() const { return awake_.load(std::memory_order_relaxed); }
+  // Whoever claims one that sleeps wakes it: sends a thread to Serve, or says that none comes.
+  void Wake() { awake_.store(true, std::memory_order_relaxed); }
+  void Sleep() { awake_.store(false, std::memory_order_release); }
 
   // Runs work until there is none for a while; then the helper sleeps.
   void Serve();
 
  private:
-  enum Phase : uint32_t { kAsleep, kFree, kClaimed, kOffered, kRunning };
-  static constexpr uint32_t kPhases = 8;  // the step from an offer to the next
+  enum Phase : uint32_t { kFree, kOffered, kRunning };
 
-  static Phase PhaseOf(uint32_t state) { return static_cast<Phase>(state % kPhases); }
-  static uint32_t InPhase(uint32_t state, Phase phase) { return state - state % kPhases + phase; }
+  bool Begin();
 
-  uint32_t OfferIn(Phase phase, Work& work, int place);
-  bool Begin(uint32_t offered);
-
-  // The phase, and above it the number of the offer, so that nobody takes the next for this one.
-  std::atomic<uint32_t> state_{kAsleep};
-  // Written while claimed, read while running.
-  Work* work_ = nullptr;
-  int place_ = 0;
+  // Callers' line, but when it falls asleep.
+  alignas(64) std::atomic<bool> claimed_{false};
+  std::atomic<bool> awake_{false};
+  // The line that is handed over.
+  alignas(64) std::atomic<uint32_t> phase_{kFree};
+  std::atomic<int> place_{0};
+  std::atomic<Work*> work_{nullptr};
+  std::atomic<const void*> reads_{nullptr};
 };
 
 }  // namespace fusible

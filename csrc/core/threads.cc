@@ -4,7 +4,6 @@
 #include <array>
 #include <atomic>
 #include <chrono>
-#include <exception>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -24,13 +23,12 @@
 #include "core/cpus.h"
 #include "core/error.h"
 #include "core/helpers.h"
+#include "core/job.h"
 #include "core/ready_threads.h"
 #include "core/settings.h"
 
 namespace fusible {
 namespace {
-
-thread_local bool inside_parallel = false;
 
 constexpr int kMostThreads = 1024;
 
@@ -56,12 +54,13 @@ class Crew {
   std::span<Helper> helpers() { return helpers_; }
 
   // Sends a thread to a helper that sleeps; false where that takes memory that there is not.
-  bool Wake(Helper& helper, uint32_t offer) {
+  bool Wake(Helper& helper) {
+    helper.Wake();
     try {
       threads_->Schedule([&helper] { helper.Serve(); });
       return true;
     } catch (const std::bad_alloc&) {
-      helper.Sleep(offer);
+      helper.Sleep();
       return false;
     }
   }
@@ -169,57 +168,6 @@ class Share {
   const int helpers_;
 };
 
-// The shared state of one ParallelFor. Each thread has a part of the whole, the same from call to
-// call, so that what it finds in its caches is what it left there: rows of the one operator are
-// those of the next. It takes its ranges in order, then those that others have not begun.
-class Job final : public Work {
- public:
-  Job(int64_t n, int64_t range, int threads, RangeFn fn)
-      : n_(n), range_(range), parts_(std::min(threads, kMostParts)), fn_(fn) {}
-
-  void Run(int place) override {
-    const FloatEnvironment environment;
-    inside_parallel = true;
-    try {
-      for (int i = 0; i < parts_; ++i) RunPart((place + i) % parts_);
-    } catch (...) {
-      for (Part& part : part_) part.taken.store(n_, std::memory_order_relaxed);
-      const std::lock_guard lock(mutex_);
-      if (!error_) error_ = std::current_exception();
-    }
-    inside_parallel = false;
-  }
-
-  void Rethrow() const {
-    if (error_) std::rethrow_exception(error_);
-  }
-
- private:
-  static constexpr int kMostParts = 64;  // more threads share them
-  struct alignas(64) Part {              // a cache line
-    std::atomic<int64_t> taken{0};       // ranges
-  };
-
-  int64_t FirstRange(int part) const { return (n_ + range_ - 1) / range_ * part / parts_; }
-
-  void RunPart(int part) {
-    const int64_t first = FirstRange(part), count = FirstRange(part + 1) - first;
-    for (;;) {
-      const int64_t taken = part_[part].taken.fetch_add(1, std::memory_order_relaxed);
-      if (taken >= count) return;
-      const int64_t begin = (first + taken) * range_;
-      fn_(begin, std::min(begin + range_, n_));
-    }
-  }
-
-  const int64_t n_, range_;
-  const int parts_;
-  const RangeFn fn_;
-  std::array<Part, kMostParts> part_;
-  std::mutex mutex_;
-  std::exception_ptr error_;
-};
-
 // Several ranges a thread even out noisy neighbours, where each is still worth some microseconds.
 int64_t RangeOf(int64_t n, int64_t least, int threads) {
   constexpr int64_t kRangesPerThread = 4;
@@ -228,42 +176,68 @@ int64_t RangeOf(int64_t n, int64_t least, int threads) {
   return (n + ranges - 1) / ranges;
 }
 
-// Runs a job on this thread, on up to `awake` helpers that are awake and free, and where these are
-// less than `woken` on some that are woken.
-void RunOn(int awake, int woken, Job&& job) {
-  const auto crew = Pool::Get().Workers(woken > 0);
-  std::array<uint32_t, kMostThreads> offers;
-  const std::span<Helper> helpers = crew ? crew->helpers() : std::span<Helper>();
-  int helping = 0;
-  for (size_t i = 0; i < helpers.size(); ++i) {
-    offers[i] = helping < awake ? helpers[i].Offer(job, helping + 1) : 0;
-    helping += offers[i] != 0;
-  }
-  for (size_t i = 0; i < helpers.size() && helping < woken; ++i) {
-    if (offers[i] != 0) continue;
-    offers[i] = helpers[i].OfferAsleep(job, helping + 1);
-    if (offers[i] != 0 && !crew->Wake(helpers[i], offers[i])) offers[i] = 0;
-    helping += offers[i] != 0;
-  }
-  job.Run(0);
-  for (size_t i = 0; i < helpers.size(); ++i) {
-    if (offers[i] != 0) helpers[i].Finish(offers[i]);
-  }
-  job.Rethrow();
-}
-
 int Parts(int64_t n, int64_t size, int most) {
   return static_cast<int>(std::min<int64_t>(most, (n + size - 1) / size));
 }
+
+// The helpers that one call has claimed. Run gives them back.
+class Team {
+ public:
+  int size() const { return size_; }
+
+  // Up to `most` that are awake and free.
+  void Gather(std::span<Helper> helpers, int most) {
+    for (size_t i = 0; i < helpers.size() && size_ < most; ++i) {
+      if (helpers[i].IsAwake() && helpers[i].Claim()) members_[size_++] = &helpers[i];
+    }
+  }
+
+  // Up to `most`, with some that are woken.
+  void Wake(Crew& crew, int most) {
+    const std::span<Helper> helpers = crew.helpers();
+    for (size_t i = 0; i < helpers.size() && size_ < most; ++i) {
+      if (helpers[i].IsAwake() || !helpers[i].Claim()) continue;
+      members_[size_++] = &helpers[i];
+      if (!crew.Wake(helpers[i])) return;  // no memory: what it is offered is taken back
+    }
+  }
+
+  // On this thread and the members'; what they have not begun by then, on this one.
+  void Run(Job& job, const void* reads) {
+    for (int i = 0; i < size_; ++i) members_[i]->Offer(job, reads, i + 1);
+    job.Run(0);
+    for (int i = 0; i < size_; ++i) {
+      if (members_[i]->TakeBack()) job.Run(i + 1);
+    }
+    for (int i = 0; i < size_; ++i) members_[i]->Finish();
+  }
+
+ private:
+  std::array<Helper*, kMostThreads> members_;
+  int size_ = 0;
+};
 
 // On several threads; `grain` is worth waking one, `least` having one that is awake.
 void RunParallel(int64_t n, int64_t grain, int64_t least, RangeFn fn) {
   Pool& pool = Pool::Get();
   const Share share(Parts(n, least, pool.Threads()) - 1);
   if (share.helpers() == 0) return fn(0, n);
-  const int threads = share.helpers() + 1;
-  const int worth = Parts(n, pool.IsSoon() ? least : grain, threads) - 1;
-  RunOn(share.helpers(), worth, Job(n, RangeOf(n, least, threads), threads, fn));
+  std::shared_ptr<Crew> crew = pool.Workers(false);
+  Team team;
+  if (crew) team.Gather(crew->helpers(), share.helpers());
+  if (team.size() < share.helpers()) {
+    const int worth = Parts(n, pool.IsSoon() ? least : grain, share.helpers() + 1) - 1;
+    if (!crew && worth > 0) crew = pool.Workers(true);
+    if (crew) team.Wake(*crew, worth);
+  }
+  const int threads = team.size() + 1;
+  if (threads == 1) {
+    fn(0, n);
+  } else {
+    Job job(n, RangeOf(n, least, threads), threads, fn);
+    team.Run(job, fn.object());
+    job.Rethrow();
+  }
   pool.NoteEnd();
 }
 
@@ -288,7 +262,7 @@ void ParallelFor(int64_t n, int64_t grain, RangeFn fn) {
   if (n <= 0) return;
   grain = std::max(grain, int64_t{1});
   const int64_t least = grain / kAwakeShare + (grain % kAwakeShare != 0);
-  if (n <= least || inside_parallel || ThreadCount() == 1) return fn(0, n);
+  if (n <= least || Job::IsInside() || ThreadCount() == 1) return fn(0, n);
   RunParallel(n, grain, least, fn);
 }
 

@@ -24,6 +24,7 @@ class RangeFn {
           (*static_cast<const F*>(object))(begin, end);
         }) {}
   void operator()(int64_t begin, int64_t end) const { call_(object_, begin, end); }
+  const void* object() const { return object_; }
 
  private:
   const void* object_;

@@ -130,7 +130,8 @@ class RowRunner {
 void RunRowPlan(const RowPlan& plan, std::span<std::byte* const> inputs,
                 std::span<std::byte* const> results) {
   for (const IndexCheck& check : plan.checks) CheckIndexOperands(check, inputs);
-  ParallelFor(plan.rows, plan.grain, [&](int64_t begin, int64_t end) {
+  // The spans themselves: another core waits for each line that it must get from this one's stack.
+  ParallelFor(plan.rows, plan.grain, [&plan, inputs, results](int64_t begin, int64_t end) {
     RowRunner(plan, inputs, results).Run(begin, end);
   });
 }
