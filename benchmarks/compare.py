@@ -20,6 +20,16 @@ class Contender:
 
     work: Work
     state: Callable[[], AbstractContextManager[Any]] = nullcontext
+    timer: Callable[[int], float] | None = None  # of what takes its own time, in place of `work`
+
+    def seconds(self, repeats: int) -> float:
+        """Seconds of one call, over that many."""
+        return self.timer(repeats) if self.timer else seconds(self.work, repeats)
+
+    def repeats(self) -> int:
+        """How many calls make a sample long enough."""
+        self.seconds(2)
+        return max(1, int(SAMPLE / max(min(self.seconds(1) for _ in range(3)), 1e-9)))
 
 
 @dataclass(frozen=True)
@@ -67,12 +77,6 @@ def seconds(work: Work, repeats: int) -> float:
     return (perf_counter() - start) / repeats
 
 
-def repeats_of(work: Work) -> int:
-    """How many calls make a sample long enough."""
-    seconds(work, 2)
-    return max(1, int(SAMPLE / max(min(seconds(work, 1) for _ in range(3)), 1e-9)))
-
-
 def turns(
     contenders: Mapping[str, Contender],
     budget: float = 1.0,
@@ -88,12 +92,12 @@ def turns(
         settle: seconds to wait before a sample, for threads of the one before that still spin.
 
     Before each sample comes one call that does not count: it wakes the contender's threads, and
-    takes the caches from the one before. (The floor is the best of many passes.)
+    takes the caches from the one before.
 
     Returns:
         Seconds a call in each turn.
     """
-    repeats = {name: repeats_of(one.work) for name, one in contenders.items()}
+    repeats = {name: one.repeats() for name, one in contenders.items()}
     times: dict[str, list[float]] = {name: [] for name in contenders}
     names = list(contenders)
     start = perf_counter()
@@ -103,8 +107,8 @@ def turns(
             with contenders[name].state():
                 if settle:
                     sleep(settle)
-                contenders[name].work()
-                times[name].append(seconds(contenders[name].work, repeats[name]))
+                contenders[name].seconds(1)
+                times[name].append(contenders[name].seconds(repeats[name]))
         if turn >= 4 and perf_counter() - start > budget:
             break
     return times

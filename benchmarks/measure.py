@@ -20,7 +20,8 @@ from benchmarks.workloads import Problem, Size, Workload
 
 OURS, OURS_GIVEN = "fusible", "fusible out="
 PARTS, PARTS_GIVEN = "parts", "parts out="
-OWN = (OURS, OURS_GIVEN, PARTS, PARTS_GIVEN)
+FLOOR = "floor"
+OWN = (OURS, OURS_GIVEN, PARTS, PARTS_GIVEN, FLOOR)
 SETTLE = 0.005  # seconds: OpenMP's threads spin that long after their work
 
 
@@ -34,8 +35,7 @@ class Cell:
     hidden: int
     threads: int
     bytes: int
-    floor_us: float
-    plain_us: float
+    plain_us: float  # the best of the floor's passes, by either kind of stores
     streaming_us: float
     parts_bytes: int | None = None
     in_place: bool = False
@@ -56,6 +56,8 @@ class Cell:
         peers = (name for name in self.samples_us if name not in OWN)
         return {
             **asdict(self),
+            "floor_us": self.floor_us,
+            "share": asdict(self.share),
             "quartiles_us": {n: asdict(quartiles(some)) for n, some in self.samples_us.items()},
             "ratios": {name: asdict(self.ratio(name)) for name in peers},
         }
@@ -66,9 +68,25 @@ class Cell:
         return statistics.median(samples) if samples else None
 
     @property
-    def best_us(self) -> float:
+    def floor_us(self) -> float:
+        """The median of the floor's turns."""
+        return statistics.median(self.samples_us[FLOOR])
+
+    @property
+    def best(self) -> str:
         """Our faster call: in place or into given memory where it was measured."""
-        return min(us for us in (self.us(OURS), self.us(OURS_GIVEN)) if us is not None)
+        found = [name for name in (OURS, OURS_GIVEN) if name in self.samples_us]
+        return min(found, key=lambda name: statistics.median(self.samples_us[name]))
+
+    @property
+    def best_us(self) -> float:
+        """The time of that."""
+        return statistics.median(self.samples_us[self.best])
+
+    @property
+    def share(self) -> Ratio:
+        """Of the floor: 1 where nothing but moving the bytes takes time."""
+        return ratio(self.samples_us[FLOOR], self.samples_us[self.best])
 
     def ours_beside(self, peer: str) -> str:
         """The call of ours that does what the peer's does: allocate, or write where it is told."""
@@ -126,10 +144,11 @@ class Bench:
         bound = floor(problem.traffic, threads)
         cell = Cell(
             *(workload.name, size.dtype, size.tokens, size.hidden, threads),
-            *(problem.traffic.bytes, bound.us, bound.plain_us, bound.streaming_us),
+            *(problem.traffic.bytes, bound.plain_us, bound.streaming_us),
             in_place=workload.in_place,
         )
-        contenders = self._ours(problem, cell) | self._theirs(problem, cell)
+        contenders = {FLOOR: Contender(lambda: bound.seconds(1), timer=bound.seconds)}
+        contenders |= self._ours(problem, cell) | self._theirs(problem, cell)
         times = turns(contenders, self._budget, settle=SETTLE if threads > 1 else 0)
         cell.samples_us = {name: [t * 1e6 for t in some] for name, some in times.items()}
         return cell

@@ -22,11 +22,6 @@ def number(us: float | None) -> str:
     return f"{us:.2f}" if us < 10 else f"{us:.1f}" if us < 100 else f"{us:,.0f}"
 
 
-def share(cell: Cell) -> float:
-    """Of the floor: 1 where nothing but moving the bytes takes time."""
-    return cell.floor_us / cell.best_us
-
-
 def bar(workload: str) -> float:
     """The ratio to the best peer that every cell of an operator should reach."""
     return BARS.get(workload, BAR)
@@ -49,7 +44,7 @@ def title(cell: Cell, peers: Sequence[str]) -> list[str]:
 def row(cell: Cell, peers: Sequence[str]) -> str:
     """Medians in microseconds, ratios with their quartiles."""
     times = (cell.floor_us, cell.us(OURS), cell.us(OURS_GIVEN))
-    columns = [number(us) for us in times] + [f"{share(cell):.0%}"]
+    columns = [number(us) for us in times] + [f"{cell.share.median:.0%}"]
     columns += [_peer(cell, name) for name in peers]
     best = f"{cell.best_peer} {cell.ratio(cell.best_peer)}" if cell.best_peer else ""
     parts = [str(r) for r in map(cell.parts_ratio, (PARTS_GIVEN, PARTS)) if r]
@@ -100,7 +95,7 @@ def _line(name: str, cells: list[Cell]) -> str:
         mean = f"{geometric_mean(m for m, _ in medians):.2f}"
         under = [c.size for m, c in medians if m < bar(c.workload)]
         below = f"{len(under)} of {len(medians)}" + (f": {under[0]}.." if under else "")
-    floors = [share(c) for c in cells if c.tokens == LARGE]
+    floors = [c.share.median for c in cells if c.tokens == LARGE]
     of_floor = f"{min(floors):.0%}" if floors else "-"
     single = [c for c in cells if c.tokens == 1]
     first, second = (_largest(single, ours) for ours in (OURS, OURS_GIVEN))

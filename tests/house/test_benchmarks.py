@@ -104,9 +104,11 @@ def test_turns_begin_with_another_contender_each_time():
 
 def test_a_peer_is_compared_with_the_call_that_does_as_it_does():
     samples = {"fusible": [4.0] * 5, "fusible out=": [2.0] * 5, "a": [8.0] * 5, "b": [6.0] * 5}
-    cell = Cell("rms_norm", "bf16", 1, 576, 1, 100, 1.0, 1.0, 2.0, given=["b"], samples_us=samples)
+    samples["floor"] = [1.0, 1.0, 1.5, 2.0, 2.0]
+    cell = Cell("rms_norm", "bf16", 1, 576, 1, 100, 1.0, 2.0, given=["b"], samples_us=samples)
     assert (cell.ratio("a").median, cell.ratio("b").median) == (2.0, 3.0)
     assert (cell.best_peer, cell.best_us) == ("a", 2.0)
+    assert (cell.floor_us, cell.share.median) == (1.5, 0.75)
 
 
 def test_the_command_prints_its_table_and_writes_its_samples(tmp_path):
