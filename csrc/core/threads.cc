@@ -32,11 +32,10 @@ namespace {
 
 constexpr int kMostThreads = 1024;
 
-// What bench_threads shows on 2 CPUs of an EPYC under Firecracker that nothing else was on: with a
-// helper that is awake, two threads win from 10 us of work on: 200 KiB of add's traffic, 64 of
-// rms_norm's, 48 of silu_and_mul's. To wake one takes the caller 10 us, and the helper comes after
-// 20 to 50: that is worth 50 us of work on: 3 MiB, 1 and 0.6. At this bound, between the two, a
-// call after a rest loses a quarter at most.
+// What bench_threads shows on a Zen 3 and on a Sapphire Rapids: with a helper that is awake, two
+// threads win from 5 us of work on: 150 KiB of add's traffic, 64 of rms_norm's, 40 of
+// silu_and_mul's. To wake one takes the caller 5 to 10 us, and the helper comes after 20 to 50:
+// that is worth 40 us of work on: 1.5 MiB, 0.7 and 0.5. A call at the bound loses a tenth at most.
 constexpr int64_t kBytesPerThread = 1536 << 10;
 std::atomic<int64_t> bytes_per_thread{kBytesPerThread};
 
@@ -53,15 +52,13 @@ class Crew {
   int wanted() const { return wanted_; }
   std::span<Helper> helpers() { return helpers_; }
 
-  // Sends a thread to a helper that sleeps; false where that takes memory that there is not.
-  bool Wake(Helper& helper) {
+  // Sends a thread to a helper that sleeps, if there is memory for that.
+  void Wake(Helper& helper) {
     helper.Wake();
     try {
       threads_->Schedule([&helper] { helper.Serve(); });
-      return true;
     } catch (const std::bad_alloc&) {
       helper.Sleep();
-      return false;
     }
   }
 
@@ -185,26 +182,19 @@ class Team {
  public:
   int size() const { return size_; }
 
-  // Up to `most` that are awake and free.
-  void Gather(std::span<Helper> helpers, int most) {
-    for (size_t i = 0; i < helpers.size() && size_ < most; ++i) {
-      if (helpers[i].IsAwake() && helpers[i].Claim()) members_[size_++] = &helpers[i];
-    }
+  // Up to `most`, those that are awake and free.
+  void GatherAwake(Crew& crew, int most) {
+    Gather(crew, most, true);
+    awake_ = size_;
   }
-
-  // Up to `most`, with some that are woken.
-  void Wake(Crew& crew, int most) {
-    const std::span<Helper> helpers = crew.helpers();
-    for (size_t i = 0; i < helpers.size() && size_ < most; ++i) {
-      if (helpers[i].IsAwake() || !helpers[i].Claim()) continue;
-      members_[size_++] = &helpers[i];
-      if (!crew.Wake(helpers[i])) return;  // no memory: what it is offered is taken back
-    }
-  }
+  // Up to `most`, with some that Run wakes.
+  void GatherAsleep(Crew& crew, int most) { Gather(crew, most, false); }
 
   // On this thread and the members'; what they have not begun by then, on this one.
-  void Run(Job& job, const void* reads) {
+  void Run(Crew& crew, Job& job, const void* reads) {
     for (int i = 0; i < size_; ++i) members_[i]->Offer(job, reads, i + 1);
+    // A thread that comes before its offer looks for one in vain, it may be on this CPU.
+    for (int i = awake_; i < size_; ++i) crew.Wake(*members_[i]);
     job.Run(0);
     for (int i = 0; i < size_; ++i) {
       if (members_[i]->TakeBack()) job.Run(i + 1);
@@ -213,8 +203,15 @@ class Team {
   }
 
  private:
+  void Gather(Crew& crew, int most, bool awake) {
+    const std::span<Helper> helpers = crew.helpers();
+    for (size_t i = 0; i < helpers.size() && size_ < most; ++i) {
+      if (helpers[i].IsAwake() == awake && helpers[i].Claim()) members_[size_++] = &helpers[i];
+    }
+  }
+
   std::array<Helper*, kMostThreads> members_;
-  int size_ = 0;
+  int size_ = 0, awake_ = 0;
 };
 
 // On several threads; `grain` is worth waking one, `least` having one that is awake.
@@ -224,18 +221,18 @@ void RunParallel(int64_t n, int64_t grain, int64_t least, RangeFn fn) {
   if (share.helpers() == 0) return fn(0, n);
   std::shared_ptr<Crew> crew = pool.Workers(false);
   Team team;
-  if (crew) team.Gather(crew->helpers(), share.helpers());
+  if (crew) team.GatherAwake(*crew, share.helpers());
   if (team.size() < share.helpers()) {
     const int worth = Parts(n, pool.IsSoon() ? least : grain, share.helpers() + 1) - 1;
     if (!crew && worth > 0) crew = pool.Workers(true);
-    if (crew) team.Wake(*crew, worth);
+    if (crew) team.GatherAsleep(*crew, worth);
   }
   const int threads = team.size() + 1;
   if (threads == 1) {
     fn(0, n);
   } else {
     Job job(n, RangeOf(n, least, threads), threads, fn);
-    team.Run(job, fn.object());
+    team.Run(*crew, job, fn.object());
     job.Rethrow();
   }
   pool.NoteEnd();
