@@ -51,7 +51,7 @@ class Helper {
   void Serve();
 
  private:
-  enum Phase : uint32_t { kFree, kOffered, kRunning };
+  static constexpr uint32_t kFree = 0, kOffered = 1, kRunning = 2;  // a word can be waited for
 
   bool Begin();
 
