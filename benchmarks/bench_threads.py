@@ -1,4 +1,4 @@
-"""From how many bytes on two threads are faster than one.
+"""From how many bytes on two threads are faster than one, and what more of them are worth.
 
 For an operator bound by memory, one between, and one bound by arithmetic, called back to back, when
 the second thread still looks for work, and after a rest, when it sleeps: what the bound in
@@ -11,7 +11,8 @@ python -m benchmarks.bench_threads
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -26,6 +27,9 @@ ROWS = [8, 16, 32, 64, 128, 256, 512]
 """Rows of bf16 whose halves are worth a look."""
 REST = 150e-6  # seconds after which the second thread sleeps
 CALLS, TURNS = 16, 10
+
+SPREAD = (8, 576), (8, 7168), (64, 4096), (512, 4096)
+"""Rows and columns of what is run on more and more threads."""
 
 Work = Callable[[], object]
 
@@ -52,31 +56,48 @@ def sample(work: Work, rest: float) -> float:
     return spent / CALLS * 1e6
 
 
-def one_and_two(work: Work, rest: float) -> tuple[float, float]:
-    """Medians on one thread and on two, in turns."""
-    times: dict[int, list[float]] = {1: [], 2: []}
+def in_turns(work: Work, counts: Sequence[int], rest: float = 0.0) -> list[float]:
+    """Medians on so many threads each."""
+    times: dict[int, list[float]] = {threads: [] for threads in counts}
     for _ in range(TURNS):
         for threads, found in times.items():
             fusible._core.set_threads(threads)
             work()
             found.append(sample(work, rest))
-    return statistics.median(times[1]), statistics.median(times[2])
+    return [statistics.median(found) for found in times.values()]
 
 
-def main() -> None:
-    """Prints the table."""
-    fusible._core.set_bytes_per_thread(1)  # whatever is measured splits
-    print(describe())
+def print_spread() -> None:
+    """A row of times on 1, 2, 4 and more threads, up to the CPUs of this process."""
+    counts = [2**i for i in range(fusible.info()["threads"].bit_length())]
+    print("\nrms_norm, back to back, us on so many threads")
+    print(f"{'T x H':16}" + "".join(f"{threads:>10}" for threads in counts))
+    for rows, width in SPREAD:
+        x, weight = normal(1, rows, width), normal(2, width)
+        found = in_turns(partial(ops.rms_norm, x, weight, out=np.empty_like(x)), counts)
+        print(f"{f'{rows}x{width}':16}" + "".join(f"{us:10.2f}" for us in found), flush=True)
+
+
+def print_gain() -> None:
+    """Two threads beside one, for each operator and size."""
     heads = "one us", "two us", "two / one"
     print(f"{'operator':16}{'KiB':>6}" + "".join(f"{h:>10}" for h in (*heads, *heads)))
     for rows in ROWS:
         for name, moved, work in operators(rows):
             line = f"{name:16}{moved / 1024:6.0f}"
             for rest in (0.0, REST):
-                one, two = one_and_two(work, rest)
+                one, two = in_turns(work, (1, 2), rest)
                 line += f"{one:10.2f}{two:10.2f}{two / one:10.2f}"
             print(line, flush=True)
     print("left: back to back, right: after a rest")
+
+
+def main() -> None:
+    """Prints the tables."""
+    fusible._core.set_bytes_per_thread(1)  # whatever is measured splits
+    print(describe())
+    print_gain()
+    print_spread()
 
 
 if __name__ == "__main__":
