@@ -42,8 +42,8 @@ class Helper {
   void Finish();    // returns when nothing runs; gives the claim up
 
   bool IsAwake() const { return awake_.load(std::memory_order_relaxed); }
-  // Whoever claims one that sleeps wakes it: offers, then sends a thread to Serve, or says that
-  // none comes.
+  // Whoever has claimed one that sleeps then, and offered, wakes it: sends a thread to Serve, or
+  // says that none comes.
   void Wake() { awake_.store(true, std::memory_order_relaxed); }
   void Sleep() { awake_.store(false, std::memory_order_release); }
 

@@ -182,19 +182,21 @@ class Team {
  public:
   int size() const { return size_; }
 
-  // Up to `most`, those that are awake and free.
-  void GatherAwake(Crew& crew, int most) {
-    Gather(crew, most, true);
-    awake_ = size_;
+  // Up to `most`, those that are awake or asleep, and free.
+  void Gather(Crew& crew, int most, bool awake) {
+    const std::span<Helper> helpers = crew.helpers();
+    for (size_t i = 0; i < helpers.size() && size_ < most; ++i) {
+      if (helpers[i].IsAwake() == awake && helpers[i].Claim()) members_[size_++] = &helpers[i];
+    }
   }
-  // Up to `most`, with some that Run wakes.
-  void GatherAsleep(Crew& crew, int most) { Gather(crew, most, false); }
 
   // On this thread and the members'; what they have not begun by then, on this one.
   void Run(Crew& crew, Job& job, const void* reads) {
     for (int i = 0; i < size_; ++i) members_[i]->Offer(job, reads, i + 1);
     // A thread that comes before its offer looks for one in vain, it may be on this CPU.
-    for (int i = awake_; i < size_; ++i) crew.Wake(*members_[i]);
+    for (int i = 0; i < size_; ++i) {
+      if (!members_[i]->IsAwake()) crew.Wake(*members_[i]);
+    }
     job.Run(0);
     for (int i = 0; i < size_; ++i) {
       if (members_[i]->TakeBack()) job.Run(i + 1);
@@ -203,15 +205,8 @@ class Team {
   }
 
  private:
-  void Gather(Crew& crew, int most, bool awake) {
-    const std::span<Helper> helpers = crew.helpers();
-    for (size_t i = 0; i < helpers.size() && size_ < most; ++i) {
-      if (helpers[i].IsAwake() == awake && helpers[i].Claim()) members_[size_++] = &helpers[i];
-    }
-  }
-
   std::array<Helper*, kMostThreads> members_;
-  int size_ = 0, awake_ = 0;
+  int size_ = 0;
 };
 
 // On several threads; `grain` is worth waking one, `least` having one that is awake.
@@ -221,11 +216,11 @@ void RunParallel(int64_t n, int64_t grain, int64_t least, RangeFn fn) {
   if (share.helpers() == 0) return fn(0, n);
   std::shared_ptr<Crew> crew = pool.Workers(false);
   Team team;
-  if (crew) team.GatherAwake(*crew, share.helpers());
+  if (crew) team.Gather(*crew, share.helpers(), true);
   if (team.size() < share.helpers()) {
     const int worth = Parts(n, pool.IsSoon() ? least : grain, share.helpers() + 1) - 1;
     if (!crew && worth > 0) crew = pool.Workers(true);
-    if (crew) team.GatherAsleep(*crew, worth);
+    if (crew) team.Gather(*crew, worth, false);
   }
   const int threads = team.size() + 1;
   if (threads == 1) {
